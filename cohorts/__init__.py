@@ -1,0 +1,1 @@
+"""Who: people, their records, identity, linkage, consent, eligibility and exposure."""

@@ -1,0 +1,1 @@
+"""What goes with it: genotypes, kernels, models, engines, summary statistics, polygenic scores and risk."""

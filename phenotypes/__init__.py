@@ -1,0 +1,1 @@
+"""What they have: code lists, rules, phenotypes, traits and outcomes."""
