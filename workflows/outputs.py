@@ -1,0 +1,144 @@
+"""Writing files so that a reader never meets half of one.
+
+Everything careome writes goes through this module: to a temporary name in the same folder, flushed to
+the disk, then renamed over the target. A failure leaves the old file as it was and no temporary behind.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+
+from cohorts.errors import OutputError
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success fsync and rename it to `path`.
+
+    Raises
+    ------
+    OutputError
+        When the folder cannot be written or the disk is full. The target keeps its old content.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        _flush(temporary)
+        os.chmod(temporary, PRIVATE_FILE)
+        os.replace(temporary, path)
+        _flush(path.parent)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_text(path: Path) -> Iterator[IO[str]]:
+    """Open `path` for UTF-8 text; it appears complete or not at all.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> target = pathlib.Path(tempfile.mkdtemp()) / "a.txt"
+    >>> with atomic_text(target) as handle:
+    ...     _ = handle.write("hello")
+    >>> target.read_text()
+    'hello'
+    """
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as handle:
+        yield handle
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` atomically."""
+    with atomic_text(path) as handle:
+        handle.write(text)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys, atomically."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    """Write a frame as Parquet (zstd), atomically. The same frame gives the same bytes."""
+    with atomic_path(path) as temporary:
+        frame.to_parquet(temporary, compression="zstd", index=False)
+
+
+def write_tsv(path: Path, frame: pd.DataFrame) -> None:
+    """Write a frame as tab-separated text with ``NA`` for missing values, atomically."""
+    with atomic_text(path) as handle:
+        frame.to_csv(handle, sep="\t", index=False, na_rep="NA", lineterminator="\n")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this run alone; a second run in the same folder is refused at once.
+
+    The lock belongs to the process: it goes when the process ends, however it ends.
+
+    Raises
+    ------
+    OutputError
+        When another run holds the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+        lock = open(folder / ".lock", "a")  # noqa: SIM115 - held open for as long as the run lasts
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                "another run is writing here",
+                where=folder,
+                fix="wait for it to end, or give another folder with --out",
+            ) from error
+        yield
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        "cannot be written",
+        where=path,
+        found=error.strerror or type(error).__name__,
+        fix="check the folder's permissions and the free space on its disk",
+    )
