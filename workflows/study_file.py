@@ -1,0 +1,189 @@
+"""Reading a study file: YAML in, a checked :class:`~workflows.study.Study` out, or the line that is wrong.
+
+Every complaint names file, line and key, what was found, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from cohorts.errors import StudyError
+from workflows.study import Study
+
+Location = tuple[int | str, ...]
+
+
+def read_study(path: Path) -> Study:
+    """Read and check a study file; relative paths in it are taken from the file's own folder.
+
+    Parameters
+    ----------
+    path
+        A YAML file.
+
+    Returns
+    -------
+    Study
+        With every path made absolute.
+
+    Raises
+    ------
+    StudyError
+        With ``file:line``, the key, what was found, what was expected and what to do.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise StudyError(
+            "no such study file", where=path, fix="check the path; 'careome demo' makes one to start from"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(
+            "cannot be read as text", where=path, expected="a YAML file in UTF-8", fix="check the file"
+        ) from error
+    tree = _compose(path, text)
+    try:
+        study = Study.model_validate(yaml.safe_load(text), context={"folder": path.resolve().parent})
+    except ValidationError as error:
+        raise _first_fault(path, tree, error) from error
+    return study
+
+
+def _compose(path: Path, text: str) -> yaml.Node:
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise StudyError(
+            "not valid YAML",
+            where=f"{path}:{mark.line + 1}" if mark else path,
+            found=getattr(error, "problem", None),
+            fix="check the indentation, quotes and colons around this line",
+        ) from error
+    if not isinstance(tree, yaml.MappingNode):
+        raise StudyError(
+            "not a study file",
+            where=f"{path}:1",
+            expected="keys such as 'study:' and 'sources:'",
+            fix="see 'careome study schema'",
+        )
+    _refuse_repeated_keys(path, tree)
+    return tree
+
+
+def _refuse_repeated_keys(path: Path, node: yaml.Node) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[Any, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                raise StudyError(
+                    f"key '{key.value}' is given twice",
+                    where=f"{path}:{line}",
+                    found=f"first on line {seen[key.value]}",
+                    fix="keep one of the two",
+                )
+            seen[key.value] = line
+            _refuse_repeated_keys(path, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _refuse_repeated_keys(path, value)
+
+
+def _first_fault(path: Path, tree: yaml.Node, error: ValidationError) -> StudyError:
+    faults = error.errors()
+    # A union reports the fault of every alternative; the deepest one is where the writer's eye should go.
+    fault = max(faults, key=lambda f: (f["type"] == "extra_forbidden", len(_trace(tree, f["loc"])[0])))
+    keys, line = _trace(tree, fault["loc"])
+    where, key = f"{path}:{line}", ".".join(map(str, keys)) or "the file"
+    if fault["type"] == "extra_forbidden":
+        bad = str(fault["loc"][-1])
+        known = _keys_at(Study, keys[:-1])
+        near = difflib.get_close_matches(bad, known, n=1)
+        return StudyError(
+            f"unknown key '{key}'",
+            where=where,
+            found=f"'{bad}'",
+            expected=f"one of: {', '.join(known)}" if known else "no such key here",
+            fix=f"did you mean '{near[0]}'" if near else "remove it, or see 'careome study schema'",
+        )
+    if fault["type"] == "missing":
+        missing = str(fault["loc"][-1])
+        full = ".".join([*map(str, keys), missing]) if missing not in keys else key
+        return StudyError(
+            f"key '{full}' is missing", where=where, expected=f"a value for '{missing}'", fix=f"add '{missing}:' here"
+        )
+    context = fault.get("ctx", {})
+    inner = context.get("error")
+    return StudyError(
+        f"'{key}' is wrong",
+        where=where,
+        found=_shown(fault.get("input")),
+        expected=_sentence(str(inner) if inner is not None else fault["msg"]),
+        fix="correct this value; 'careome study schema' lists what is allowed",
+    )
+
+
+def _trace(node: yaml.Node, location: Location) -> tuple[list[int | str], int]:
+    """Follow a pydantic location into the YAML tree, skipping the names of union alternatives."""
+    keys: list[int | str] = []
+    line = node.start_mark.line + 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            found = [(k, v) for k, v in node.value if k.value == str(part)]
+            if not found:
+                continue
+            line, node = found[0][0].start_mark.line + 1, found[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            continue
+        keys.append(part)
+    return keys, line
+
+
+def _keys_at(model: Any, keys: list[int | str]) -> list[str]:
+    """Names allowed at a place in the study file, in the order the schema gives them."""
+    models = [model]
+    for key in keys:
+        following: list[Any] = []
+        for candidate in models:
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                for name, field in candidate.model_fields.items():
+                    if key in (name, field.alias):
+                        following += _models_in(field.annotation)
+        # Inside a mapping of names or a list the key is the user's own: stay on the same model.
+        models = following or models
+    names: dict[str, None] = {}
+    for candidate in models:
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            names |= {field.alias or name: None for name, field in candidate.model_fields.items()}
+    return list(names)
+
+
+def _models_in(annotation: Any) -> list[Any]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _models_in(typing.get_args(annotation)[0])
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
+        return [m for part in typing.get_args(annotation) for m in _models_in(part)]
+    return []
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if isinstance(value, (str, int, float, bool)) else f"a {type(value).__name__}"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _sentence(message: str) -> str:
+    message = message.removeprefix("Value error, ").removeprefix("Input should be ").rstrip(".")
+    return message[:1].lower() + message[1:] if message[:2].istitle() else message
