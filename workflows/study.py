@@ -1,0 +1,274 @@
+"""The study file: what a study declares, checked before anything runs.
+
+The classes here are the schema; ``careome study schema`` prints it as JSON Schema so that editors can
+complete and check study files. Paths are taken from the folder of the study file.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+
+from phenotypes.spec import OutcomeSpec, PhenotypeSpec, TraitSpec
+
+
+def _from_study_folder(path: Path, info: ValidationInfo) -> Path:
+    folder = (info.context or {}).get("folder")
+    return path if folder is None or path.is_absolute() else Path(folder) / path
+
+
+StudyPath = Annotated[Path, AfterValidator(_from_study_folder)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Closed(BaseModel):
+    """Unknown keys are refused everywhere in a study file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class About(_Closed):
+    """What the study is."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="short name, lower case")
+    title: str
+    summary: str = Field(description="what is asked and why, in plain words, for the public")
+    index_date: date = Field(description="the day on which people enter the study")
+    data_end: date = Field(description="the last day the records cover")
+    seed: int = Field(default=1, ge=0, description="seed of everything random")
+    synthetic: bool = Field(default=False, description="true where the people are invented")
+
+    @model_validator(mode="after")
+    def _ends_after_index(self) -> Self:
+        if self.data_end <= self.index_date:
+            raise ValueError("data_end must be later than index_date")
+        return self
+
+
+class DataUse(_Closed):
+    """Why the data may be used, printed in the cohort report and the crate."""
+
+    purpose: str
+    public_benefit: str
+    legal_basis: str
+    controller: str
+    contact: str
+    opt_out: str = Field(description="how people can object, and how objections were applied")
+
+
+class Privacy(_Closed):
+    """The custodian's side."""
+
+    key: StudyPath = Field(description="project key file, mode 0600")
+    crosswalk: StudyPath | None = Field(
+        default=None, description="where to keep the custodian's table of local identifier to pseudonym"
+    )
+    minimum_count: int = Field(default=10, ge=10, description="smallest number of people ever shown")
+
+
+class Table(_Closed):
+    """One extract file, where its columns are not named as ours."""
+
+    path: StudyPath
+    columns: dict[str, str] = Field(default_factory=dict, description="our name: name in the file")
+
+
+TablePath = StudyPath | Table
+
+
+class Source(_Closed):
+    """One provider: a table of its patients and records keyed by its own patient_id."""
+
+    patients: TablePath
+    registrations: TablePath | None = None
+    events: TablePath | None = None
+    prescriptions: TablePath | None = None
+    admissions: TablePath | None = None
+    contacts: TablePath | None = None
+    care: TablePath | None = None
+    addresses: TablePath | None = None
+    deaths: TablePath | None = None
+    samples: TablePath | None = None
+    consents: TablePath | None = None
+
+
+class Region(_Closed):
+    """Tables about the region as a whole."""
+
+    optouts: TablePath | None = None
+    pollution: TablePath | None = None
+    deprivation: TablePath | None = None
+
+
+class GenotypeFile(_Closed):
+    """The genotype matrix."""
+
+    path: StudyPath = Field(description="PLINK 1 prefix or .bed file")
+    build: Literal["GRCh36", "GRCh37", "GRCh38"]
+
+
+class Linkage(_Closed):
+    """How records of one person are brought together."""
+
+    threshold: float = Field(default=0.95, gt=0.5, lt=1, description="least match probability of a link")
+
+
+class PopulationRule(_Closed):
+    """Who is in the study on the index date."""
+
+    age: tuple[int, int] = Field(default=(18, 110), description="youngest and oldest age in years")
+    registered_days: int = Field(default=365, ge=0, description="days of registration before the index date")
+
+
+class ExposureSpec(_Closed):
+    """Mean pollution where a person lived over a window before the index date."""
+
+    pollutant: Literal["pm25", "no2"]
+    window_years: float = Field(default=5, gt=0)
+    lag_years: float = Field(default=0, ge=0)
+    label: str | None = None
+
+
+class QcSpec(_Closed):
+    """Thresholds of genotype quality control; a sample or variant beyond one is removed and counted."""
+
+    sample_call_rate: Fraction = 0.97
+    variant_call_rate: Fraction = 0.98
+    minor_allele_frequency: float = Field(default=0.01, ge=0, lt=0.5)
+    hwe_p: float = Field(default=1e-6, ge=0, lt=1)
+    heterozygosity_sd: float = Field(default=5.0, gt=0)
+    duplicate_kinship: Fraction = 0.354
+    related_kinship: Fraction = 0.0884
+
+
+class Split(_Closed):
+    """Shares of families used to find associations, to fit the risk model, and to judge it."""
+
+    discovery: Fraction = 0.5
+    target: Fraction = 0.25
+    validation: Fraction = 0.25
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if abs(self.discovery + self.target + self.validation - 1) > 1e-9:
+            raise ValueError("discovery, target and validation must add up to 1")
+        return self
+
+
+class Association(_Closed):
+    """Which traits meet the genome, and with what covariates."""
+
+    traits: list[str] = Field(min_length=1, description="names of phenotypes or traits")
+    covariates: list[str] = Field(default=["age", "sex"], description="age, sex, or names of traits")
+    components: int = Field(default=10, ge=0, le=50, description="number of principal components")
+    missing_genotypes: Literal["mean", "complete-case"] = "mean"
+
+
+class DerivedScore(_Closed):
+    """Clumping and thresholding of the study's own discovery results."""
+
+    clump_r2: Fraction = 0.1
+    clump_kb: int = Field(default=250, gt=0)
+    thresholds: list[float] = Field(default=[5e-8, 1e-6, 1e-4, 1e-3, 1e-2, 0.05, 0.2], min_length=1)
+
+
+class Scores(_Closed):
+    """Polygenic scores."""
+
+    derived: DerivedScore = DerivedScore()
+    published: list[StudyPath] = Field(default_factory=list, description="PGS Catalog scoring files")
+
+
+class RiskSpec(_Closed):
+    """An absolute risk to be predicted from the index date."""
+
+    outcome: str = Field(description="name of an outcome")
+    score_for: str = Field(description="the trait whose polygenic score enters")
+    factors: list[str] = Field(default=["age", "sex"], description="age, sex, phenotypes, traits or exposures")
+    youngest: int = Field(default=40, ge=18, description="youngest age the model is fitted for")
+    oldest: int = Field(default=79, le=110)
+
+
+class PatientReports(_Closed):
+    """For whom a risk report is made: people of the validation part only."""
+
+    spread: int = Field(default=5, ge=0, le=50, description="people spread evenly over the predicted risk")
+    person_ids: list[int] = Field(default_factory=list)
+
+
+class Study(_Closed):
+    """A whole study."""
+
+    study: About
+    data_use: DataUse
+    privacy: Privacy
+    sources: dict[str, Source] = Field(min_length=1)
+    region: Region = Region()
+    genotypes: GenotypeFile
+    linkage: Linkage = Linkage()
+    population: PopulationRule = PopulationRule()
+    codelists: dict[str, StudyPath]
+    phenotypes: dict[str, PhenotypeSpec] = Field(default_factory=dict)
+    traits: dict[str, TraitSpec] = Field(default_factory=dict)
+    exposures: dict[str, ExposureSpec] = Field(default_factory=dict)
+    outcomes: dict[str, OutcomeSpec] = Field(default_factory=dict)
+    qc: QcSpec = QcSpec()
+    split: Split = Split()
+    association: Association
+    scores: Scores = Scores()
+    risk: list[RiskSpec] = Field(default_factory=list)
+    reports: PatientReports = PatientReports()
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        measured = {*self.phenotypes, *self.traits, *self.exposures}
+        _known("association.traits", self.association.traits, {*self.phenotypes, *self.traits})
+        _known("association.covariates", self.association.covariates, {"age", "sex", *measured})
+        for number, risk in enumerate(self.risk):
+            _known(f"risk.{number}.outcome", [risk.outcome], set(self.outcomes))
+            _known(f"risk.{number}.score_for", [risk.score_for], set(self.association.traits))
+            _known(f"risk.{number}.factors", risk.factors, {"age", "sex", *measured})
+        clash = sorted(set(self.phenotypes) & set(self.traits))
+        if clash:
+            raise ValueError(f"names used for both a phenotype and a trait: {', '.join(clash)}")
+        return self
+
+    def input_files(self) -> dict[str, Path]:
+        """Every file the study reads, by its place in the study file."""
+        files: dict[str, Path] = {}
+        for name, source in self.sources.items():
+            for table in type(source).model_fields:
+                if (entry := getattr(source, table)) is not None:
+                    files[f"sources.{name}.{table}"] = table_path(entry)
+        for table in type(self.region).model_fields:
+            if (entry := getattr(self.region, table)) is not None:
+                files[f"region.{table}"] = table_path(entry)
+        for suffix in (".bed", ".bim", ".fam"):
+            files[f"genotypes{suffix}"] = self.genotypes.path.with_suffix(suffix) if (
+                self.genotypes.path.suffix == ".bed"
+            ) else Path(f"{self.genotypes.path}{suffix}")
+        files |= {f"codelists.{name}": path for name, path in self.codelists.items()}
+        files |= {f"scores.published.{i}": path for i, path in enumerate(self.scores.published)}
+        return files
+
+
+def table_path(table: Path | Table) -> Path:
+    """The file behind a table entry, given with or without a column map."""
+    return table.path if isinstance(table, Table) else table
+
+
+def study_schema() -> dict[str, Any]:
+    """JSON Schema of the study file."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Study.model_json_schema()}
+
+
+def _known(place: str, names: list[str], known: set[str]) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(
+            f"{place} names {', '.join(repr(n) for n in unknown)}, which the study does not define; "
+            f"it defines {', '.join(sorted(known)) or 'nothing'}"
+        )
