@@ -187,3 +187,20 @@ def _shown(value: Any) -> str:
 def _sentence(message: str) -> str:
     message = message.removeprefix("Value error, ").removeprefix("Input should be ").rstrip(".")
     return message[:1].lower() + message[1:] if message[:2].istitle() else message
+
+
+def check_inputs(study: Study, path: Path) -> dict[str, Path]:
+    """Make sure that every file a study names is there, before hours are spent.
+
+    Raises
+    ------
+    StudyError
+        Naming the key and the file.
+    """
+    files = study.input_files()
+    for key, file in files.items():
+        if not file.is_file():
+            raise StudyError(
+                f"the file of '{key}' is not there", where=path, found=file, expected="a file", fix="correct the path"
+            )
+    return files

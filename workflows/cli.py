@@ -1,0 +1,268 @@
+"""The command line: one function a command, each handing on to one function of `workflows`.
+
+Faults a user can act on are printed as one line on standard error, without a traceback, and end with the
+exit code that :mod:`cohorts.errors` documents. Heavy packages are imported inside the commands so that
+``careome --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import typer
+
+from cohorts.errors import CareomeError
+from workflows.installation import check_installation, version
+
+app = typer.Typer(
+    name="careome",
+    help="From a region's care records and genotypes to associations, scores and calibrated risk.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+study_app = typer.Typer(help="Check a study file, or print its schema.", no_args_is_help=True)
+app.add_typer(study_app, name="study")
+
+# PLINK lets these take several words; they reach the command as one comma-separated value.
+SEVERAL_WORDS = {"--pheno-name", "--covar-name", "--chr", "--score"}
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    words = _joined(sys.argv[1:] if arguments is None else arguments)
+    try:
+        check_installation()
+        app(args=words, prog_name="careome", standalone_mode=True)
+    except CareomeError as error:
+        sys.stderr.write(f"careome: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("careome: interrupted; the same command goes on where it was\n")
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _joined(words: list[str]) -> list[str]:
+    """``--pheno-name A B`` as ``--pheno-name A,B``."""
+    joined: list[str] = []
+    gathering = False
+    for word in words:
+        if word in SEVERAL_WORDS:
+            joined.append(word)
+            gathering = True
+        elif gathering and not word.startswith("--"):
+            if joined[-1] in SEVERAL_WORDS:
+                joined.append(word)
+            else:
+                joined[-1] += f",{word}"
+        else:
+            joined.append(word)
+            gathering = False
+    return joined
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if show_version:
+        typer.echo(f"careome {version()}")
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where to put the region, the study and the run.")] = Path(
+        "careome-demo"
+    ),
+    people: Annotated[int, typer.Option(min=2000, help="People in the region.")] = 20_000,
+    genotyped: Annotated[int, typer.Option(min=200, help="How many of them are genotyped.")] = 6_000,
+    variants: Annotated[int, typer.Option(min=500, help="Genotyped variants.")] = 20_000,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    threads: Annotated[int | None, typer.Option(min=1, help="Processors to use; default all.")] = None,
+) -> None:
+    """Make a synthetic region, run the study beside it, and compare the findings with the truth."""
+    _use_threads(threads)
+    from workflows.demo import run_demo
+
+    run_demo(folder, people=people, genotyped=genotyped, variants=variants, seed=seed)
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(help="The study file (YAML).")],
+    out: Annotated[Path, typer.Option("--out", help="The run folder; an unfinished run goes on in it.")],
+    threads: Annotated[int | None, typer.Option(min=1, help="Processors to use; default all.")] = None,
+) -> None:
+    """Run a study from extracts and genotypes to both reports."""
+    _use_threads(threads)
+    from workflows.run import run_study
+    from workflows.study_file import read_study
+
+    result = run_study(read_study(study), out)
+    for line in result.summary:
+        typer.echo(line)
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(help="Folder for extracts/, genotypes/ and truth/.")],
+    people: Annotated[int, typer.Option(min=200)] = 20_000,
+    genotyped: Annotated[int, typer.Option(min=50)] = 6_000,
+    variants: Annotated[int, typer.Option(min=200)] = 20_000,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    bfile: Annotated[
+        Path | None, typer.Option(help="Real PLINK 1 genotypes to grow the region around.")
+    ] = None,
+) -> None:
+    """Write a synthetic region as its providers would hand it over, with its truth apart."""
+    from cohorts.synthetic import RegionConfig
+    from workflows.progress import Progress
+    from workflows.synth import write_region
+
+    with Progress() as progress, progress.step("Synthetic region"):
+        config = RegionConfig(people=people, genotyped=genotyped, variants=variants, seed=seed)
+        write_region(config, out, bfile=bfile)
+
+
+@app.command()
+def gwas(
+    bfile: Annotated[Path, typer.Option(help="PLINK 1 prefix.")],
+    pheno: Annotated[Path, typer.Option("--pheno", "--phenoFile", help="Phenotype file (FID IID ...).")],
+    out: Annotated[Path, typer.Option(help="Prefix of the result files.")],
+    pheno_name: Annotated[
+        str | None, typer.Option("--pheno-name", "--phenoColList", help="Names or ranges, e.g. QT1-QT10,BMI.")
+    ] = None,
+    covar: Annotated[Path | None, typer.Option("--covar", "--covarFile")] = None,
+    covar_name: Annotated[str | None, typer.Option("--covar-name", "--covarColList")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Only these samples.")] = None,
+    remove: Annotated[Path | None, typer.Option(help="Not these samples.")] = None,
+    extract: Annotated[Path | None, typer.Option(help="Only these variants.")] = None,
+    exclude: Annotated[Path | None, typer.Option(help="Not these variants.")] = None,
+    chr: Annotated[str | None, typer.Option("--chr", help="Chromosomes, e.g. 1-4,22,X.")] = None,
+    maf: Annotated[float | None, typer.Option(min=0, max=0.5)] = None,
+    mac: Annotated[int | None, typer.Option(min=0)] = None,
+    geno: Annotated[float | None, typer.Option(min=0, max=1, help="Largest missing rate of a variant.")] = None,
+    mind: Annotated[float | None, typer.Option(min=0, max=1, help="Largest missing rate of a sample.")] = None,
+    hwe: Annotated[float | None, typer.Option(min=0, max=1)] = None,
+    missing_genotypes: Annotated[
+        Literal["mean", "complete-case"], typer.Option(help="complete-case is what PLINK 2 does.")
+    ] = "mean",
+    threads: Annotated[int | None, typer.Option(min=1)] = None,
+) -> None:
+    """Association of every trait with every variant, with PLINK 2's options and columns."""
+    count = _use_threads(threads)
+    from workflows.association import run_gwas
+    from workflows.progress import Progress
+
+    with Progress() as progress, progress.step("Association") as advance:
+        files = run_gwas(
+            bfile=bfile,
+            pheno=pheno,
+            out=out,
+            covar=covar,
+            pheno_name=_names(pheno_name),
+            covar_name=_names(covar_name),
+            keep=keep,
+            remove=remove,
+            extract=extract,
+            exclude=exclude,
+            chr=_names(chr),
+            maf=maf,
+            mac=mac,
+            geno=geno,
+            mind=mind,
+            hwe=hwe,
+            missing_genotypes=missing_genotypes,
+            threads=count,
+            progress=advance,
+        )
+    for file in files:
+        typer.echo(file)
+
+
+@app.command()
+def score(
+    bfile: Annotated[Path, typer.Option(help="PLINK 1 prefix.")],
+    score: Annotated[str, typer.Option("--score", help="PGS Catalog scoring files, comma-separated.")],
+    out: Annotated[Path, typer.Option(help="Prefix of the result files.")],
+    missing: Annotated[
+        Literal["mean", "zero"], typer.Option(help="What a missing genotype counts as.")
+    ] = "mean",
+    freq: Annotated[Path | None, typer.Option("--read-freq", help="Reference allele frequencies.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1)] = None,
+) -> None:
+    """Polygenic scores of published weights, with a log of every variant's match."""
+    count = _use_threads(threads)
+    from workflows.progress import Progress
+    from workflows.scoring import run_score
+
+    with Progress() as progress, progress.step("Scoring") as advance:
+        files = run_score(
+            bfile=bfile,
+            score=[Path(name) for name in _names(score) or []],
+            out=out,
+            missing=missing,
+            freq=freq,
+            threads=count,
+            progress=advance,
+        )
+    for file in files:
+        typer.echo(file)
+
+
+@app.command()
+def key(path: Annotated[Path, typer.Argument(help="Where to write it.")]) -> None:
+    """Make a project key (for the data custodian)."""
+    from workflows.keys import new_project_key
+
+    new_project_key(path)
+    typer.echo(f"{path}: keep it secret and keep a copy; without it no pseudonym can be traced back")
+
+
+@app.command()
+def verify(run_folder: Annotated[Path, typer.Argument(help="A finished run folder.")]) -> None:
+    """Check that nothing in a run folder has changed since the run."""
+    from workflows.verify import verify_run
+
+    typer.echo(verify_run(run_folder))
+
+
+@study_app.command("check")
+def study_check(study: Annotated[Path, typer.Argument(help="The study file (YAML).")]) -> None:
+    """Check a study file and that the files it names are there."""
+    from workflows.study_file import check_inputs, read_study
+
+    files = check_inputs(read_study(study), study)
+    typer.echo(f"{study}: fine; {len(files)} input files found")
+
+
+@study_app.command("schema")
+def study_schema_command() -> None:
+    """Print the JSON Schema of study files."""
+    import json
+
+    from workflows.study import study_schema
+
+    typer.echo(json.dumps(study_schema(), indent=2))
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name for name in text.replace(" ", ",").split(",") if name]
+
+
+def _use_threads(threads: int | None) -> int:
+    """Set the number of threads before numpy and numba are loaded, which read it once."""
+    count = threads or len(os.sched_getaffinity(0))
+    for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+        os.environ[f"{library}_NUM_THREADS"] = str(count)
+    return count
+
+
+if __name__ == "__main__":
+    main()
