@@ -1,0 +1,218 @@
+"""A genotype file as a lazy value: who, which variants, and blocks of packed calls on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gwas.kernels import packed as kernels
+
+Index = npt.NDArray[np.int64]
+Packed = npt.NDArray[np.uint8]
+
+
+class Reader(Protocol):
+    """What a format must offer: packed calls of the asked variants, for every sample of the file.
+
+    A reader is a small picklable value (a path and sizes); it opens the file when it is asked to read,
+    so that a descriptor can be sent to another process.
+    """
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+    @property
+    def n_samples(self) -> int:
+        """Samples in the file."""
+        ...
+
+    def read(self, variants: Index) -> Packed:
+        """Read ``variants`` (positions in the file) as uint8 (m, ceil(n_samples / 4)), PLINK 1 codes."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some consecutive variants of a :class:`Genotypes`, as packed calls.
+
+    Attributes
+    ----------
+    start, stop
+        Rows of ``Genotypes.variants`` that the block covers (half-open).
+    packed
+        uint8 (stop - start, ceil(n_file / 4)): PLINK 1 two-bit codes of all samples of the file.
+    n_file
+        Number of samples in the file.
+    sample_index
+        int64 positions in the file of the selected samples, or None where all are selected in order.
+    """
+
+    start: int
+    stop: int
+    packed: Packed
+    n_file: int
+    sample_index: Index | None
+
+    @property
+    def n_variants(self) -> int:
+        """Number of variants in the block."""
+        return self.stop - self.start
+
+    @property
+    def n_samples(self) -> int:
+        """Number of selected samples."""
+        return self.n_file if self.sample_index is None else len(self.sample_index)
+
+    def dosages(self) -> npt.NDArray[np.int8]:
+        """Copies of ALT, int8 (variants, selected samples): 0, 1, 2; missing is -9.
+
+        Males on X are 0 or 2, as the file has them.
+        """
+        return kernels.decode(self.packed, self.n_file, self.sample_index)
+
+    def packed_selected(self) -> Packed:
+        """Two-bit codes of the selected samples alone, in their order: uint8 (variants, ceil(n / 4)).
+
+        Padding bits of the last byte are zero.
+        """
+        if self.sample_index is None:
+            return self.packed
+        return kernels.repack(self.packed, self.sample_index)
+
+
+@dataclass(frozen=True, eq=False)
+class Genotypes:
+    """Hard-call genotypes, read lazily in blocks.
+
+    Attributes
+    ----------
+    path
+        The file.
+    samples
+        DataFrame, one row a selected sample: ``fid``, ``iid``, ``father``, ``mother`` (str), ``sex``
+        (``M``, ``F`` or None). ``iid`` is unique.
+    variants
+        DataFrame, one row a selected variant: ``chrom`` (canonical, see
+        :mod:`gwas.genotypes.chromosomes`), ``pos`` (int64, 1-based), ``id``, ``ref``, ``alt`` (str),
+        ``cm`` (float64).
+
+    Notes
+    -----
+    Dosage counts the ALT allele. In a BED file ALT is the first allele of the .bim.
+    """
+
+    reader: Reader
+    samples: pd.DataFrame
+    variants: pd.DataFrame
+    sample_index: Index | None = None
+    variant_index: Index | None = None
+
+    @property
+    def path(self) -> Path:
+        """The genotype file."""
+        return self.reader.path
+
+    @property
+    def n_samples(self) -> int:
+        """Number of selected samples."""
+        return len(self.samples)
+
+    @property
+    def n_variants(self) -> int:
+        """Number of selected variants."""
+        return len(self.variants)
+
+    def select(
+        self, *, samples: npt.ArrayLike | None = None, variants: npt.ArrayLike | None = None
+    ) -> Genotypes:
+        """Choose samples or variants, lazily.
+
+        Parameters
+        ----------
+        samples, variants
+            Positions within the present selection (integers, whose order is kept) or a boolean mask.
+
+        Returns
+        -------
+        Genotypes
+            A new descriptor of the same file.
+
+        Raises
+        ------
+        IndexError
+            If a position does not exist or a mask has the wrong length.
+        """
+        chosen = self
+        if samples is not None:
+            rows = _positions(samples, self.n_samples)
+            chosen = replace(
+                chosen,
+                samples=self.samples.iloc[rows].reset_index(drop=True),
+                sample_index=rows if self.sample_index is None else self.sample_index[rows],
+            )
+        if variants is not None:
+            rows = _positions(variants, self.n_variants)
+            chosen = replace(
+                chosen,
+                variants=self.variants.iloc[rows].reset_index(drop=True),
+                variant_index=rows if self.variant_index is None else self.variant_index[rows],
+            )
+        return chosen
+
+    def blocks(self, size: int = 1024, *, start_block: int = 0) -> Iterator[Block]:
+        """Yield the selected variants in fixed blocks; the next is read while one is used.
+
+        Parameters
+        ----------
+        size
+            Variants in a block. Block ``b`` always covers rows ``b * size`` to ``(b + 1) * size``.
+        start_block
+            First block to yield, so that an interrupted pass can go on where it stopped.
+
+        Raises
+        ------
+        InputError
+            If the file shrank or vanished since it was opened.
+        """
+        if size < 1:
+            raise ValueError("block size must be at least 1")
+        starts = range(start_block * size, self.n_variants, size)
+        if len(starts) == 0:
+            return
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="genotype-reader") as pool:
+            ahead = pool.submit(self.read_block, starts[0], min(starts[0] + size, self.n_variants))
+            for following in [*starts[1:], None]:
+                block = ahead.result()
+                if following is not None:
+                    ahead = pool.submit(self.read_block, following, min(following + size, self.n_variants))
+                yield block
+
+    def read_block(self, start: int, stop: int) -> Block:
+        """Read rows ``start`` to ``stop`` of the selected variants at once."""
+        rows = (
+            np.arange(start, stop, dtype=np.int64)
+            if self.variant_index is None
+            else self.variant_index[start:stop]
+        )
+        return Block(start, stop, self.reader.read(rows), self.reader.n_samples, self.sample_index)
+
+
+def _positions(choice: npt.ArrayLike, length: int) -> Index:
+    array = np.asarray(choice)
+    if array.dtype == bool:
+        if array.shape != (length,):
+            raise IndexError(f"a mask of length {len(array)} cannot choose among {length}")
+        return np.flatnonzero(array).astype(np.int64)
+    rows = array.astype(np.int64) if array.size else np.empty(0, dtype=np.int64)
+    if rows.size and (rows.min() < 0 or rows.max() >= length):
+        raise IndexError(f"positions must lie in [0, {length})")
+    return rows
