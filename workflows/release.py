@@ -1,54 +1,39 @@
-"""What may leave: counts of people are hidden below a threshold and rounded above it.
+"""What may leave: the first lock on numbers of people.
 
-Every number of people in a cohort report passes through here. Counts below the threshold, zero among
-them, become ``<10``; all others are rounded to the nearest five, and totals are sums of nothing: they are
-rounded on their own, so that neither a margin nor a difference of two rows gives a hidden cell back
-exactly. (OpenSAFELY redacts and rounds to 5; ACRO's threshold is 10 and treats zeros as disclosive.)
+Counts of people in a cohort report are hidden below ten and rounded to the nearest five above
+(:class:`~workflows.reports.counts.Disclosure`; the report builders hold the second lock). In a table of
+cells an empty cell is hidden as well: that nobody of one age and sex has a disease says something about
+everybody in it. Rows of summary statistics that rest on few copies of an allele are withheld.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-
 import pandas as pd
 
-ROUNDED_TO = 5
+from workflows.reports.counts import SUPPRESSED, Count, Disclosure
+
+LEAST_ALLELE_COPIES = 20
 
 
-def released_count(count: float, *, minimum: int = 10) -> int | str:
-    """A number of people as it may be shown.
-
-    Parameters
-    ----------
-    count
-        Number of people; missing counts as hidden.
-    minimum
-        Smallest number shown.
-
-    Returns
-    -------
-    int or str
-        The count to the nearest five, or ``"<10"``.
+def released_cell(people: int, rule: Disclosure) -> Count:
+    """A cell of a table as it may be shown: hidden where it is small or empty.
 
     Examples
     --------
-    >>> released_count(7), released_count(0), released_count(12), released_count(1003)
-    ('<10', '<10', 10, 1005)
+    >>> [released_cell(n, Disclosure()) for n in (0, 9, 12)]
+    ['<10', '<10', 10]
     """
-    if math.isnan(count) or count < minimum:
-        return hidden(minimum)
-    return max(minimum, int(ROUNDED_TO * math.floor(count / ROUNDED_TO + 0.5)))
+    return rule.show(people) if people >= rule.smallest_shown else SUPPRESSED
 
 
-def hidden(minimum: int = 10) -> str:
-    """What stands in place of a hidden count."""
-    return f"<{minimum}"
+def released_loci(loci: pd.DataFrame) -> pd.DataFrame:
+    """Leave out variants seen in few copies among the analysed people, whose carriers could be known.
 
-
-def released_frame(frame: pd.DataFrame, columns: Iterable[str], *, minimum: int = 10) -> pd.DataFrame:
-    """A copy of a frame in which the named columns of people counts may be shown."""
-    shown = frame.copy()
-    for column in columns:
-        shown[column] = [released_count(float(n), minimum=minimum) for n in frame[column]]
-    return shown
+    Parameters
+    ----------
+    loci
+        Rows of summary statistics with ``A1_FREQ`` (frequency of the effect allele) and ``OBS_CT``.
+    """
+    copies = 2 * loci["OBS_CT"] * loci["A1_FREQ"].clip(upper=0.5)
+    other = 2 * loci["OBS_CT"] * (1 - loci["A1_FREQ"]).clip(upper=0.5)
+    return loci[(copies >= LEAST_ALLELE_COPIES) & (other >= LEAST_ALLELE_COPIES)]
