@@ -1,0 +1,130 @@
+"""A wrong study file is refused with the line, the key, what was found and what was expected."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import workflows
+from cohorts.errors import StudyError
+from workflows.study import study_schema
+from workflows.study_file import check_inputs, read_study
+
+DEMO = Path(workflows.__file__).parent / "demo" / "study.yaml"
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def line_of(text: str, needle: str) -> int:
+    return text[: text.index(needle)].count("\n") + 1
+
+
+def test_the_demo_study_is_valid_and_paths_are_taken_from_its_folder():
+    study = read_study(DEMO)
+    assert study.input_files()["sources.gp.patients"] == DEMO.parent / "region/extracts/gp_patients.csv"
+    assert study.input_files()["genotypes.bed"] == DEMO.parent / "region/genotypes/region.bed"
+
+
+def test_absolute_paths_are_kept(tmp_path):
+    text = DEMO.read_text().replace("path: region/genotypes/region", "path: /data/geno.bed")
+    files = read_study(written(tmp_path, text)).input_files()
+    assert files["genotypes.fam"] == Path("/data/geno.fam")
+
+
+def test_a_misspelt_key_is_named_with_its_line_and_the_nearest_right_one(tmp_path):
+    text = DEMO.read_text().replace("index_date:", "indexdate:")
+    with pytest.raises(StudyError) as caught:
+        read_study(written(tmp_path, text))
+    message = str(caught.value)
+    assert f"study.yaml:{line_of(text, 'indexdate')}: unknown key 'study.indexdate'" in message
+    assert "did you mean 'index_date'" in message
+
+
+def test_a_wrong_value_is_shown_with_what_was_expected(tmp_path):
+    text = DEMO.read_text().replace("threshold: 0.95", "threshold: high")
+    with pytest.raises(StudyError) as caught:
+        read_study(written(tmp_path, text))
+    message = str(caught.value)
+    assert f"study.yaml:{line_of(text, 'threshold: high')}: 'linkage.threshold' is wrong" in message
+    assert "found 'high'" in message
+    assert "number" in message
+
+
+def test_a_missing_key_is_named(tmp_path):
+    text = re.sub(r"  key: custodian/project.key\n", "", DEMO.read_text())
+    with pytest.raises(StudyError, match=r"key 'privacy\.key' is missing"):
+        read_study(written(tmp_path, text))
+
+
+def test_a_key_given_twice_is_refused_rather_than_silently_overwritten(tmp_path):
+    text = DEMO.read_text() + "\nsplit: {discovery: 0.4, target: 0.3, validation: 0.3}\n"
+    with pytest.raises(StudyError, match="given twice"):
+        read_study(written(tmp_path, text))
+
+
+def test_a_name_that_the_study_does_not_define_is_refused(tmp_path):
+    text = DEMO.read_text().replace("traits: [t2d, chd, ldl, bmi, sbp]", "traits: [t2d, chd, hdl]")
+    with pytest.raises(StudyError, match=r"association\.traits names 'hdl'"):
+        read_study(written(tmp_path, text))
+
+
+def test_a_threshold_for_small_counts_below_ten_is_refused(tmp_path):
+    text = DEMO.read_text().replace("  key: custodian", "  minimum_count: 5\n  key: custodian")
+    with pytest.raises(StudyError, match="minimum_count"):
+        read_study(written(tmp_path, text))
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "a: [1\n", "just words"])
+def test_what_is_not_a_study_at_all_is_refused(tmp_path, text):
+    with pytest.raises(StudyError):
+        read_study(written(tmp_path, text))
+
+
+def test_every_missing_input_is_found_before_the_run(tmp_path):
+    path = written(tmp_path, DEMO.read_text())
+    with pytest.raises(StudyError, match="sources.gp.patients"):
+        check_inputs(read_study(path), path)
+
+
+def keys_of(node: yaml.Node, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], int]]:
+    found = []
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            found.append(((*path, key.value), key.start_mark.line))
+            found += keys_of(value, (*path, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            found += keys_of(value, (*path, str(number)))
+    return found
+
+
+def test_misspelling_any_key_of_the_schema_names_its_line(tmp_path):
+    lines = DEMO.read_text().splitlines()
+    own_names = {"sources", "codelists", "phenotypes", "traits", "exposures", "outcomes", "levels"}
+    tried = 0
+    for path, line in keys_of(yaml.compose("\n".join(lines))):
+        if len(path) > 1 and path[-2] in own_names:
+            continue
+        mutant = list(lines)
+        mutant[line] = re.sub(rf"\b{re.escape(path[-1])}\b(?=:)", f"{path[-1]}zz", mutant[line], count=1)
+        if mutant == lines:
+            continue
+        with pytest.raises(StudyError) as caught:
+            read_study(written(tmp_path, "\n".join(mutant)))
+        assert re.search(r"study\.yaml:\d+: .*(unknown key|missing|wrong)", str(caught.value)), caught.value
+        assert "\n" not in str(caught.value)
+        tried += 1
+    assert tried > 80
+
+
+def test_the_schema_describes_every_top_level_key():
+    schema = study_schema()
+    assert set(yaml.safe_load(DEMO.read_text())) <= set(schema["properties"])
+    assert schema["additionalProperties"] is False
