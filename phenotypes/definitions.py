@@ -1,0 +1,244 @@
+"""What a study derives: phenotypes, traits and outcomes, as immutable definitions.
+
+A definition's identity is the SHA-256 of its canonical form: its rules and options with every code list
+replaced by the hash of its content. Its name and label are for people and take no part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from phenotypes.codelist import CodeList
+from phenotypes.rules import AnyOf, Rule, canonical, leaves
+
+Until = Literal["end", "index"]
+Pick = Literal["median", "mean", "nearest", "last", "first", "min", "max"]
+
+
+@dataclass(frozen=True)
+class Phenotype:
+    """A condition that people have or have not.
+
+    The status of a person is the first of these that applies, judged on the records up to `until`:
+
+    1. *excluded*: meets a rule of `exclude`, whether or not `rule` holds (someone with type 1 diabetes is
+       neither a case nor a control of type 2); or is of the other sex where `sex` is given; or is not a
+       case but meets a rule of `exclude_controls`;
+    2. *case*: `rule` holds;
+    3. *control*: observed, that is, registered with a practice for a day or more, or with a record of any
+       kind, before the limit;
+    4. *unknown*: nothing was observed (or `sex` is given and the person's is not recorded).
+
+    Parameters
+    ----------
+    name, label
+        Short name (a column) and words for people.
+    rule
+        What makes a case.
+    exclude
+        Rules that exclude; any one suffices.
+    exclude_controls
+        Rules that make somebody who is not a case unfit as a control.
+    until
+        'end': records up to the end of the data; 'index': those before the index date.
+    sex
+        'M' or 'F' where the condition is of one sex.
+    """
+
+    name: str
+    rule: Rule
+    label: str = ""
+    exclude: tuple[Rule, ...] = ()
+    exclude_controls: tuple[Rule, ...] = ()
+    until: Until = "end"
+    sex: Literal["M", "F"] | None = None
+
+    @property
+    def parts(self) -> dict[str, Rule]:
+        """Its rules by role: 'case', and where given 'exclude' and 'exclude_controls'."""
+        roles: dict[str, Rule] = {"case": self.rule}
+        if self.exclude:
+            roles["exclude"] = AnyOf(self.exclude)
+        if self.exclude_controls:
+            roles["exclude_controls"] = AnyOf(self.exclude_controls)
+        return roles
+
+    @property
+    def id(self) -> str:
+        """SHA-256 of what it means."""
+        parts = {role: canonical(rule) for role, rule in self.parts.items()}
+        return _digest({"phenotype": parts, "until": self.until, "sex": self.sex})
+
+    def codelists(self) -> Iterator[CodeList]:
+        """Code lists it reads."""
+        for rule in self.parts.values():
+            yield from (leaf.codelist for leaf in leaves(rule))
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """What a measurement is worth without the drug: ``(value + add) * multiply``.
+
+    It applies to a measurement where the drug was prescribed in the `within_days` days before it; a
+    prescription on the day itself does not count, since it usually follows from the result.
+    """
+
+    drug: CodeList
+    add: float = 0.0
+    multiply: float = 1.0
+    within_days: int = 365
+
+
+@dataclass(frozen=True)
+class NumericTrait:
+    """A number for each person, from measurements.
+
+    Measurements of `codes` dated in `window_days` are converted to `unit`, those outside `plausible` are
+    set aside, drug adjustments are made, the median of each day is taken, and `pick` chooses among days:
+    'median', 'mean', 'min', 'max' of the days; 'last', 'first'; 'nearest' to the index date (of two
+    equally near days, the earlier).
+
+    Parameters
+    ----------
+    codes
+        Code lists of the measurement.
+    unit
+        Canonical unit of the result.
+    plausible
+        Smallest and largest believable value in `unit`, both included, before adjustment.
+    window_days
+        Days from the index date, half-open: (-1825, 0) is five years before it. None is no limit.
+    adjust
+        Drug adjustments, applied in this order.
+    analyte
+        What is measured, for conversions that depend on it.
+    blank_unit
+        What a measurement without a unit is worth: 'reject', or 'assume' that it is in `unit`.
+    formula
+        'ckd_epi_2021': the measurements are creatinine, and the value is the eGFR they give with the
+        person's sex and age on the day; `plausible` is then a range of eGFR.
+    """
+
+    name: str
+    codes: tuple[CodeList, ...]
+    unit: str
+    plausible: tuple[float, float]
+    label: str = ""
+    pick: Pick = "median"
+    window_days: tuple[int | None, int | None] = (None, None)
+    adjust: tuple[Adjustment, ...] = ()
+    analyte: str | None = None
+    blank_unit: Literal["reject", "assume"] = "reject"
+    formula: Literal["ckd_epi_2021"] | None = None
+
+    @property
+    def source_unit(self) -> str:
+        """Unit the recorded values are brought to before any formula."""
+        return "umol/L" if self.formula == "ckd_epi_2021" else self.unit
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the wide frame: the name itself."""
+        return (self.name,)
+
+    @property
+    def id(self) -> str:
+        """SHA-256 of what it means."""
+        adjust = [[a.drug.id, a.add, a.multiply, a.within_days] for a in self.adjust]
+        keys = ("unit", "plausible", "pick", "window_days", "analyte", "blank_unit", "formula")
+        codes = sorted(c.id for c in self.codes)
+        return _digest({"trait": {k: getattr(self, k) for k in keys}, "codes": codes, "adjust": adjust})
+
+    def codelists(self) -> Iterator[CodeList]:
+        """Code lists it reads."""
+        yield from self.codes
+        yield from (adjustment.drug for adjustment in self.adjust)
+
+
+@dataclass(frozen=True)
+class CategoryTrait:
+    """One of several levels for each person, each level a code list.
+
+    The record chosen by `pick` ('last', 'first' or 'nearest' to the index date) says the level; where a
+    day holds several levels, the one declared first counts. The last declared level is the reference:
+    the wide frame gets a 1/0 column ``name_level`` for every other.
+    """
+
+    name: str
+    levels: tuple[tuple[str, CodeList], ...]
+    label: str = ""
+    pick: Literal["last", "first", "nearest"] = "last"
+    window_days: tuple[int | None, int | None] = (None, None)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the wide frame: one for every level but the last."""
+        return tuple(f"{self.name}_{level}" for level, _ in self.levels[:-1])
+
+    @property
+    def id(self) -> str:
+        """SHA-256 of what it means."""
+        levels = [[level, codes.id] for level, codes in self.levels]
+        return _digest({"category": levels, "pick": self.pick, "window_days": self.window_days})
+
+    def codelists(self) -> Iterator[CodeList]:
+        """Code lists it reads."""
+        yield from (codes for _, codes in self.levels)
+
+
+Trait = NumericTrait | CategoryTrait
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Time from the index date to an event, to a competing death, or to the end of follow-up.
+
+    People enter on the index date. Whoever met `event` on or before it has the condition already and is
+    left out where `exclude_prior`; otherwise records up to that day are passed over. Also left out are
+    those who died on or before that day, or were not registered on it. Follow-up is half-open and ends
+    at the first of: the event, death, the end of registration, `years` later, the end of the data. A gap
+    of up to `registration_gap_days` between registrations, or from the last registration to death, does
+    not end follow-up. Event and death on one day count as the event; an event on the day that follow-up
+    ends does not count, a death at the end of a registration does.
+
+    Parameters
+    ----------
+    event
+        What the event is; it is dated as :mod:`phenotypes.rules` says.
+    competing
+        'death', or None, which makes death an end of follow-up like any other.
+    years
+        Longest follow-up in years of 365.25 days.
+    """
+
+    name: str
+    event: Rule
+    label: str = ""
+    years: float = 10.0
+    exclude_prior: bool = True
+    competing: Literal["death"] | None = "death"
+    registration_gap_days: int = 90
+
+    @property
+    def horizon_days(self) -> int:
+        """Days of follow-up: years x 365.25, halves up."""
+        return int(self.years * 365.25 + 0.5)
+
+    @property
+    def id(self) -> str:
+        """SHA-256 of what it means."""
+        keys = ("years", "exclude_prior", "competing", "registration_gap_days")
+        return _digest({"outcome": {k: getattr(self, k) for k in keys}, "event": canonical(self.event)})
+
+    def codelists(self) -> Iterator[CodeList]:
+        """Code lists it reads."""
+        yield from (leaf.codelist for leaf in leaves(self.event))
+
+
+def _digest(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,284 @@
+"""The rules: a small closed set of immutable nodes that say what counts as having a condition.
+
+Two kinds of node. A *date rule* gives each person a set of dates: :class:`Has`, :class:`Value`,
+:class:`Prescribed`, and what narrows one (:class:`Within`, :class:`Before`, :class:`After`, :class:`First`,
+:class:`Episodes`, :class:`AtLeast`); :class:`AnyOf` of date rules is their union and again a date rule.
+A *condition* (:class:`AllOf`, :class:`NoneOf`, :class:`AnyOf` with a condition in it) is true or false for
+a person and carries the dates of its evidence. Windows and counts belong on date rules; putting one on a
+condition is refused, because it could mean two things.
+
+Meaning, which :mod:`phenotypes.reference` states in plain Python and the compiler must equal:
+
+- a date rule holds where its set is not empty; it is dated by the earliest of its dates;
+- ``any_of`` holds where a part holds, and is dated by the earliest of those parts;
+- ``all_of`` holds where every part holds, and is dated by the latest of them (the day it became true);
+- ``none_of`` holds where no part does, and has no date;
+- dates are distinct days: two rows on one day are one date;
+- every interval is half-open: ``within(-365, 0)`` is the year before the index date, without that day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+from phenotypes.codelist import CodeList
+
+When = date | Literal["index"]
+
+
+class _Chain:
+    """What can follow a date rule, read from left to right."""
+
+    def at_least(self, n: int, *, gap_days: int = 0) -> AtLeast:
+        """Hold where there are n dates or more, the first and last `gap_days` or more apart."""
+        return AtLeast(_dated(self), n, gap_days)
+
+    def within(self, start: int | None, end: int | None) -> Within:
+        """Keep dates from `start` days after the index date (negative: before) to just before `end`."""
+        return Within(_dated(self), start, end)
+
+    def before(self, when: When) -> Before:
+        """Keep dates earlier than a day, or than the index date."""
+        return Before(_dated(self), when)
+
+    def after(self, when: When) -> After:
+        """Keep dates on or later than a day, or than the index date."""
+        return After(_dated(self), when)
+
+    def first(self) -> First:
+        """Keep the earliest date."""
+        return First(_dated(self))
+
+    def episodes(self, gap_days: int) -> Episodes:
+        """Keep the first date of each run of dates; a run ends where more than `gap_days` pass."""
+        return Episodes(_dated(self), gap_days)
+
+
+@dataclass(frozen=True)
+class Has(_Chain):
+    """Dates of coded records (not prescriptions) of a code list, of any source or one."""
+
+    codelist: CodeList
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Prescribed(_Chain):
+    """Dates of prescriptions of a code list."""
+
+    codelist: CodeList
+
+
+@dataclass(frozen=True)
+class Value(_Chain):
+    """Dates of measurements from `low` to `high`, both included, in `unit`.
+
+    Records in another unit are converted where the conversion is known (see :mod:`phenotypes.units`);
+    those in an unknown unit, or in none, do not count. Without `unit`, numbers are taken as recorded.
+    """
+
+    codelist: CodeList
+    unit: str | None = None
+    low: float | None = None
+    high: float | None = None
+    analyte: str | None = None
+
+
+@dataclass(frozen=True)
+class Within(_Chain):
+    """Dates d of `rule` with index + start <= d < index + end."""
+
+    rule: DateRule
+    start: int | None
+    end: int | None
+
+    def __post_init__(self) -> None:
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise ValueError(f"a window must end after it starts: [{self.start}, {self.end})")
+
+
+@dataclass(frozen=True)
+class Before(_Chain):
+    """Dates of `rule` earlier than `when`."""
+
+    rule: DateRule
+    when: When
+
+
+@dataclass(frozen=True)
+class After(_Chain):
+    """Dates of `rule` on or later than `when`."""
+
+    rule: DateRule
+    when: When
+
+
+@dataclass(frozen=True)
+class First(_Chain):
+    """The earliest date of `rule`."""
+
+    rule: DateRule
+
+
+@dataclass(frozen=True)
+class Episodes(_Chain):
+    """First dates of the runs of dates of `rule`."""
+
+    rule: DateRule
+    gap_days: int
+
+    def __post_init__(self) -> None:
+        if self.gap_days < 0:
+            raise ValueError("gap_days cannot be negative")
+
+
+@dataclass(frozen=True)
+class AtLeast(_Chain):
+    """All dates of `rule` where there are enough of them and they lie far enough apart; else none."""
+
+    rule: DateRule
+    n: int
+    gap_days: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ValueError("at_least needs a number of dates of 1 or more")
+        if self.gap_days < 0:
+            raise ValueError("gap_days cannot be negative")
+        if self.n == 1 and self.gap_days:
+            raise ValueError("gap_days needs at least 2 dates")
+
+
+@dataclass(frozen=True)
+class AnyOf(_Chain):
+    """Holds where one part or more holds."""
+
+    parts: tuple[Rule, ...]
+
+    def __post_init__(self) -> None:
+        _some(self.parts, "any_of")
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """Holds where every part holds."""
+
+    parts: tuple[Rule, ...]
+
+    def __post_init__(self) -> None:
+        _some(self.parts, "all_of")
+
+
+@dataclass(frozen=True)
+class NoneOf:
+    """Holds where no part holds."""
+
+    parts: tuple[Rule, ...]
+
+    def __post_init__(self) -> None:
+        _some(self.parts, "none_of")
+
+
+Leaf = Has | Prescribed | Value
+Narrowing = Within | Before | After | First | Episodes | AtLeast
+DateRule = Leaf | Narrowing | AnyOf
+Rule = DateRule | AllOf | NoneOf
+
+
+def has(codelist: CodeList, source: str | None = None) -> Has:
+    """Coded records of a list; with `source`, of that source alone.
+
+    Examples
+    --------
+    >>> rule = has(CodeList.of("t2d", [("icd10", "E11*")])).at_least(2, gap_days=30)
+    >>> rule.n, rule.gap_days
+    (2, 30)
+    """
+    return Has(codelist, source)
+
+
+def prescribed(codelist: CodeList) -> Prescribed:
+    """Prescriptions of a list."""
+    return Prescribed(codelist)
+
+
+def value(
+    codelist: CodeList,
+    unit: str | None = None,
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    analyte: str | None = None,
+) -> Value:
+    """Measurements of a list between two bounds, both included."""
+    return Value(codelist, unit, at_least, at_most, analyte)
+
+
+def all_of(*parts: Rule) -> AllOf:
+    """Every part holds."""
+    return AllOf(parts)
+
+
+def any_of(*parts: Rule) -> AnyOf:
+    """One part or more holds."""
+    return AnyOf(parts)
+
+
+def none_of(*parts: Rule) -> NoneOf:
+    """No part holds."""
+    return NoneOf(parts)
+
+
+def is_date_rule(rule: object) -> bool:
+    """Whether a rule gives dates that can be windowed and counted.
+
+    >>> is_date_rule(none_of(has(CodeList.of("x", [("icd10", "I10")]))))
+    False
+    """
+    if isinstance(rule, AnyOf):
+        return all(is_date_rule(part) for part in rule.parts)
+    return isinstance(rule, Leaf | Narrowing)
+
+
+def leaves(rule: Rule) -> Iterator[Leaf]:
+    """Every leaf of a rule, in the order written."""
+    if isinstance(rule, Leaf):
+        yield rule
+    elif isinstance(rule, AnyOf | AllOf | NoneOf):
+        for part in rule.parts:
+            yield from leaves(part)
+    else:
+        yield from leaves(rule.rule)
+
+
+def canonical(rule: Rule) -> dict[str, Any]:
+    """A rule as plain data for its identity: code lists by content hash, dates as ISO text."""
+    name = type(rule).__name__
+    if isinstance(rule, AnyOf | AllOf | NoneOf):
+        return {name: [canonical(part) for part in rule.parts]}
+    fields = {key: getattr(rule, key) for key in rule.__dataclass_fields__}
+    return {name: {key: _plain(field) for key, field in fields.items()}}
+
+
+def _plain(field: object) -> object:
+    if isinstance(field, CodeList):
+        return field.id
+    if isinstance(field, date):
+        return field.isoformat()
+    if isinstance(field, _Chain):
+        return canonical(field)  # type: ignore[arg-type]
+    return field
+
+
+def _dated(rule: object) -> Any:
+    if not is_date_rule(rule):
+        raise ValueError("windows and counts belong on the parts of a condition, not on all_of or none_of")
+    return rule
+
+
+def _some(parts: tuple[Rule, ...], name: str) -> None:
+    if not parts:
+        raise ValueError(f"{name} needs at least one rule")

@@ -1,0 +1,273 @@
+"""The YAML form of rules, as closed pydantic models.
+
+Every model refuses unknown keys. A fault inside a rule is located by the keys and positions the author
+wrote, nothing else, e.g. ``('phenotypes', 't2d', 'any', 1, 'all', 0, 'gap_days')``, so that a caller can
+point to the line. The keys of a rule apply in one order, however they are written: window, episodes,
+count, first.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from cohorts.errors import StudyError
+from phenotypes import rules
+from phenotypes.codelist import CodeList
+from phenotypes.units import analyte_of, known_unit
+
+Lists = Mapping[str, CodeList]
+Reference = Annotated[str, Field(min_length=1, description="name of a code list of the study")]
+Count = Annotated[int, Field(ge=1, strict=True)]
+Days = Annotated[int, Field(strict=True)]
+Unit = Annotated[str, AfterValidator(known_unit)]
+Analyte = Literal["cholesterol", "triglycerides", "glucose", "creatinine", "hba1c"]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+DayWindow = tuple[Days | None, Days | None]
+
+
+def _a_day(value: object) -> object:
+    # pydantic would read the number 2012 as seconds since 1970
+    if value == "index" or (isinstance(value, date) and not isinstance(value, datetime)):
+        return value
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else _no_day()
+    except ValueError:
+        return _no_day()
+
+
+def _no_day() -> object:
+    raise PydanticCustomError("when", "expected a date such as 2012-01-31, or 'index'")
+
+
+When = Annotated[date | Literal["index"], BeforeValidator(_a_day)]
+
+
+class Closed(BaseModel):
+    """A mapping in a study file: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Dated(Closed):
+    """What can narrow the dates of a rule."""
+
+    within: DayWindow | None = Field(
+        default=None, description="days from the index date, [start, end): [-365, 0] is the year before it"
+    )
+    before: When | None = Field(default=None, description="dates earlier than this")
+    after: When | None = Field(default=None, description="dates on or later than this")
+    first: bool = Field(default=False, strict=True, description="only the earliest of the dates left")
+    episodes: Annotated[int, Field(ge=0, strict=True)] | None = Field(
+        default=None, description="count runs of dates, a run ending where more than this many days pass"
+    )
+    gap_days: Annotated[int, Field(ge=0, strict=True)] | None = Field(
+        default=None, description="least days from the first to the last of the dates counted"
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.within is not None:
+            check_window(self.within, type(self).__name__, "within")
+        if self.gap_days and (self._count() or 1) < 2:
+            raise fault_at(
+                type(self).__name__, ("gap_days",), f"gap_days needs {self._count_key} of 2 or more beside it"
+            )
+        return self
+
+    _count_key = "at_least"
+
+    def _count(self) -> int | None:
+        return cast("int | None", getattr(self, self._count_key, None))
+
+    def _narrow(self, rule: Any) -> rules.DateRule:
+        if self.within is not None:
+            rule = rule.within(*self.within)
+        if self.after is not None:
+            rule = rule.after(self.after)
+        if self.before is not None:
+            rule = rule.before(self.before)
+        if self.episodes is not None:
+            rule = rule.episodes(self.episodes)
+        if (count := self._count()) is not None:
+            rule = rule.at_least(count, gap_days=self.gap_days or 0)
+        return cast("rules.DateRule", rule.first() if self.first else rule)
+
+
+class HasSpec(_Dated):
+    """Coded records of a code list."""
+
+    has: Reference
+    source: str | None = Field(default=None, description="count records of this source alone")
+    at_least: Count | None = Field(default=None, description="number of different dates")
+
+    def build(self, lists: Lists, where: str) -> rules.Rule:
+        """The rule, with its code list bound."""
+        return self._narrow(rules.has(bind(lists, self.has, f"{where}.has"), self.source))
+
+
+class PrescribedSpec(_Dated):
+    """Prescriptions of a code list."""
+
+    prescribed: Reference
+    at_least: Count | None = Field(default=None, description="number of different dates")
+
+    def build(self, lists: Lists, where: str) -> rules.Rule:
+        """The rule, with its code list bound."""
+        return self._narrow(rules.prescribed(bind(lists, self.prescribed, f"{where}.prescribed")))
+
+
+class ValueSpec(_Dated):
+    """Measurements of a code list between two bounds."""
+
+    value: Reference
+    unit: Unit | None = Field(default=None, description="unit of the bounds; records in others are converted")
+    at_least: Number | None = Field(default=None, description="smallest value that counts")
+    at_most: Number | None = Field(default=None, description="largest value that counts")
+    times: Count | None = Field(default=None, description="number of different dates")
+    analyte: Analyte | None = Field(default=None, description="what is measured, for conversions")
+
+    _count_key = "times"
+
+    @model_validator(mode="after")
+    def _bounds_are_ordered(self) -> Self:
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise fault_at("ValueSpec", ("at_most",), "at_most is smaller than at_least")
+        return self
+
+    def build(self, lists: Lists, where: str) -> rules.Rule:
+        """The rule, with its code list bound."""
+        codes = bind(lists, self.value, f"{where}.value")
+        analyte = self.analyte or analyte_of(self.value, codes.name)
+        return self._narrow(
+            rules.value(codes, self.unit, at_least=self.at_least, at_most=self.at_most, analyte=analyte)
+        )
+
+
+class AnySpec(_Dated):
+    """One of several rules. Where all give dates, their union can be windowed and counted."""
+
+    any: list[RuleSpec] = Field(min_length=1)
+    at_least: Count | None = Field(
+        default=None, description="number of different dates, of all parts together"
+    )
+
+    @model_validator(mode="after")
+    def _windows_need_dates(self) -> Self:
+        narrowed = self.model_fields_set - {"any"}
+        if narrowed and not _gives_dates(self):
+            raise fault_at(
+                "AnySpec", (sorted(narrowed)[0],), "put this inside the parts: some of them are conditions"
+            )
+        return self
+
+    def build(self, lists: Lists, where: str) -> rules.Rule:
+        """The rule, with its code lists bound."""
+        union = rules.AnyOf(build_all(self.any, lists, f"{where}.any"))
+        return self._narrow(union) if self.model_fields_set - {"any"} else union
+
+
+class AllSpec(Closed):
+    """Every one of several rules."""
+
+    all: list[RuleSpec] = Field(min_length=1)
+
+    def build(self, lists: Lists, where: str) -> rules.Rule:
+        """The rule, with its code lists bound."""
+        return rules.AllOf(build_all(self.all, lists, f"{where}.all"))
+
+
+class NoneSpec(Closed):
+    """Not one of several rules."""
+
+    none: list[RuleSpec] = Field(min_length=1)
+
+    def build(self, lists: Lists, where: str) -> rules.Rule:
+        """The rule, with its code lists bound."""
+        return rules.NoneOf(build_all(self.none, lists, f"{where}.none"))
+
+
+RULES: dict[str, type[HasSpec | PrescribedSpec | ValueSpec | AnySpec | AllSpec | NoneSpec]] = {
+    "has": HasSpec,
+    "prescribed": PrescribedSpec,
+    "value": ValueSpec,
+    "any": AnySpec,
+    "all": AllSpec,
+    "none": NoneSpec,
+}
+
+
+def _choose_rule(data: object) -> object:
+    # Choosing by key, not by trying each model, keeps error locations to what the author wrote.
+    if not isinstance(data, dict):
+        if isinstance(data, BaseModel):
+            return data
+        raise PydanticCustomError(
+            "rule", f"a rule is a mapping such as {{has: codelist}}, with one of the keys {', '.join(RULES)}"
+        )
+    kinds = [key for key in RULES if key in data]
+    if len(kinds) == 1:
+        return RULES[kinds[0]].model_validate(data)
+    if kinds:
+        raise fault_at(
+            "rule", (kinds[1],), f"{kinds[0]!r} and {kinds[1]!r} cannot stand in one rule; make them two"
+        )
+    for key in data:
+        if near := difflib.get_close_matches(str(key), RULES, n=1):
+            raise fault_at("rule", (key,), f"unknown key {key!r}; did you mean {near[0]!r}?")
+    raise PydanticCustomError("rule", "a rule needs one of the keys " + ", ".join(RULES))
+
+
+RuleSpec = Annotated[
+    HasSpec | PrescribedSpec | ValueSpec | AnySpec | AllSpec | NoneSpec, BeforeValidator(_choose_rule)
+]
+for _model in (AnySpec, AllSpec, NoneSpec):
+    _model.model_rebuild()
+
+
+def _gives_dates(spec: BaseModel) -> bool:
+    if isinstance(spec, AnySpec):
+        return all(_gives_dates(part) for part in spec.any)
+    return isinstance(spec, _Dated)
+
+
+def build_all(specs: list[Any], lists: Lists, where: str) -> tuple[rules.Rule, ...]:
+    return tuple(spec.build(lists, f"{where}[{i}]") for i, spec in enumerate(specs))
+
+
+def bind(lists: Lists, name: str, where: str) -> CodeList:
+    if name not in lists:
+        near = difflib.get_close_matches(name, lists, n=1)
+        raise StudyError(
+            "unknown code list",
+            where=where,
+            found=repr(name),
+            expected=f"one of {', '.join(sorted(lists)) or 'none declared'}",
+            fix=f"did you mean {near[0]!r}?" if near else "declare it under codelists",
+        )
+    return lists[name]
+
+
+def check_window(window: DayWindow, title: str, key: str) -> None:
+    start, end = window
+    if start is not None and end is not None and start >= end:
+        raise fault_at(title, (key,), f"the window must end after it starts, found [{start}, {end}]")
+
+
+def fault_at(title: str, place: tuple[str | int, ...], message: str) -> ValidationError:
+    # A ValidationError raised in a validator keeps its inner location, which a ValueError would lose.
+    kind = PydanticCustomError("study", cast("Any", message))
+    return ValidationError.from_exception_data(title, [InitErrorDetails(type=kind, loc=place, input=None)])

@@ -1,0 +1,246 @@
+"""The YAML form of phenotypes, traits and outcomes, as closed pydantic models.
+
+Code lists are named here and bound by ``build(codelists, name)``; `references` yields every name with its
+location, so that an unknown one can be reported, with its line, before anything is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from phenotypes import rules
+from phenotypes.definitions import Adjustment, CategoryTrait, NumericTrait, Outcome, Phenotype, Pick, Until
+from phenotypes.rulespec import (
+    Analyte,
+    Closed,
+    Count,
+    DayWindow,
+    Lists,
+    Number,
+    Reference,
+    RuleSpec,
+    Unit,
+    bind,
+    build_all,
+    check_window,
+    fault_at,
+)
+from phenotypes.units import analyte_of
+
+Location = tuple[str | int, ...]
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class PhenotypeSpec(Closed):
+    """A condition: `any` and `all` make a case, `none` excludes. See Phenotype for the statuses."""
+
+    label: str = Field(min_length=1, description="name for people, as reports print it")
+    any: list[RuleSpec] | None = Field(default=None, min_length=1, description="a case meets one of these")
+    all: list[RuleSpec] | None = Field(default=None, min_length=1, description="a case meets all of these")
+    none: list[RuleSpec] = Field(default=[], description="who meets one is neither case nor control")
+    controls_without: list[RuleSpec] = Field(
+        default=[], description="who is not a case but meets one of these is no control either"
+    )
+    until: Until = Field(
+        default="end", description="records used: to the end of the data, or before the index date"
+    )
+    sex: Literal["M", "F"] | None = Field(default=None, description="where the condition is of one sex")
+
+    @model_validator(mode="after")
+    def _has_a_rule(self) -> Self:
+        if self.any is None and self.all is None:
+            raise PydanticCustomError(
+                "rule", "a phenotype needs 'any' or 'all', a list of rules that make a case"
+            )
+        return self
+
+    def build(self, codelists: Lists, name: str) -> Phenotype:
+        """The definition, with its code lists bound.
+
+        Raises
+        ------
+        StudyError
+            Where a code list is not declared.
+        """
+        where = f"phenotypes.{name}"
+        parts = () if self.all is None else build_all(self.all, codelists, f"{where}.all")
+        if self.any is not None:
+            choice = rules.AnyOf(build_all(self.any, codelists, f"{where}.any"))
+            parts = (*parts, choice)
+        rule = parts[0] if len(parts) == 1 else rules.AllOf(parts)
+        return Phenotype(
+            name,
+            rule,
+            label=self.label,
+            exclude=build_all(self.none, codelists, f"{where}.none"),
+            exclude_controls=build_all(self.controls_without, codelists, f"{where}.controls_without"),
+            until=self.until,
+            sex=self.sex,
+        )
+
+
+class AdjustmentSpec(Closed):
+    """What a value measured on a drug is worth without it: one of divide, multiply or add."""
+
+    drug: Reference
+    divide: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    multiply: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    add: Number | None = None
+    within_days: Count = Field(default=365, description="on the drug: prescribed in this many days before")
+
+    @model_validator(mode="after")
+    def _does_one_thing(self) -> Self:
+        if sum(x is not None for x in (self.divide, self.multiply, self.add)) != 1:
+            raise PydanticCustomError("adjust", "an adjustment needs exactly one of divide, multiply and add")
+        return self
+
+    def build(self, lists: Lists, where: str) -> Adjustment:
+        """The adjustment, with its code list bound."""
+        multiply = 1 / self.divide if self.divide is not None else (self.multiply or 1.0)
+        return Adjustment(
+            bind(lists, self.drug, f"{where}.drug"), self.add or 0.0, multiply, self.within_days
+        )
+
+
+class NumericTraitSpec(Closed):
+    """A number from measurements."""
+
+    kind: Literal["number"] = "number"
+    label: str = Field(min_length=1)
+    codes: Annotated[list[Reference], Field(min_length=1), BeforeValidator(_listed)]
+    unit: Unit
+    plausible: tuple[Number, Number] = Field(description="smallest and largest believable value in the unit")
+    pick: Pick = "median"
+    window_days: DayWindow = Field(default=(None, None), description="days from the index date, [start, end)")
+    adjust: list[AdjustmentSpec] = Field(default=[])
+    analyte: Analyte | None = Field(default=None, description="what is measured, for conversions")
+    blank_unit: Literal["reject", "assume"] = "reject"
+    formula: Literal["ckd_epi_2021"] | None = Field(default=None, description="eGFR from creatinine")
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.plausible[0] >= self.plausible[1]:
+            raise fault_at(
+                "NumericTraitSpec", ("plausible",), "the range must go from a smaller to a larger value"
+            )
+        check_window(self.window_days, "NumericTraitSpec", "window_days")
+        if self.formula is not None and self.unit != "mL/min/1.73m2":
+            raise fault_at("NumericTraitSpec", ("unit",), "an eGFR has the unit mL/min/1.73m2")
+        return self
+
+    def build(self, codelists: Lists, name: str) -> NumericTrait:
+        """The definition, with its code lists bound."""
+        where = f"traits.{name}"
+        analyte = "creatinine" if self.formula else self.analyte or analyte_of(name, *self.codes)
+        return NumericTrait(
+            name,
+            tuple(bind(codelists, code, f"{where}.codes") for code in self.codes),
+            self.unit,
+            self.plausible,
+            label=self.label,
+            pick=self.pick,
+            window_days=self.window_days,
+            adjust=tuple(a.build(codelists, f"{where}.adjust[{i}]") for i, a in enumerate(self.adjust)),
+            analyte=analyte,
+            blank_unit=self.blank_unit,
+            formula=self.formula,
+        )
+
+
+class CategoryTraitSpec(Closed):
+    """One of several levels, each a code list; the last is the reference."""
+
+    kind: Literal["category"]
+    label: str = Field(min_length=1)
+    levels: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")], Reference] = Field(min_length=2)
+    pick: Literal["last", "first", "nearest"] = "last"
+    window_days: DayWindow = Field(default=(None, None), description="days from the index date, [start, end)")
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        check_window(self.window_days, "CategoryTraitSpec", "window_days")
+        return self
+
+    def build(self, codelists: Lists, name: str) -> CategoryTrait:
+        """The definition, with its code lists bound."""
+        where = f"traits.{name}.levels"
+        levels = tuple((lv, bind(codelists, code, f"{where}.{lv}")) for lv, code in self.levels.items())
+        return CategoryTrait(name, levels, label=self.label, pick=self.pick, window_days=self.window_days)
+
+
+def _choose_trait(data: object) -> object:
+    if not isinstance(data, dict):
+        if isinstance(data, BaseModel):
+            return data
+        raise PydanticCustomError(
+            "trait", "a trait is a mapping with the keys label, codes, unit and plausible"
+        )
+    models: dict[object, type[BaseModel]] = {"number": NumericTraitSpec, "category": CategoryTraitSpec}
+    kind = data.get("kind", "number")
+    if not isinstance(kind, str) or kind not in models:
+        raise fault_at(
+            "trait", ("kind",), f"unknown kind of trait {kind!r}; expected {' or '.join(map(str, models))}"
+        )
+    return models[kind].model_validate(data)
+
+
+TraitSpec = Annotated[NumericTraitSpec | CategoryTraitSpec, BeforeValidator(_choose_trait)]
+
+
+class OutcomeSpec(Closed):
+    """Time from the index date to an event."""
+
+    label: str = Field(min_length=1)
+    event: RuleSpec
+    exclude_prior: bool = Field(
+        default=True, strict=True, description="leave out who had it by the index date"
+    )
+    competing: Literal["death", "none"] = "death"
+    years: Annotated[float, Field(gt=0, le=120)] = Field(default=10.0, description="longest follow-up")
+    registration_gap_days: Annotated[int, Field(ge=0, strict=True)] = Field(
+        default=90, description="a shorter break in registration does not end follow-up"
+    )
+
+    def build(self, codelists: Lists, name: str) -> Outcome:
+        """The definition, with its code lists bound."""
+        return Outcome(
+            name,
+            self.event.build(codelists, f"outcomes.{name}.event"),
+            label=self.label,
+            years=self.years,
+            exclude_prior=self.exclude_prior,
+            competing="death" if self.competing == "death" else None,
+            registration_gap_days=self.registration_gap_days,
+        )
+
+
+_REFERENCE_KEYS = ("has", "prescribed", "value", "drug", "codes")
+
+
+def references(spec: BaseModel) -> Iterator[tuple[Location, str]]:
+    """Every code list a specification names, with its location below the specification.
+
+    Examples
+    --------
+    >>> spec = PhenotypeSpec.model_validate({"label": "T2D", "any": [{"has": "t2d"}]})
+    >>> list(references(spec))
+    [(('any', 0, 'has'), 't2d')]
+    """
+    for key in type(spec).model_fields:
+        field = getattr(spec, key)
+        if key == "levels":
+            yield from (((key, level), name) for level, name in field.items())
+        else:
+            for i, item in enumerate(field if isinstance(field, list) else [field]):
+                place: Location = (key, i) if isinstance(field, list) and key != "codes" else (key,)
+                if isinstance(item, BaseModel):
+                    yield from (((*place, *below), name) for below, name in references(item))
+                elif key in _REFERENCE_KEYS:
+                    yield place, item
