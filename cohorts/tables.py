@@ -1,0 +1,336 @@
+"""What a provider's tables look like, and how each cell is checked.
+
+One literal dict, :data:`TABLES`, says it all: a new record table is one entry. A cell is either good,
+blank, or a reason; the reason is a fixed sentence that names the column and never the value.
+
+Decisions. In record tables a cell that cannot be read refuses the row. In ``patients`` an unreadable
+birth date, an unknown sex code or a wrong NHS number does not: the person's records would go with the
+row, so the cell becomes blank and a note counts it. Dates are ISO (``YYYY-MM-DD``, a time of day is
+dropped) unless the source declares another form, because a guess between day-first and month-first is
+wrong for twelve days of every month. Codes are put in capitals without dots, save Read codes, in which
+case and dots carry meaning. A text longer than :data:`LONGEST_TEXT`, or one that holds a NUL or a line
+break, is the mark of a broken quote or a binary file and refuses the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from cohorts.hub import OPEN_END
+from cohorts.identity import nhs_digits_sql, nhs_number_sql, sex_sql
+
+Kind = Literal["text", "date", "number", "year", "decile", "flag", "system", "code", "nhs", "sex"]
+
+LONGEST_TEXT = 200
+EARLIEST = "1880-01-01"
+LATEST = "2100-01-01"
+
+SYSTEMS: Mapping[str, str] = {
+    "snomed": "snomed",
+    "snomedct": "snomed",
+    "sct": "snomed",
+    "icd10": "icd10",
+    "opcs4": "opcs4",
+    "opcs": "opcs4",
+    "bnf": "bnf",
+    "dmd": "dmd",
+    "dm+d": "dmd",
+    "read2": "read2",
+    "readv2": "read2",
+    "ctv3": "ctv3",
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column.
+
+    Attributes
+    ----------
+    name
+        Our name of it.
+    kind
+        What a cell means and so how it is read.
+    required
+        A blank cell refuses the row.
+    soft
+        An unreadable cell becomes blank and is noted, and the row is kept.
+    may_lack
+        The column may be absent from the file (numbered columns after the first).
+    system
+        Code system of a ``code`` column, where the table has no ``system`` column.
+    """
+
+    name: str
+    kind: Kind = "text"
+    required: bool = False
+    soft: bool = False
+    may_lack: bool = False
+    system: str | None = None
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """One table: its columns, the pair that must be in order, and the columns no two rows may share."""
+
+    fields: tuple[Field, ...]
+    span: tuple[str, str] | None = None
+    unique: tuple[str, ...] = ()
+
+    def field(self, name: str) -> Field:
+        """The column of that name."""
+        return next(field for field in self.fields if field.name == name)
+
+
+def _codes(stem: str, count: int, system: str, *, first_required: bool = False) -> tuple[Field, ...]:
+    return tuple(
+        Field(f"{stem}_{i}", "code", system=system, may_lack=i > 1, required=first_required and i == 1)
+        for i in range(1, count + 1)
+    )
+
+
+_PATIENT = Field("patient_id", required=True)
+_DATED_CODE = (_PATIENT, Field("date", "date", required=True), Field("system", "system", required=True))
+
+TABLES: Mapping[str, TableSpec] = {
+    "patients": TableSpec(
+        (
+            _PATIENT,
+            Field("nhs_number", "nhs", soft=True),
+            Field("given_name"),
+            Field("family_name"),
+            Field("birth_date", "date", soft=True),
+            Field("sex", "sex", soft=True),
+            Field("postcode"),
+        )
+    ),
+    "registrations": TableSpec(
+        (_PATIENT, Field("practice"), Field("start", "date", required=True), Field("end", "date")),
+        span=("start", "end"),
+    ),
+    "events": TableSpec(
+        (
+            *_DATED_CODE,
+            Field("code", "code", required=True),
+            Field("value", "number"),
+            Field("unit"),
+        )
+    ),
+    "prescriptions": TableSpec((*_DATED_CODE, Field("code", "code", required=True))),
+    "admissions": TableSpec(
+        (
+            _PATIENT,
+            Field("admission_date", "date", required=True),
+            Field("discharge_date", "date"),
+            *_codes("diag", 6, "icd10"),
+            *_codes("opcs", 3, "opcs4"),
+        ),
+        span=("admission_date", "discharge_date"),
+    ),
+    "contacts": TableSpec((*_DATED_CODE, Field("code", "code", required=True))),
+    "care": TableSpec(
+        (_PATIENT, Field("start", "date", required=True), Field("end", "date"), Field("care_type")),
+        span=("start", "end"),
+    ),
+    "addresses": TableSpec(
+        (
+            _PATIENT,
+            Field("area", required=True),
+            Field("start", "date", required=True),
+            Field("end", "date"),
+        ),
+        span=("start", "end"),
+    ),
+    "deaths": TableSpec(
+        (
+            _PATIENT,
+            Field("date", "date", required=True),
+            Field("underlying", "code", system="icd10"),
+            *_codes("contributory", 3, "icd10"),
+        )
+    ),
+    "samples": TableSpec(
+        (_PATIENT, Field("sample_id", required=True), Field("collected", "date")), unique=("sample_id",)
+    ),
+    "consents": TableSpec(
+        (_PATIENT, Field("consented", "flag"), Field("withdrawn", "date")), unique=("patient_id",)
+    ),
+}
+
+REGION_TABLES: Mapping[str, TableSpec] = {
+    "optouts": TableSpec((Field("nhs_number", required=True), Field("date", "date", soft=True))),
+    "pollution": TableSpec(
+        (
+            Field("area", required=True),
+            Field("year", "year", required=True),
+            Field("pm25", "number"),
+            Field("no2", "number"),
+        ),
+        unique=("area", "year"),
+    ),
+    "deprivation": TableSpec(
+        (Field("area", required=True), Field("imd_decile", "decile", required=True)), unique=("area",)
+    ),
+}
+
+_TYPES: Mapping[str, str] = {
+    "date": "DATE",
+    "number": "DOUBLE",
+    "year": "INTEGER",
+    "decile": "INTEGER",
+    "flag": "BOOLEAN",
+}
+
+
+def column_types(field: Field) -> list[tuple[str, str]]:
+    """Columns (name, DuckDB type) that a field becomes: a consent also keeps its date.
+
+    >>> column_types(Field("consented", "flag"))
+    [('consented', 'BOOLEAN'), ('consented_on', 'DATE')]
+    """
+    columns = [(field.name, _TYPES.get(field.kind, "VARCHAR"))]
+    if field.kind == "flag":
+        columns.append((f"{field.name}_on", "DATE"))
+    return columns
+
+
+def date_sql(text: str, form: str | None) -> str:
+    """Expression that reads a date from text: strict ISO, or the declared strptime form.
+
+    >>> date_sql("x", "%d/%m/%Y")
+    "CAST(try_strptime(x, '%d/%m/%Y') AS DATE)"
+    """
+    if form is not None:
+        return f"CAST(try_strptime({text}, '{form.replace(chr(39), chr(39) * 2)}') AS DATE)"
+    iso = r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?"
+    return f"(CASE WHEN regexp_full_match({text}, '{iso}') THEN TRY_CAST(substr({text}, 1, 10) AS DATE) END)"
+
+
+def system_sql(text: str) -> str:
+    """Expression that puts a code system into our spelling; NULL if it is not known.
+
+    >>> "'sct'" in system_sql("x")
+    True
+    """
+    plain = f"regexp_replace(lower({text}), '[ _-]', '', 'g')"
+    choices = " ".join(f"WHEN '{theirs}' THEN '{ours}'" for theirs, ours in SYSTEMS.items())
+    return f"(CASE {plain} {choices} END)"
+
+
+def code_sql(text: str, system: str) -> str:
+    """Expression that puts a code into its one form; ``system`` is an SQL expression.
+
+    Capitals, no dots, spaces or dagger signs; the NHS filler X of three-character ICD-10 (``I10X``) goes.
+    Read codes keep case and dots.
+
+    >>> "read2" in code_sql("c", "'icd10'")
+    True
+    """
+    plain = f"upper(regexp_replace({text}, '[.\\s†*]', '', 'g'))"
+    return (
+        f"(CASE WHEN {system} IN ('read2', 'ctv3') THEN {text} "
+        f"WHEN {system} = 'icd10' AND length({plain}) = 4 THEN rtrim({plain}, 'X') ELSE {plain} END)"
+    )
+
+
+@dataclass(frozen=True)
+class CellSql:
+    """How one field is read: columns it gives, conditions that refuse the row, conditions that are noted."""
+
+    columns: tuple[tuple[str, str], ...]
+    faults: tuple[tuple[str, str], ...]
+    notes: tuple[tuple[str, str], ...]
+
+
+def cell_sql(field: Field, spec: TableSpec, raw: str, *, is_date: bool, form: str | None, until: str) -> CellSql:
+    """SQL that reads one field.
+
+    Parameters
+    ----------
+    field, spec
+        The column and its table.
+    raw
+        Expression of the cell: trimmed text that is NULL when blank, or a DATE if ``is_date``.
+    is_date
+        The file stores the cell as a date or a time.
+    form
+        Declared strptime form of text dates, or None for ISO.
+    until
+        Last date a record may bear (ISO).
+    """
+    name = field.name
+    broken = (
+        f"length({raw}) > {LONGEST_TEXT} OR contains({raw}, chr(0))" if not is_date else "false",
+        f"{name}: longer than {LONGEST_TEXT} characters or not text",
+    )
+    blank = [(f"{raw} IS NULL", f"{name}: blank")] if field.required else []
+    columns: list[tuple[str, str]]
+    bad: list[tuple[str, str]] = []
+    if field.kind == "date":
+        read = raw if is_date else date_sql(raw, form)
+        open_ended = spec.span is not None and name == spec.span[1]
+        keep = f"nullif({read}, DATE '{OPEN_END}')" if open_ended else read
+        expected = "an ISO date (YYYY-MM-DD)" if form is None else "a date of the declared form"
+        bad = [
+            (f"{raw} IS NOT NULL AND {read} IS NULL", f"{name}: not {expected}"),
+            (f"{keep} < DATE '{EARLIEST}'", f"{name}: before {EARLIEST[:4]}"),
+            (f"{keep} > DATE '{until}'", f"{name}: after the end of the records"),
+        ]
+        impossible = " OR ".join(f"coalesce({condition}, false)" for condition, _ in bad)
+        columns = [(f"(CASE WHEN {impossible} THEN NULL ELSE {keep} END)", name)]
+    elif field.kind == "number":
+        columns = [(f"TRY_CAST({raw} AS DOUBLE)", name)]
+        bad = [
+            (
+                f"{raw} IS NOT NULL AND NOT coalesce(isfinite(TRY_CAST({raw} AS DOUBLE)), false)",
+                f"{name}: not a number",
+            )
+        ]
+    elif field.kind in ("year", "decile"):
+        low, high = (int(EARLIEST[:4]), int(LATEST[:4])) if field.kind == "year" else (1, 10)
+        read = f"(CASE WHEN regexp_full_match({raw}, '[0-9]{{1,4}}(\\.0)?') THEN TRY_CAST({raw} AS INTEGER) END)"
+        columns = [(read, name)]
+        bad = [
+            (
+                f"{raw} IS NOT NULL AND NOT coalesce({read} BETWEEN {low} AND {high}, false)",
+                f"{name}: not a whole number from {low} to {high}",
+            )
+        ]
+    elif field.kind == "flag":
+        on = raw if is_date else date_sql(raw, form)
+        yes = "false" if is_date else f"lower({raw}) IN ('1', '1.0', 'true', 'yes', 'y', 't')"
+        no = "false" if is_date else f"lower({raw}) IN ('0', '0.0', 'false', 'no', 'n', 'f')"
+        columns = [
+            (f"(CASE WHEN {raw} IS NULL OR {no} THEN false WHEN {yes} OR {on} IS NOT NULL THEN true END)", name),
+            (on, f"{name}_on"),
+        ]
+        bad = [
+            (f"{raw} IS NOT NULL AND NOT ({yes} OR {no} OR {on} IS NOT NULL)", f"{name}: neither yes, no nor a date")
+        ]
+    elif field.kind == "system":
+        columns = [(system_sql(raw), name)]
+        bad = [(f"{raw} IS NOT NULL AND {system_sql(raw)} IS NULL", f"{name}: not a known code system")]
+    elif field.kind == "code":
+        system = f"'{field.system}'" if field.system else '"system"'
+        read = code_sql(raw, system)
+        columns = [(f"nullif({read}, '')", name)]
+        bad = [
+            (
+                f"{raw} IS NOT NULL AND NOT regexp_full_match({raw}, '[0-9A-Za-z .†*+-]*[0-9A-Za-z][0-9A-Za-z .†*+-]*')",
+                f"{name}: signs that no code has",
+            )
+        ]
+    elif field.kind == "nhs":
+        columns = [(raw, name)]
+        wrong = nhs_number_sql(nhs_digits_sql(raw))
+        bad = [(f"{raw} IS NOT NULL AND {wrong} IS NULL", f"{name}: fails its check, not used to link directly")]
+    elif field.kind == "sex":
+        columns = [(sex_sql(raw), name)]
+        bad = [(f"{raw} IS NOT NULL AND {sex_sql(raw)} IS NULL", f"{name}: code not recognised, kept as unknown")]
+    else:
+        columns = [(raw, name)]
+    if field.soft:
+        return CellSql(tuple(columns), (*blank, broken), tuple(bad))
+    return CellSql(tuple(columns), (*blank, broken, *bad), ())
