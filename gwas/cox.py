@@ -225,8 +225,8 @@ def fit_cox(
         )
     if not event.any():
         raise DesignError("no events", found=f"0 events in {n} people")
-    centre = factors.mean(axis=0) if p else np.zeros(0)
-    spread = factors.std(axis=0) if p else np.zeros(0)
+    centre: Floats = np.asarray(factors.mean(axis=0)) if p else np.zeros(0)
+    spread: Floats = np.asarray(factors.std(axis=0)) if p else np.zeros(0)
     if p and (spread <= 1e-12 * (1 + np.abs(centre))).any():
         raise DesignError("a factor does not vary", found=f"{int((spread < 1e-12).sum())} constant factors")
     scaled = (factors - centre) / spread if p else factors
@@ -236,7 +236,7 @@ def fit_cox(
     if p:
         beta, information = _newton(sets, p, ridge, max_steps)
         beta = beta * shrink
-        covariance = np.linalg.inv(information)
+        covariance: Floats = np.asarray(np.linalg.inv(information), dtype=np.float64)
     else:
         beta, covariance = np.zeros(0), np.zeros((0, 0))
     loglik, _, _, s0, mean = _evaluate(sets, beta) if p else _without_factors(sets)
@@ -263,7 +263,7 @@ def _on_original_scale(
     n: int,
 ) -> CoxFit:
     coefficients = beta / spread if beta.size else beta
-    increments = np.bincount(sets.event_group, weights=1 / s0, minlength=sets.times.size)
+    increments = np.bincount(sets.event_group, weights=1 / s0, minlength=sets.times.size).astype(np.float64)
     weighted = np.zeros((sets.times.size, beta.size))
     np.add.at(weighted, sets.event_group, mean / s0[:, None])
     means = weighted / increments[:, None] * spread + centre if beta.size else weighted

@@ -129,8 +129,10 @@ def aalen_johansen(
         entering = np.concatenate([np.cumsum(w[by_start][::-1])[::-1], [0.0]])
         at_risk = at_risk - entering[np.searchsorted(start[by_start], times, side="left")]
     slot = np.searchsorted(times, time)
-    d1 = np.bincount(slot[state == 1], weights=w[state == 1], minlength=times.size)
-    d2 = np.bincount(slot[state == 2], weights=w[state == 2], minlength=times.size)
+    d1, d2 = (
+        np.bincount(slot[state == s], weights=w[state == s], minlength=times.size).astype(np.float64)
+        for s in (1, 2)
+    )
     after = np.cumprod(1 - (d1 + d2) / at_risk)
     before = np.concatenate([[1.0], after[:-1]])
     risk = np.cumsum(before * d1 / at_risk)
@@ -150,7 +152,8 @@ def _variance(risk: Floats, before: Floats, d1: Floats, d: Floats, at_risk: Floa
     cross = before * d1 / at_risk**2
     first = risk**2 * np.cumsum(hazard) - 2 * risk * np.cumsum(risk * hazard) + np.cumsum(risk**2 * hazard)
     third = -2 * (risk * np.cumsum(cross) - np.cumsum(risk * cross))
-    return np.maximum(first + np.cumsum(own) + third, 0.0)
+    variance: Floats = np.maximum(first + np.cumsum(own) + third, 0.0)
+    return variance
 
 
 def censoring_survival(
