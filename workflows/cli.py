@@ -147,8 +147,12 @@ def gwas(
     chr: Annotated[str | None, typer.Option("--chr", help="Chromosomes, e.g. 1-4,22,X.")] = None,
     maf: Annotated[float | None, typer.Option(min=0, max=0.5)] = None,
     mac: Annotated[int | None, typer.Option(min=0)] = None,
-    geno: Annotated[float | None, typer.Option(min=0, max=1, help="Largest missing rate of a variant.")] = None,
-    mind: Annotated[float | None, typer.Option(min=0, max=1, help="Largest missing rate of a sample.")] = None,
+    geno: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Largest missing rate of a variant.")
+    ] = None,
+    mind: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Largest missing rate of a sample.")
+    ] = None,
     hwe: Annotated[float | None, typer.Option(min=0, max=1)] = None,
     missing_genotypes: Annotated[
         Literal["mean", "complete-case"], typer.Option(help="complete-case is what PLINK 2 does.")

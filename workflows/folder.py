@@ -147,9 +147,7 @@ def open_run_folder(path: Path, *, study: str, inputs: dict[str, str], version: 
     OutputError
         When another run holds the folder, it is finished, or it belongs to another study.
     """
-    fingerprint = hashlib.sha256(
-        json.dumps([study, inputs, version], sort_keys=True).encode()
-    ).hexdigest()
+    fingerprint = hashlib.sha256(json.dumps([study, inputs, version], sort_keys=True).encode()).hexdigest()
     if path.exists() and not path.is_dir():
         raise OutputError("not a folder", where=path, fix="give another folder with --out")
     _refuse_foreign(path, fingerprint)

@@ -6,13 +6,15 @@ complete and check study files. Paths are taken from the folder of the study fil
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
-from phenotypes.spec import OutcomeSpec, PhenotypeSpec, TraitSpec
+from phenotypes.rulespec import fault_at
+from phenotypes.spec import CategoryTraitSpec, OutcomeSpec, PhenotypeSpec, TraitSpec, references
 
 
 def _from_study_folder(path: Path, info: ValidationInfo) -> Path:
@@ -187,7 +189,9 @@ class RiskSpec(_Closed):
 
     outcome: str = Field(description="name of an outcome")
     score_for: str = Field(description="the trait whose polygenic score enters")
-    factors: list[str] = Field(default=["age", "sex"], description="age, sex, phenotypes, traits or exposures")
+    factors: list[str] = Field(
+        default=["age", "sex"], description="age, sex, phenotypes, traits or exposures"
+    )
     youngest: int = Field(default=40, ge=18, description="youngest age the model is fitted for")
     oldest: int = Field(default=79, le=110)
 
@@ -224,17 +228,44 @@ class Study(_Closed):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        measured = {*self.phenotypes, *self.traits, *self.exposures}
-        _known("association.traits", self.association.traits, {*self.phenotypes, *self.traits})
-        _known("association.covariates", self.association.covariates, {"age", "sex", *measured})
-        for number, risk in enumerate(self.risk):
-            _known(f"risk.{number}.outcome", [risk.outcome], set(self.outcomes))
-            _known(f"risk.{number}.score_for", [risk.score_for], set(self.association.traits))
-            _known(f"risk.{number}.factors", risk.factors, {"age", "sex", *measured})
         clash = sorted(set(self.phenotypes) & set(self.traits))
         if clash:
-            raise ValueError(f"names used for both a phenotype and a trait: {', '.join(clash)}")
+            raise fault_at("Study", ("traits", clash[0]), "a name that is not also a phenotype")
+        for kind in ("phenotypes", "traits", "outcomes"):
+            for name, spec in getattr(self, kind).items():
+                for place, codelist in references(spec):
+                    _known((kind, name, *place), [codelist], self.codelists, "code list")
+        numbers = {*self.phenotypes, *self.exposures, *self.trait_columns()}
+        analysed = {*self.phenotypes, *(t for t, spec in self.traits.items() if spec.kind == "number")}
+        _known(("association", "traits"), self.association.traits, analysed, "phenotype or trait")
+        _known(
+            ("association", "covariates"), self.association.covariates, {"age", "sex", *numbers}, "covariate"
+        )
+        for number, risk in enumerate(self.risk):
+            place = ("risk", number)
+            _known((*place, "outcome"), [risk.outcome], self.outcomes, "outcome")
+            _known((*place, "score_for"), [risk.score_for], self.association.traits, "analysed trait")
+            _known((*place, "factors"), risk.factors, {"age", "sex", *numbers}, "factor")
         return self
+
+    def trait_columns(self) -> dict[str, str]:
+        """Column of every number the traits give, with its label; the last level of a category has none."""
+        columns: dict[str, str] = {}
+        for name, spec in self.traits.items():
+            if isinstance(spec, CategoryTraitSpec):
+                columns |= {f"{name}_{level}": f"{spec.label}: {level}" for level in list(spec.levels)[:-1]}
+            else:
+                columns[name] = spec.label
+        return columns
+
+    def label_of(self, name: str) -> str:
+        """What a column is called in front of people."""
+        if name in self.phenotypes:
+            return self.phenotypes[name].label
+        if name in self.exposures:
+            return self.exposures[name].label or name
+        fixed = {"age": "Age", "sex": "Male sex"}
+        return self.trait_columns().get(name) or fixed.get(name, name)
 
     def input_files(self) -> dict[str, Path]:
         """Every file the study reads, by its place in the study file."""
@@ -247,9 +278,11 @@ class Study(_Closed):
             if (entry := getattr(self.region, table)) is not None:
                 files[f"region.{table}"] = table_path(entry)
         for suffix in (".bed", ".bim", ".fam"):
-            files[f"genotypes{suffix}"] = self.genotypes.path.with_suffix(suffix) if (
-                self.genotypes.path.suffix == ".bed"
-            ) else Path(f"{self.genotypes.path}{suffix}")
+            files[f"genotypes{suffix}"] = (
+                self.genotypes.path.with_suffix(suffix)
+                if (self.genotypes.path.suffix == ".bed")
+                else Path(f"{self.genotypes.path}{suffix}")
+            )
         files |= {f"codelists.{name}": path for name, path in self.codelists.items()}
         files |= {f"scores.published.{i}": path for i, path in enumerate(self.scores.published)}
         return files
@@ -265,10 +298,10 @@ def study_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Study.model_json_schema()}
 
 
-def _known(place: str, names: list[str], known: set[str]) -> None:
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ValueError(
-            f"{place} names {', '.join(repr(n) for n in unknown)}, which the study does not define; "
-            f"it defines {', '.join(sorted(known)) or 'nothing'}"
-        )
+def _known(place: tuple[str | int, ...], names: Iterable[str], known: Iterable[str], what: str) -> None:
+    known = set(known)
+    for name in names:
+        if name not in known:
+            raise fault_at(
+                "Study", place, f"a {what} the study defines: {', '.join(sorted(known)) or 'none'}"
+            )

@@ -101,7 +101,7 @@ def _first_fault(path: Path, tree: yaml.Node, error: ValidationError) -> StudyEr
     faults = error.errors()
     # A union reports the fault of every alternative; the deepest one is where the writer's eye should go.
     fault = max(faults, key=lambda f: (f["type"] == "extra_forbidden", len(_trace(tree, f["loc"])[0])))
-    keys, line = _trace(tree, fault["loc"])
+    keys, line, node = _trace(tree, fault["loc"])
     where, key = f"{path}:{line}", ".".join(map(str, keys)) or "the file"
     if fault["type"] == "extra_forbidden":
         bad = str(fault["loc"][-1])
@@ -118,20 +118,23 @@ def _first_fault(path: Path, tree: yaml.Node, error: ValidationError) -> StudyEr
         missing = str(fault["loc"][-1])
         full = ".".join([*map(str, keys), missing]) if missing not in keys else key
         return StudyError(
-            f"key '{full}' is missing", where=where, expected=f"a value for '{missing}'", fix=f"add '{missing}:' here"
+            f"key '{full}' is missing",
+            where=where,
+            expected=f"a value for '{missing}'",
+            fix=f"add '{missing}:' here",
         )
     context = fault.get("ctx", {})
     inner = context.get("error")
     return StudyError(
         f"'{key}' is wrong",
         where=where,
-        found=_shown(fault.get("input")),
+        found=_shown(node),
         expected=_sentence(str(inner) if inner is not None else fault["msg"]),
         fix="correct this value; 'careome study schema' lists what is allowed",
     )
 
 
-def _trace(node: yaml.Node, location: Location) -> tuple[list[int | str], int]:
+def _trace(node: yaml.Node, location: Location) -> tuple[list[int | str], int, yaml.Node]:
     """Follow a pydantic location into the YAML tree, skipping the names of union alternatives."""
     keys: list[int | str] = []
     line = node.start_mark.line + 1
@@ -147,7 +150,7 @@ def _trace(node: yaml.Node, location: Location) -> tuple[list[int | str], int]:
         else:
             continue
         keys.append(part)
-    return keys, line
+    return keys, line, node
 
 
 def _keys_at(model: Any, keys: list[int | str]) -> list[str]:
@@ -179,8 +182,15 @@ def _models_in(annotation: Any) -> list[Any]:
     return []
 
 
-def _shown(value: Any) -> str:
-    text = repr(value) if isinstance(value, (str, int, float, bool)) else f"a {type(value).__name__}"
+def _shown(node: yaml.Node) -> str:
+    if isinstance(node, yaml.ScalarNode):
+        text = repr(node.value)
+    elif isinstance(node, yaml.SequenceNode):
+        text = (
+            "[" + ", ".join(str(item.value) for item in node.value if isinstance(item, yaml.ScalarNode)) + "]"
+        )
+    else:
+        text = "a mapping"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -201,6 +211,10 @@ def check_inputs(study: Study, path: Path) -> dict[str, Path]:
     for key, file in files.items():
         if not file.is_file():
             raise StudyError(
-                f"the file of '{key}' is not there", where=path, found=file, expected="a file", fix="correct the path"
+                f"the file of '{key}' is not there",
+                where=path,
+                found=file,
+                expected="a file",
+                fix="correct the path",
             )
     return files

@@ -71,8 +71,18 @@ def test_a_key_given_twice_is_refused_rather_than_silently_overwritten(tmp_path)
 
 def test_a_name_that_the_study_does_not_define_is_refused(tmp_path):
     text = DEMO.read_text().replace("traits: [t2d, chd, ldl, bmi, sbp]", "traits: [t2d, chd, hdl]")
-    with pytest.raises(StudyError, match=r"association\.traits names 'hdl'"):
+    with pytest.raises(
+        StudyError,
+        match=r"'association\.traits' is wrong.*expected a phenotype or trait the study defines: bmi",
+    ):
         read_study(written(tmp_path, text))
+
+
+def test_a_code_list_that_the_study_does_not_name_is_refused_at_its_rule(tmp_path):
+    text = DEMO.read_text().replace("- {has: chd}", "- {has: chdd}", 1)
+    with pytest.raises(StudyError) as caught:
+        read_study(written(tmp_path, text))
+    assert f":{line_of(text, 'has: chdd')}: 'phenotypes.chd.any.0.has' is wrong" in str(caught.value)
 
 
 def test_a_threshold_for_small_counts_below_ten_is_refused(tmp_path):
