@@ -242,11 +242,16 @@ class QcSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class PcaGroup:
-    """People of one group on the PCA grid: ``cells`` are (column, row, people); none under 10 people."""
+    """People of one group on the PCA grid.
+
+    ``cells`` are (column, row, people), none under 10 people. ``ellipse`` is (mean x, mean y, sd x, sd y,
+    correlation) of a group of at least 10 people, None for a smaller one.
+    """
 
     label: str
     people: Count
     cells: tuple[tuple[int, int, Count], ...]
+    ellipse: tuple[float, float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

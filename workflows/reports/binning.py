@@ -1,0 +1,167 @@
+"""From one value a person to bins that may be shown.
+
+The only place where the reports touch person-level arrays: what comes out holds no bin under ten people
+and no single extreme value.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from workflows.reports.content import Disclosure, Histogram, PcaGroup, PcaMap
+
+TAIL = 0.001
+"""Part of the values beyond either end of a default axis, so that no axis ends at somebody's own value."""
+
+
+def histogram(
+    values: ArrayLike,
+    *,
+    label: str,
+    unit: str = "",
+    of: str = "people",
+    bins: int = 30,
+    edges: ArrayLike | None = None,
+    threshold: float | tuple[float, float] | None = None,
+    keep: str = "above",
+    disclosure: Disclosure | None = None,
+) -> Histogram:
+    """Bin values of people (or of variants) for :func:`~workflows.reports.people_figures.histogram_figure`.
+
+    Parameters
+    ----------
+    values
+        float, shape (n,), in `unit`; NaN is missing and left out.
+    label, unit, of, threshold, keep
+        As in :class:`~workflows.reports.content.Histogram`.
+    bins, edges
+        About how many bins of a round width over the middle 99.8% of the values; or the edges themselves.
+    disclosure
+        Rule for counts of people; the default rule if None. Not used for variants.
+
+    Returns
+    -------
+    Histogram
+
+    Examples
+    --------
+    >>> h = histogram([1.2] * 12 + [2.5] * 3, label="x", edges=[1, 2, 3])
+    >>> h.counts
+    (10, '<10')
+    """
+    rule = disclosure or Disclosure()
+    data = np.asarray(values, dtype=float)
+    data = data[np.isfinite(data)]
+    cuts = np.asarray(edges, dtype=float) if edges is not None else round_edges(data, bins=bins)
+    counts, _ = np.histogram(data, bins=cuts)
+    people = of == "people"
+    return Histogram(
+        label=label,
+        unit=unit,
+        of=of,
+        edges=tuple(float(cut) for cut in cuts),
+        counts=tuple(rule.show(int(n)) for n in counts) if people else (),
+        variant_counts=() if people else tuple(int(n) for n in counts),
+        threshold=threshold,
+        keep=keep,
+    )
+
+
+def round_edges(values: NDArray[np.float64], *, bins: int) -> NDArray[np.float64]:
+    """Edges a round step (1, 2 or 5 times a power of ten) apart over the middle 99.8% of `values`.
+
+    Examples
+    --------
+    >>> round_edges(np.linspace(0, 10, 1001), bins=10)
+    array([ 0.,  1.,  2.,  3.,  4.,  5.,  6.,  7.,  8.,  9., 10.])
+    """
+    if values.size == 0:
+        return np.array([0.0, 1.0])
+    low, high = np.quantile(values, [TAIL, 1 - TAIL])
+    if high <= low:
+        spread = abs(low) * 0.05 or 0.5
+        low, high = low - spread, high + spread
+    raw = (high - low) / bins
+    power = 10.0 ** np.floor(np.log10(raw))
+    step = power * next(m for m in (1, 2, 5, 10) if m * power >= raw * 0.999)
+    first, last = np.floor(low / step + 1e-9), np.ceil(high / step - 1e-9)
+    return np.asarray(np.round(np.arange(first, last + 1) * step, 12), dtype=float)
+
+
+def pca_map(
+    x: ArrayLike,
+    y: ArrayLike,
+    groups: ArrayLike,
+    *,
+    x_label: str = "PC1",
+    y_label: str = "PC2",
+    explained: tuple[float, ...] = (),
+    bins: int | None = None,
+    disclosure: Disclosure | None = None,
+) -> PcaMap:
+    """Principal components as group densities on a common grid, without any single person.
+
+    Parameters
+    ----------
+    x, y
+        float, shape (n,): two components.
+    groups
+        str, shape (n,): group of each person (for example genetic ancestry or population).
+    bins
+        Cells along each side; by default some ten people a cell would fill it, between 10 and 60.
+
+    Returns
+    -------
+    PcaMap
+        Groups by falling size. Cells under the smallest number shown are left out; groups under it have no
+        ellipse.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> m = pca_map(rng.normal(size=200), rng.normal(size=200), ["a"] * 195 + ["b"] * 5)
+    >>> [(g.label, g.people, len(g.cells), g.ellipse is None) for g in m.groups][1]
+    ('b', '<10', 0, True)
+    """
+    rule = disclosure or Disclosure()
+    px, py = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    names = np.asarray(groups).astype(str)
+    sides = bins or int(np.clip(round(np.sqrt(px.size / 10)), 10, 60))
+    x_edges, y_edges = _grid(px, sides), _grid(py, sides)
+    labels, sizes = np.unique(names, return_counts=True)
+    drawn = []
+    for label in labels[np.lexsort((labels, -sizes))]:
+        mine = names == label
+        table, _, _ = np.histogram2d(px[mine], py[mine], bins=(x_edges, y_edges))
+        columns, rows = np.nonzero(table >= rule.smallest_shown)
+        drawn.append(
+            PcaGroup(
+                label=str(label),
+                people=rule.show(int(mine.sum())),
+                cells=tuple(
+                    (int(c), int(r), rule.show(int(table[c, r]))) for c, r in zip(columns, rows, strict=True)
+                ),
+                ellipse=_ellipse(px[mine], py[mine]) if mine.sum() >= rule.smallest_shown else None,
+            )
+        )
+    return PcaMap(
+        x_label=x_label,
+        y_label=y_label,
+        x_edges=tuple(map(float, x_edges)),
+        y_edges=tuple(map(float, y_edges)),
+        groups=tuple(drawn),
+        explained=explained,
+    )
+
+
+def _grid(values: NDArray[np.float64], sides: int) -> NDArray[np.float64]:
+    low, high = np.quantile(values, [TAIL, 1 - TAIL])
+    room = (high - low or 1.0) * 0.04
+    return np.asarray(np.linspace(low - room, high + room, sides + 1), dtype=float)
+
+
+def _ellipse(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, float, float, float]:
+    sx, sy = float(x.std()), float(y.std())
+    correlation = float(np.corrcoef(x, y)[0, 1]) if sx > 0 and sy > 0 else 0.0
+    return float(x.mean()), float(y.mean()), sx, sy, correlation

@@ -1,0 +1,143 @@
+"""The look of the figures and their way into the page.
+
+Figures are drawn with matplotlib's :class:`~matplotlib.figure.Figure` (never pyplot, whose state is global)
+and become inline SVG: text stays text, set in the reader's system font; nothing refers outside the page;
+identifiers are prefixed so that many figures share one page; numbers are rounded to keep it small.
+
+Colours were chosen to differ in lightness first, so that they survive greyscale and every common colour
+blindness; wherever two series share a plot they also differ in shape, hatching or line style, and are
+labelled where they are rather than in a key.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any, Final
+
+import matplotlib as mpl
+from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK: Final = "#16222e"
+MUTED: Final = "#51606e"
+RULE: Final = "#d5dce2"
+GREY: Final = "#7f8c98"
+BLUE: Final = "#0b4f7d"
+TEAL: Final = "#1c7f86"
+ORANGE: Final = "#c2570c"
+PALE: Final = "#e8eef3"
+PAPER: Final = "#ffffff"
+
+TEXT_COLOURS: Final = (INK, MUTED, BLUE, TEAL, ORANGE)
+"""Colours that carry text on PAPER and on PALE: at least 4.5 to 1 (WCAG AA)."""
+MARK_COLOURS: Final = (BLUE, TEAL, ORANGE, GREY)
+"""Colours of marks on PAPER: at least 3 to 1."""
+
+_STYLE: Final[dict[str, Any]] = {
+    "svg.fonttype": "none",
+    "path.simplify": False,
+    "font.size": 8.5,
+    "hatch.linewidth": 0.8,
+}
+
+
+def new_figure(
+    width: float, height: float, *, rows: int = 1, columns: int = 1, **grid: Any
+) -> tuple[Figure, Any]:
+    """A figure of `width` by `height` inches and its axes (one, or an array), in the house style."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)  # type: ignore[union-attr, call-arg]
+    axes = figure.subplots(rows, columns, **grid)
+    for ax in [axes] if rows == columns == 1 else axes.flat:
+        plain(ax)
+    return figure, axes
+
+
+def plain(ax: Axes) -> None:
+    """Leave on `ax` only what the reader needs: thin left and bottom lines, quiet ticks."""
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_color(GREY)
+        ax.spines[side].set_linewidth(0.6)
+    ax.tick_params(colors=MUTED, width=0.6, length=3, labelsize=8)
+    ax.xaxis.label.set_color(INK)
+    ax.yaxis.label.set_color(INK)
+    ax.xaxis.label.set_fontsize(8.5)
+    ax.yaxis.label.set_fontsize(8.5)
+
+
+def to_svg(figure: Figure, *, name: str, title: str, description: str) -> Markup:
+    """`figure` as inline SVG with a title and description for those who cannot see it.
+
+    Parameters
+    ----------
+    figure
+        A finished figure.
+    name
+        Unique in the page; prefixes every identifier inside.
+    title, description
+        Text alternative; escaped.
+
+    Returns
+    -------
+    markupsafe.Markup
+        One ``<svg role="img">`` element; the same bytes for the same figure.
+
+    Examples
+    --------
+    >>> figure, ax = new_figure(2, 1)
+    >>> svg = to_svg(figure, name="demo", title="A & B", description="Nothing")
+    >>> svg.startswith('<svg'), 'A &amp; B' in svg, 'http' in svg
+    (True, True, False)
+    """
+    key = re.sub(r"[^A-Za-z0-9_-]+", "-", name)
+    target = io.StringIO()
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": key}):
+        figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
+    return Markup(_inline(target.getvalue(), key, str(escape(title)), str(escape(description))))
+
+
+def _inline(svg: str, key: str, title: str, description: str) -> str:
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    # matplotlib's own style sheet has the selector *, which would restyle the whole page
+    svg = re.sub(r"<style[^>]*>.*?</style>", "", svg, flags=re.S)
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.S)
+    svg = svg.replace("xlink:href", "href")
+    svg = re.sub(r"font: ([^;\"]*?px) [^;\"]*", _font, svg)
+    wanted = set(re.findall(r"url\(#([^)]+)\)", svg)) | set(re.findall(r'href="#([^"]+)"', svg))
+    svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{key}-{m[1]}"' if m[1] in wanted else "", svg)
+    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{key}-\1)", svg)
+    svg = re.sub(r'href="#([^"]+)"', rf'href="#{key}-\1"', svg)
+    svg = re.sub(r"<[^>]+>", lambda m: _shorter(m[0]), svg)
+    svg = re.sub(r">\s+<", "><", svg)
+    while (fewer := re.sub(r"<g>((?:(?!</?g\b).)*)</g>", r"\1", svg, flags=re.S)) != svg:
+        svg = fewer
+    svg = re.sub(r"<defs></defs>", "", svg)
+    box = re.search(r'viewBox="([^"]+)"', svg)
+    assert box is not None, "matplotlib's SVG has a viewBox"
+    head = (
+        f'<svg class="chart" viewBox="{box[1]}" role="img" aria-labelledby="{key}-t {key}-d">'
+        f'<title id="{key}-t">{title}</title><desc id="{key}-d">{description}</desc>'
+    )
+    return head + svg[svg.index(">") + 1 :].strip()
+
+
+def _font(match: re.Match[str]) -> str:
+    """Keep size, weight and slant of matplotlib's font shorthand; the family is the page's."""
+    words = match[1].split()
+    weight = next((w for w in words if w.isdigit() or w == "bold"), None)
+    style = f"font-size: {words[-1]}" + (f"; font-weight: {weight}" if weight else "")
+    return style + ("; font-style: italic" if "italic" in words or "oblique" in words else "")
+
+
+def _shorter(tag: str) -> str:
+    tag = re.sub(r"-?\d+\.\d+(?:e-?\d+)?", lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), tag)
+    if tag.startswith("<path"):
+        tag = re.sub(r"\s*\n\s*", "", tag)
+        # a dot is drawn as a line of no length with round ends: an eighth of the size of matplotlib's markers
+        tag = re.sub(r"M (\S+) (\S+?) ?L \1 \2(?=[M\" ])", r"M\1 \2h0", tag)
+    return tag

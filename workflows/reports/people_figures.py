@@ -1,0 +1,223 @@
+"""Pictures of groups of people: distributions, counts by age and sex, principal components.
+
+Every mark stands for at least ten people; what is hidden is drawn as hidden, not as nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
+from matplotlib.patches import Ellipse, Rectangle
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from workflows.reports.content import SUPPRESSED, AgeSexCell, Histogram, PcaGroup, PcaMap, PhenotypeSummary
+from workflows.reports.figures import BLUE, GREY, INK, MUTED, ORANGE, TEAL, new_figure, to_svg
+
+GROUP_LOOKS: Final = ((BLUE, "-"), (ORANGE, "--"), (TEAL, "-."), (GREY, ":"))
+"""Colour and line of the ellipses of a PCA map, in turn; the label beside each does the telling."""
+
+
+def histogram_figure(histogram: Histogram, *, name: str, width: float = 2.9, height: float = 1.75) -> Markup:
+    """Bars of a binned distribution; bins under ten people are marked by a short tick on the axis."""
+    figure, ax = new_figure(width, height)
+    counts = histogram.counts or histogram.variant_counts
+    edges = np.array(histogram.edges)
+    drawn = np.array([0 if n == SUPPRESSED else n for n in counts], dtype=float)
+    hidden = np.array([n == SUPPRESSED for n in counts], dtype=bool)
+    middles, widths = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+    kept = [_kept(histogram, float(m)) for m in middles]
+    ax.bar(middles, drawn, width=widths * 0.92, color=[BLUE if k else ORANGE for k in kept], linewidth=0)
+    top = drawn.max(initial=1.0)
+    ax.plot(middles[hidden], np.zeros(hidden.sum()), "|", color=GREY, markersize=5, clip_on=False, zorder=5)
+    cuts = histogram.threshold if isinstance(histogram.threshold, tuple) else (histogram.threshold,)
+    for cut in cuts:
+        if cut is not None and edges[0] <= cut <= edges[-1]:
+            ax.axvline(cut, color=ORANGE, linewidth=1.1, dashes=(4, 2))
+    ax.set_ylim(0, top * 1.08)
+    ax.set_xlabel(f"{histogram.label} ({histogram.unit})" if histogram.unit else histogram.label)
+    ax.set_ylabel(histogram.of.capitalize())
+    _thousands(ax)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    peak = middles[int(np.argmax(drawn))] if drawn.size else 0.0
+    note = f" {int(hidden.sum())} bins with fewer than 10 people are not drawn." if hidden.any() else ""
+    return to_svg(
+        figure,
+        name=name,
+        title=f"Distribution of {histogram.label}",
+        description=(
+            f"Histogram from {edges[0]:g} to {edges[-1]:g} {histogram.unit}; "
+            f"most common about {peak:g}.{note}"
+        ),
+    )
+
+
+def _kept(histogram: Histogram, middle: float) -> bool:
+    if histogram.threshold is None:
+        return True
+    if isinstance(histogram.threshold, tuple):
+        return histogram.threshold[0] <= middle <= histogram.threshold[1]
+    return middle >= histogram.threshold if histogram.keep == "above" else middle <= histogram.threshold
+
+
+def _thousands(ax: Axes) -> None:
+    ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
+
+
+def pyramid_figure(phenotype: PhenotypeSummary, *, largest: int) -> Markup:
+    """Cases by age, women to the left and men to the right; `largest` is the common end of the axis."""
+    figure, ax = new_figure(2.9, 2.15)
+    bands = list(dict.fromkeys(cell.age_band for cell in phenotype.cells))
+    sexes = sorted({cell.sex for cell in phenotype.cells}, key=lambda s: s != "Women")[:2]
+    for sex, sign, look in zip(
+        sexes, (-1, 1), ({"color": ORANGE, "hatch": "////"}, {"color": BLUE}), strict=False
+    ):
+        for row, band in enumerate(bands):
+            _bar(ax, row, sign, _cell(phenotype.cells, band, sex), look, largest)
+        ax.text(
+            sign * largest * 0.98,
+            len(bands) - 0.35,
+            sex,
+            size=8,
+            color=ORANGE if sign < 0 else BLUE,
+            ha="left" if sign < 0 else "right",
+            va="bottom",
+            weight=600,
+        )
+    ax.axvline(0, color=INK, linewidth=0.7)
+    ax.set_yticks(range(len(bands)), bands)
+    ax.set_xlim(-largest, largest)
+    ax.set_ylim(-0.6, len(bands) + 0.35)
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{abs(v):,.0f}"))
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel("People with it")
+    return to_svg(
+        figure,
+        name=f"ages-{phenotype.name}",
+        title=f"{phenotype.label} by age and sex",
+        description="Back-to-back bars of cases by age band, women left and men right. "
+        "The table under the figure holds the same numbers.",
+    )
+
+
+def _cell(cells: tuple[AgeSexCell, ...], band: str, sex: str) -> AgeSexCell | None:
+    return next((cell for cell in cells if cell.age_band == band and cell.sex == sex), None)
+
+
+def _bar(ax: Axes, row: int, sign: int, cell: AgeSexCell | None, look: dict[str, str], largest: int) -> None:
+    if cell is None or cell.cases == 0:
+        return
+    if cell.cases == SUPPRESSED:
+        ax.text(
+            sign * largest * 0.025,
+            row,
+            SUPPRESSED,
+            size=6.6,
+            color=MUTED,
+            va="center",
+            ha="left" if sign > 0 else "right",
+        )
+        return
+    ax.barh(
+        row,
+        sign * int(cell.cases),
+        height=0.78,
+        facecolor=look["color"] if "hatch" not in look else "#fbe6d3",
+        edgecolor=look["color"],
+        hatch=look.get("hatch"),
+        linewidth=0.8,
+    )
+
+
+def pca_figure(grid: PcaMap) -> Markup:
+    """Density of each group on two components, with its 90% ellipse and its name at its centre."""
+    figure, ax = new_figure(7.4, 4.3)
+    x_edges, y_edges = np.array(grid.x_edges), np.array(grid.y_edges)
+    most = max((int(n) for g in grid.groups for _, _, n in g.cells if n != SUPPRESSED), default=1)
+    for at, group in enumerate(grid.groups):
+        colour, _ = GROUP_LOOKS[at % len(GROUP_LOOKS)]
+        boxes = [
+            Rectangle((x_edges[c], y_edges[r]), x_edges[c + 1] - x_edges[c], y_edges[r + 1] - y_edges[r])
+            for c, r, _ in group.cells
+        ]
+        shades = [0.18 + 0.5 * (int(n) / most) ** 0.5 for _, _, n in group.cells if n != SUPPRESSED]
+        if boxes:
+            ax.add_collection(PatchCollection(boxes, facecolor=colour, alpha=shades, linewidth=0))
+    ax.set_xlim(x_edges[0], x_edges[-1])
+    ax.set_ylim(y_edges[0], y_edges[-1])
+    figure.draw_without_rendering()
+    _ellipses(ax, grid.groups)
+    shares = [f" ({share:.1%} of variance)" for share in grid.explained[:2]] + ["", ""]
+    ax.set_xlabel(grid.x_label + shares[0])
+    ax.set_ylabel(grid.y_label + shares[1])
+    ax.xaxis.set_major_locator(MaxNLocator(6))
+    ax.yaxis.set_major_locator(MaxNLocator(6))
+    names = ", ".join(g.label for g in grid.groups)
+    return to_svg(
+        figure,
+        name="pca",
+        title="Principal components of the genotypes",
+        description=f"Density of people on {grid.x_label} and {grid.y_label} by group ({names}), with 90% "
+        "ellipses. Cells with fewer than 10 people are not drawn.",
+    )
+
+
+def _ellipses(ax: Axes, groups: tuple[PcaGroup, ...]) -> None:
+    taken: list[tuple[float, float, float, float]] = []
+    for at, group in enumerate(groups):
+        if group.ellipse is None:
+            continue
+        colour, line = GROUP_LOOKS[at % len(GROUP_LOOKS)]
+        x, y, sx, sy, r = group.ellipse
+        values, vectors = np.linalg.eigh(np.array([[sx**2, r * sx * sy], [r * sx * sy, sy**2]]))
+        # 4.605 is the 90th percentile of chi-square on two degrees of freedom
+        long_axes = 2 * np.sqrt(np.clip(values, 0, None) * 4.605)
+        turn = float(np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1])))
+        ax.add_patch(
+            Ellipse(
+                (x, y),
+                long_axes[1],
+                long_axes[0],
+                angle=turn,
+                fill=False,
+                edgecolor=colour,
+                linestyle=line,
+                linewidth=1.1,
+            )
+        )
+        _label(ax, group.label, x, y, colour, taken)
+
+
+def _label(
+    ax: Axes, text: str, x: float, y: float, colour: str, taken: list[tuple[float, float, float, float]]
+) -> None:
+    """Write `text` at (x, y), or as near above or below as it finds room, with a thin leader."""
+    scale = ax.figure.dpi / 72
+    px, py = ax.transData.transform((x, y))
+    wide, tall = len(text) * 5.2 * scale, 11 * scale
+    for step in (0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5):
+        at = py + step * tall
+        box = (px - wide / 2, at - tall / 2, px + wide / 2, at + tall / 2)
+        if not any(box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3] for o in taken):
+            break
+    taken.append(box)
+    ax.annotate(
+        text,
+        (x, y),
+        xytext=(0, step * 11),
+        textcoords="offset points",
+        ha="center",
+        va="center",
+        size=8,
+        weight=600,
+        color=INK,
+        zorder=6,
+        bbox={"boxstyle": "square,pad=0.12", "facecolor": "white", "alpha": 0.78, "linewidth": 0},
+        arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6} if step else None,
+    )
