@@ -1,0 +1,1 @@
+"""Polygenic scores: weights from files or from summary statistics, matched to genotypes, scored, judged."""
