@@ -103,7 +103,9 @@ def _read_table(path: Path) -> tuple[dict[str, str], pd.DataFrame, str]:
         text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         fix = "fetch the file again"
-        raise InputError("damaged or not a text file", where=path, expected="text or gzip", fix=fix) from error
+        raise InputError(
+            "damaged or not a text file", where=path, expected="text or gzip", fix=fix
+        ) from error
     lines = text.splitlines()
     first = next((k for k, line in enumerate(lines) if not _is_header(line)), None)
     if first is None:
@@ -120,13 +122,22 @@ def _read_table(path: Path) -> tuple[dict[str, str], pd.DataFrame, str]:
         width = len(line.split(separator) if separator != r"\s+" else line.split())
         if width != len(names):
             raise InputError(
-                "a line has the wrong number of fields", where=f"{path}:{number}", found=width, expected=len(names)
+                "a line has the wrong number of fields",
+                where=f"{path}:{number}",
+                found=width,
+                expected=len(names),
             )
     if not body:
         raise InputError("no weights", where=path, found="column names only", expected="at least one variant")
     source = io.StringIO("\n".join(line for _, line in body))
     table = pd.read_csv(
-        source, sep=separator, names=names, dtype=str, keep_default_na=False, quoting=3, skip_blank_lines=False
+        source,
+        sep=separator,
+        names=names,
+        dtype=str,
+        keep_default_na=False,
+        quoting=3,
+        skip_blank_lines=False,
     )
     table.index = pd.Index([number for number, _ in body])
     return header, table.map(str.strip), hashlib.sha256(raw).hexdigest()
@@ -134,7 +145,9 @@ def _read_table(path: Path) -> tuple[dict[str, str], pd.DataFrame, str]:
 
 def _is_header(line: str) -> bool:
     """Comment lines and blank ones; a PLINK table's own column names may begin with #CHROM or #ID."""
-    return not line.strip() or (line.startswith("#") and not line.startswith(("#CHROM\t", "#ID\t", "#CHROM ", "#ID ")))
+    return not line.strip() or (
+        line.startswith("#") and not line.startswith(("#CHROM\t", "#ID\t", "#CHROM ", "#ID "))
+    )
 
 
 def _catalog_weights(
@@ -150,10 +163,14 @@ def _catalog_weights(
         )
     if "effect_allele" not in table or "effect_weight" not in table:
         found = ", ".join(table.columns)
-        raise InputError("columns are absent", where=path, found=found, expected="effect_allele, effect_weight")
+        raise InputError(
+            "columns are absent", where=path, found=found, expected="effect_allele, effect_weight"
+        )
     harmonised = positions == "harmonised" and {"hm_chr", "hm_pos"} <= set(table.columns)
     chrom, pos = ("hm_chr", "hm_pos") if harmonised else ("chr_name", "chr_position")
-    build = header.get("HmPOS_build") or header.get("genome_build") if harmonised else header.get("genome_build")
+    build = (
+        header.get("HmPOS_build") or header.get("genome_build") if harmonised else header.get("genome_build")
+    )
     frame = pd.DataFrame(
         {
             "chrom": _column(table, chrom),
@@ -243,7 +260,9 @@ def _effect_types(path: Path, table: pd.DataFrame) -> np.ndarray:
     if not known.all():
         line = table.index[np.flatnonzero(~known)[0]]
         expected = "additive, dominant or recessive"
-        raise InputError("effect type not known", where=f"{path}:{line}", found=named[line], expected=expected)
+        raise InputError(
+            "effect type not known", where=f"{path}:{line}", found=named[line], expected=expected
+        )
     kinds = named.where(named != "", "additive").to_numpy(dtype=object)
     kinds[dominant], kinds[recessive] = "dominant", "recessive"
     kinds[_flags(path, table, "is_haplotype") | _flags(path, table, "is_diplotype")] = "haplotype"
@@ -268,7 +287,9 @@ def _weight_numbers(path: Path, table: pd.DataFrame, name: str) -> np.ndarray:
         line = table.index[bad[0]]
         found = repr(table[name].iloc[bad[0]][:40])
         where = f"{path}:{line}"
-        raise InputError("a weight is not a finite number", where=where, found=found, expected=f"{name} as 0.01")
+        raise InputError(
+            "a weight is not a finite number", where=where, found=found, expected=f"{name} as 0.01"
+        )
     return values
 
 
@@ -287,7 +308,9 @@ def _whole_numbers(path: Path, table: pd.DataFrame, name: str) -> pd.Series:
     if bad.size:
         where = f"{path}:{table.index[bad[0]]}"
         found = repr(text.iloc[bad[0]][:40])
-        raise InputError("a position is not a whole number", where=where, found=found, expected=f"{name} as 17080378")
+        raise InputError(
+            "a position is not a whole number", where=where, found=found, expected=f"{name} as 17080378"
+        )
     return numbers
 
 

@@ -190,11 +190,10 @@ def _settle(
     one = best[~many]
     rows = one["row"].to_numpy()
     status[rows] = USED
-    columns = [result.columns.get_loc(c) for c in ("variant", "effect_is_alt", "flipped", "matched_by")]
-    for column, values in zip(
-        columns, (one["variant"], one["effect_is_alt"].astype(bool), one["fit"] == 1, method), strict=True
-    ):
-        result.iloc[rows, column] = values if isinstance(values, str) else values.to_numpy()
+    result.loc[rows, "variant"] = one["variant"].to_numpy()
+    result.loc[rows, "effect_is_alt"] = one["effect_is_alt"].to_numpy(dtype=bool)
+    result.loc[rows, "flipped"] = (one["fit"] == 1).to_numpy()
+    result.loc[rows, "matched_by"] = method
 
 
 def _judge_strand(
@@ -223,8 +222,8 @@ def _judge_strand(
     clear = (np.abs(theirs - 0.5) > FREQUENCY_MARGIN) & (np.abs(ours - 0.5) > FREQUENCY_MARGIN)
     status[rows[~clear]] = "palindromic"
     turn = clear & ((theirs > 0.5) != (ours > 0.5))
-    result.iloc[rows[turn], result.columns.get_loc("effect_is_alt")] = ~counted[turn]
-    result.iloc[rows[turn], result.columns.get_loc("flipped")] = True
+    result.loc[rows[turn], "effect_is_alt"] = ~counted[turn]
+    result.loc[rows[turn], "flipped"] = True
 
 
 def _complement(alleles: pd.Series) -> pd.Series:

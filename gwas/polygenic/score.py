@@ -62,7 +62,7 @@ def score(
     by: By = "auto",
     palindromic: Palindromic = "drop",
     block_size: int = 1024,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Scores:
     """Score everybody with one or many scores, reading each needed variant once.
 
@@ -83,7 +83,7 @@ def score(
     block_size
         Variants read at once; the answer does not depend on it beyond rounding.
     progress
-        Called with (variants done, variants in all).
+        Called after every block with the number of variants in it.
 
     Returns
     -------
@@ -112,8 +112,10 @@ def score(
     matches = [
         match(one, genotypes.variants, by=by, palindromic=palindromic, frequencies=compared) for one in scores
     ]
-    found = np.concatenate([m.table["variant"].to_numpy() for m in matches])
-    needed = np.unique(found[found >= 0])  # those found and not used too: their frequencies tell the coverage
+    located = np.concatenate([m.table["variant"].to_numpy() for m in matches])
+    needed = np.unique(
+        located[located >= 0]
+    )  # those found and not used too: their frequencies tell the coverage
     reference = None if frequencies is None else frequencies[needed]
     total = _Totals(genotypes.n_samples, len(scores))
     mean = np.full(genotypes.n_variants, np.nan)
@@ -123,7 +125,7 @@ def score(
         own = None if reference is None else reference[rows]
         mean[needed[rows]] = total.add(block.dosages(), own, plans, rows, missing)
         if progress is not None:
-            progress(block.stop, needed.size)
+            progress(block.n_variants)
     matches = [_mark_uncalled(m, mean) for m in matches]
     alt = mean / 2
     index = pd.Index(genotypes.samples["iid"], name="iid")
@@ -140,10 +142,8 @@ def score(
     )
 
 
-def alternate_frequencies(
-    genotypes: Genotypes, rows: NDArray[np.int64], *, block_size: int = 4096
-) -> Floats:
-    """ALT frequency of the variants `rows` among all people, (n_variants,); NaN elsewhere or without calls."""
+def alternate_frequencies(genotypes: Genotypes, rows: NDArray[np.int64], *, block_size: int = 4096) -> Floats:
+    """ALT frequency of the variants `rows` among all people, (n_variants,); NaN elsewhere or no calls."""
     out = np.full(genotypes.n_variants, np.nan)
     for block in genotypes.select(variants=rows).blocks(block_size):
         calls = block.dosages()
@@ -261,7 +261,7 @@ def _fill(own: Floats, expected: Floats, called: NDArray[np.int64], known: bool,
     if known:
         p = expected / 2
         return 1 - (1 - p) ** 2 if kind == "dominant" else p**2
-    return np.divide(own.sum(axis=1), called, out=np.full(called.size, np.nan), where=called > 0)
+    return np.asarray(np.divide(own.sum(axis=1), called, out=np.full(called.size, np.nan), where=called > 0))
 
 
 def _mark_uncalled(found: Match, mean: Floats) -> Match:

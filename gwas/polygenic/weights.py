@@ -116,7 +116,9 @@ def make_weights(
     return Weights(name, clean, build, source, sha256, dict(header or {}), same_strand)
 
 
-def weights_from_sumstats(sumstats: pd.DataFrame, *, name: str = "sumstats", build: str | None = None) -> Weights:
+def weights_from_sumstats(
+    sumstats: pd.DataFrame, *, name: str = "sumstats", build: str | None = None
+) -> Weights:
     """Take effects of summary statistics as weights.
 
     Parameters
@@ -174,7 +176,9 @@ def _text(frame: pd.DataFrame, column: str) -> pd.Series:
 def _numbers(frame: pd.DataFrame, column: str, n: int) -> np.ndarray:
     if column not in frame:
         return np.full(n, np.nan)
-    return np.asarray(pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan))
+    return np.asarray(
+        pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    )
 
 
 def _positions(frame: pd.DataFrame, n: int) -> np.ndarray:
