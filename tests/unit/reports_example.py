@@ -23,15 +23,15 @@ def cohort(seed: int = 1, *, variants: int = 20_000) -> c.CohortContent:
         index_date="2012-01-01",
         synthetic=True,
         lay_summary=(
-            "Doctors and hospitals keep records so that people can be cared for. Some people have also given a "
+            "Doctors and hospitals keep records so that people can be cared for. Some people also gave a "
             "sample from which their genes were read. We brought the two together to see which genes go with "
             "which diseases, and whether genes help to foresee who will fall ill.",
             "We found that genes add a little to what records already tell. Age, smoking and blood pressure "
-            "matter more. Nobody can be recognised on this page: groups of fewer than ten people are never shown.",
+            "matter more. Nobody can be recognised on this page: groups of fewer than ten are not shown.",
         ),
         data_use=(
-            "Coded care records and genotypes of one synthetic region, linked and pseudonymised for this study "
-            "alone. People who opted out nationally or withdrew consent were removed before anything else.",
+            "Coded care records and genotypes of one synthetic region, linked and pseudonymised for this "
+            "study alone. People who opted out nationally or withdrew consent were removed first.",
             "This page holds only aggregate results. It may be shared; the run folder it came from may not.",
         ),
         findings=(
@@ -41,7 +41,7 @@ def cohort(seed: int = 1, *, variants: int = 20_000) -> c.CohortContent:
             ),
             c.Finding(
                 headline="The genetic score adds a little to clinical factors for coronary disease",
-                detail="C-index 0.742 with the score, 0.731 without, in 2,140 people who had no part in making it.",
+                detail="C-index 0.742 with the score, 0.731 without, in 2,140 people outside its making.",
             ),
             c.Finding(
                 headline="Predicted and observed risks agree",
@@ -107,8 +107,8 @@ def cohort(seed: int = 1, *, variants: int = 20_000) -> c.CohortContent:
             c.Note(
                 heading="Polygenic scores",
                 paragraphs=(
-                    "Variants were clumped (r² 0.1, 250 kb) and thresholded in discovery families; scores were "
-                    "measured in families that had no part in discovery.",
+                    "Variants were clumped (r² 0.1, 250 kb) and thresholded in discovery families; scores "
+                    "were measured in families that had no part in discovery.",
                 ),
             ),
         ),
@@ -306,7 +306,7 @@ def ancestry(rng: np.random.Generator) -> c.PcaMap:
     return pca_map(
         np.concatenate([p[0] for p in parts]),
         np.concatenate([p[1] for p in parts]),
-        sum((p[2] for p in parts), []),
+        np.concatenate([p[2] for p in parts]),
         explained=(0.041, 0.023),
         bins=48,
     )

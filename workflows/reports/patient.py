@@ -154,8 +154,8 @@ def answer_in_words(content: PatientContent, outcome: PatientOutcome) -> Markup:
     about = "" if n in (0, PEOPLE) else "about "
     return Markup(
         "Out of 100 {who} aged {age} like this patient, {about}<strong>{would}</strong> "
-        "(plausible range {range}) would develop {name} in {years} years; <strong>{would_not}</strong> would not. "
-        "{average_of}: <strong>{average}</strong>."
+        "(plausible range {range}) would develop {name} in {years} years; "
+        "<strong>{would_not}</strong> would not. {average_of}: <strong>{average}</strong>."
     ).format(
         who=_who(content),
         age=content.age,
@@ -215,8 +215,8 @@ def _against(risk: Risk, average: float) -> str:
         else f"{abs(more)} {'more' if more > 0 else 'fewer'} in 100 than average"
     )
     if out_of_hundred(risk.low) <= mean <= out_of_hundred(risk.high):
-        return f"That is {gap}, but the plausible range includes the average: the two may not truly differ."
-    return f"That is {gap}, and the plausible range does not reach the average."
+        return f"That is {gap}, but the range includes the average: the two may not truly differ."
+    return f"That is {gap}, and the range does not reach the average."
 
 
 def _array(risk: Risk) -> Array:

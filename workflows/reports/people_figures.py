@@ -86,7 +86,7 @@ def pyramid_figure(phenotype: PhenotypeSummary, *, largest: int) -> Markup:
             color=ORANGE if sign < 0 else BLUE,
             ha="left" if sign < 0 else "right",
             va="bottom",
-            weight=600,
+            weight="bold",
         )
     ax.axvline(0, color=INK, linewidth=0.7)
     ax.set_yticks(range(len(bands)), bands)
@@ -215,7 +215,7 @@ def _label(
         ha="center",
         va="center",
         size=8,
-        weight=600,
+        weight="bold",
         color=INK,
         zorder=6,
         bbox={"boxstyle": "square,pad=0.12", "facecolor": "white", "alpha": 0.78, "linewidth": 0},

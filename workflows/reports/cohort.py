@@ -1,0 +1,158 @@
+"""The cohort report: what the study found, on whom, by which methods and with what receipts.
+
+One HTML page for researchers, open to the public. Aggregate only: every count of people is checked again
+here before a line is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from markupsafe import Markup
+
+from workflows.reports.content import SUPPRESSED, CohortContent, FlowStep, PhenotypeSummary, VariantStep
+from workflows.reports.counts import require_shown
+from workflows.reports.genome_figures import genomic_inflation, manhattan_figure, qq_figure
+from workflows.reports.identifiers import require_no_identifier
+from workflows.reports.margins import require_no_subtraction
+from workflows.reports.page import fingerprint, render
+from workflows.reports.people_figures import histogram_figure, pca_figure, pyramid_figure
+from workflows.reports.score_figures import calibration_figure, groups_figure, hazards_figure, tenths_figure
+
+SECTIONS = (
+    ("findings", "Key findings"),
+    ("people", "Who is in the study"),
+    ("phenotypes", "Diseases and measurements"),
+    ("genotypes", "Genotypes and their quality"),
+    ("associations", "What goes with what"),
+    ("scores", "Polygenic scores"),
+    ("risk", "Absolute risk"),
+    ("methods", "Methods in words"),
+    ("limits", "Limits"),
+    ("receipts", "Receipts"),
+)
+
+
+def build_cohort_report(content: CohortContent) -> str:
+    """The cohort report as one HTML page that needs nothing else.
+
+    Parameters
+    ----------
+    content
+        What the report says, already released.
+
+    Returns
+    -------
+    str
+        HTML with inline SVG and style; no scripts, no links outside itself. The same content gives the same
+        bytes.
+
+    Raises
+    ------
+    PrivacyError
+        A count of people between 1 and 9, or an unrounded one, or one that follows by subtraction, or an
+        NHS number or postcode stands in the content.
+
+    Examples
+    --------
+    >>> from workflows.reports.content import Receipts
+    >>> page = build_cohort_report(CohortContent(
+    ...     title="A study", created="2024-03-01", index_date="2012-01-01", lay_summary=("Short.",),
+    ...     data_use=("Synthetic.",), findings=(), receipts=Receipts(
+    ...         run_id="r1", version="0.1.0", seed=1, study_sha256="00")))
+    >>> page.startswith("<!DOCTYPE html>"), "<script" in page
+    (True, False)
+    """
+    require_shown(content, disclosure=content.disclosure)
+    require_no_subtraction(content)
+    require_no_identifier(content)
+    return render(
+        "cohort.html.j2",
+        sheets=("style.css", "cohort.css"),
+        study=content,
+        sections=SECTIONS,
+        figures=_figures(content),
+        inflation={
+            scan.name: scan.lambda_gc if scan.lambda_gc is not None else genomic_inflation(scan.log10_p)
+            for scan in content.associations
+        },
+        shares=_shares,
+        variant_shares=_variant_shares,
+        bands=_bands,
+        cell=_cells,
+        fingerprint=fingerprint(content),
+    )
+
+
+def _figures(content: CohortContent) -> Mapping[str, Markup]:
+    """Every picture by name; what the study lacks has none."""
+    figures: dict[str, Markup] = {}
+    largest = max((_most(phenotype) for phenotype in content.phenotypes), default=10)
+    for phenotype in content.phenotypes:
+        if phenotype.cells:
+            figures[f"ages-{phenotype.name}"] = pyramid_figure(phenotype, largest=largest)
+    for trait in content.traits:
+        if trait.distribution is not None:
+            name = f"trait-{trait.name}"
+            figures[name] = histogram_figure(trait.distribution, name=name)
+    if content.qc is not None:
+        for at, distribution in enumerate(content.qc.distributions):
+            figures[f"qc-{at}"] = histogram_figure(distribution, name=f"qc-{at}")
+    if content.pca is not None:
+        figures["pca"] = pca_figure(content.pca)
+    for scan in content.associations:
+        figures[f"manhattan-{scan.name}"] = manhattan_figure(scan)
+        figures[f"qq-{scan.name}"] = qq_figure(scan)
+    for score in content.scores:
+        if score.groups:
+            figures[f"tenths-{score.name}"] = tenths_figure(score)
+        if score.by_group:
+            figures[f"groups-{score.name}"] = groups_figure(
+                score.by_group,
+                name=f"groups-{score.name}",
+                title=f"{score.label} by group of people",
+                label=score.metrics[0].label if score.metrics else "",
+                line=score.metrics[0].value if score.metrics else None,
+            )
+    for model in content.risk_models:
+        figures[f"hazards-{model.name}"] = hazards_figure(model)
+        if model.calibration:
+            figures[f"calibration-{model.name}"] = calibration_figure(model)
+        if model.groups:
+            figures[f"risk-groups-{model.name}"] = groups_figure(
+                model.groups,
+                name=f"risk-groups-{model.name}",
+                title=f"Observed over expected risk of {model.label} by group of people",
+                label="Observed over expected (1 is ideal)",
+                line=1.0,
+            )
+    return figures
+
+
+def _most(phenotype: PhenotypeSummary) -> int:
+    return max((cell.cases for cell in phenotype.cells if isinstance(cell.cases, int)), default=10)
+
+
+def _shares(steps: tuple[FlowStep, ...]) -> list[float]:
+    """Part of the first step still there at each, in percent; 0 where it is not shown."""
+    first = steps[0].remaining if steps else None
+    whole = first if isinstance(first, int) and first > 0 else 1
+    return [100 * s.remaining / whole if isinstance(s.remaining, int) else 0.0 for s in steps]
+
+
+def _variant_shares(steps: tuple[VariantStep, ...]) -> list[float]:
+    whole = max(steps[0].remaining, 1) if steps else 1
+    return [100 * step.remaining / whole for step in steps]
+
+
+def _bands(phenotype: PhenotypeSummary) -> list[str]:
+    return list(dict.fromkeys(cell.age_band for cell in phenotype.cells))
+
+
+def _cells(phenotype: PhenotypeSummary, band: str, sex: str) -> str:
+    """'12 of 340' for the table under a figure; an empty cell where the study has no such people."""
+    for cell in phenotype.cells:
+        if cell.age_band == band and cell.sex == sex:
+            shown = ["under 10" if n == SUPPRESSED else f"{n:,}" for n in (cell.cases, cell.people)]
+            return " of ".join(shown)
+    return ""
