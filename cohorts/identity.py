@@ -24,7 +24,18 @@ from cohorts.hub import Hub
 KEY_BYTES = 32
 
 # Placeholders that clerks type when no name is known; two of them agreeing says nothing.
-NAME_PLACEHOLDERS = ("UNKNOWN", "NOTKNOWN", "NOTGIVEN", "BABY", "TWIN", "INFANT", "MALE", "FEMALE", "TEST", "NULL")
+NAME_PLACEHOLDERS = (
+    "UNKNOWN",
+    "NOTKNOWN",
+    "NOTGIVEN",
+    "BABY",
+    "TWIN",
+    "INFANT",
+    "MALE",
+    "FEMALE",
+    "TEST",
+    "NULL",
+)
 
 _SPACES_AND_DASHES = re.compile(r"[\s\-‐‑‒–—]")
 _TEN_DIGITS = re.compile(r"[0-9]{10}")
@@ -93,7 +104,9 @@ def normalise_name(text: str | None) -> str | None:
     True
     """
     plain = "".join(
-        letter for letter in unicodedata.normalize("NFD", text or "") if unicodedata.category(letter)[0] == "L"
+        letter
+        for letter in unicodedata.normalize("NFD", text or "")
+        if unicodedata.category(letter)[0] == "L"
     ).upper()
     return None if plain in NAME_PLACEHOLDERS else plain or None
 
@@ -174,7 +187,8 @@ def sex_sql(column: str) -> str:
     2
     """
     lists = {
-        sex: ", ".join(f"'{code}'" for code, meaning in _SEXES.items() if meaning == sex) for sex in ("M", "F")
+        sex: ", ".join(f"'{code}'" for code, meaning in _SEXES.items() if meaning == sex)
+        for sex in ("M", "F")
     }
     plain = f"upper(trim({column}))"
     return f"(CASE WHEN {plain} IN ({lists['M']}) THEN 'M' WHEN {plain} IN ({lists['F']}) THEN 'F' END)"

@@ -130,7 +130,9 @@ def choose_columns(path: Path, found: list[str], source: TableSource, spec: Tabl
         if theirs is None:
             continue
         if found.count(theirs) > 1:
-            raise InputError("a column is named twice", where=path, found=f"column {theirs!r} {found.count(theirs)} times")
+            raise InputError(
+                "a column is named twice", where=path, found=f"column {theirs!r} {found.count(theirs)} times"
+            )
         if theirs in found:
             chosen[column.name] = theirs
         elif not column.may_lack or column.name in source.columns:
@@ -204,9 +206,13 @@ def _read_csv(path: Path, source: TableSource, spec: TableSpec) -> Stream:
     chosen = choose_columns(path, names, source, spec)
     opened.close()
     ragged_lines.clear()
-    opened = _opened_csv(path, encoding, refuse, column_types={name: pa.binary() for name in opened.schema.names})
+    opened = _opened_csv(
+        path, encoding, refuse, column_types={name: pa.binary() for name in opened.schema.names}
+    )
     position = {ours: names.index(theirs) for ours, theirs in chosen.items()}
-    schema = pa.schema([*((ours, pa.string()) for ours in position), (LINES, pa.int32()), (FAULT, pa.string())])
+    schema = pa.schema(
+        [*((ours, pa.string()) for ours in position), (LINES, pa.int32()), (FAULT, pa.string())]
+    )
 
     def batches() -> Iterator[pa.RecordBatch]:
         while True:
@@ -269,8 +275,13 @@ def _unreadable(path: Path, error: Exception) -> InputError:
         "codec": "the bytes do not fit the declared encoding",
     }
     problem = next((ours for theirs, ours in known.items() if theirs in str(error)), "cannot be read")
-    return InputError(problem, where=path, found=type(error).__name__, expected="a complete file of its kind",
-                      fix="ask the provider for the file again")
+    return InputError(
+        problem,
+        where=path,
+        found=type(error).__name__,
+        expected="a complete file of its kind",
+        fix="ask the provider for the file again",
+    )
 
 
 def _read_parquet(path: Path, source: TableSource, spec: TableSpec) -> Stream:
@@ -281,7 +292,9 @@ def _read_parquet(path: Path, source: TableSource, spec: TableSpec) -> Stream:
         raise _unreadable(path, error) from None
     arrow = opened.schema_arrow
     chosen = choose_columns(path, arrow.names, source, spec)
-    kinds = {ours: _target_type(path, ours, arrow.field(theirs).type, spec) for ours, theirs in chosen.items()}
+    kinds = {
+        ours: _target_type(path, ours, arrow.field(theirs).type, spec) for ours, theirs in chosen.items()
+    }
     schema = pa.schema([*kinds.items(), (LINES, pa.int32()), (FAULT, pa.string())])
 
     def batches() -> Iterator[pa.RecordBatch]:

@@ -120,7 +120,9 @@ def drop_intake(hub: Hub) -> None:
     them); the caller, who chose its path, does that.
     """
     connection = hub.connection
-    for view, _ in connection.execute("SELECT view_name, 1 FROM duckdb_views() WHERE NOT internal").fetchall():
+    for view, _ in connection.execute(
+        "SELECT view_name, 1 FROM duckdb_views() WHERE NOT internal"
+    ).fetchall():
         connection.execute(f'DROP VIEW IF EXISTS "{view}"')
     for name in hub.tables():
         quoted = ".".join(f'"{part}"' for part in name.split("."))
@@ -159,7 +161,10 @@ def _check_names(sources: Mapping[str, Mapping[str, TableSource]], region: Mappi
         unknown = sorted(set(tables) - set(TABLES))
         if unknown:
             raise InputError(
-                "unknown table", where=f"source {source!r}", found=", ".join(unknown), expected=", ".join(TABLES)
+                "unknown table",
+                where=f"source {source!r}",
+                found=", ".join(unknown),
+                expected=", ".join(TABLES),
             )
         if "patients" not in tables:
             raise InputError(
@@ -207,7 +212,8 @@ def _read_table(
             f"SELECT __reason, sum({LINES})::BIGINT FROM __staged WHERE __reason IS NOT NULL GROUP BY 1 ORDER BY 1"
         ).fetchall()
         counted = connection.execute(
-            "SELECT " + ", ".join(["count(*)", *(f"count(*) FILTER (__note_{i})" for i in range(len(notes)))])
+            "SELECT "
+            + ", ".join(["count(*)", *(f"count(*) FILTER (__note_{i})" for i in range(len(notes)))])
             + " FROM __staged WHERE __reason IS NULL"
         ).fetchone()
         assert counted is not None
@@ -224,7 +230,9 @@ def _cell(field: Field, spec: TableSpec, stream: Stream, where: TableSource, unt
     if field.name not in stream.schema.names:
         return cell_sql(field, spec, "CAST(NULL AS VARCHAR)", is_date=False, form=None, until=until)
     is_date = str(stream.schema.field(field.name).type).startswith("date")
-    return cell_sql(field, spec, f'"__raw_{field.name}"', is_date=is_date, form=where.date_format, until=until)
+    return cell_sql(
+        field, spec, f'"__raw_{field.name}"', is_date=is_date, form=where.date_format, until=until
+    )
 
 
 def _stage(hub: Hub, stream: Stream, spec: TableSpec, cells: list[CellSql], *, source: str | None) -> None:
@@ -245,14 +253,20 @@ def _stage(hub: Hub, stream: Stream, spec: TableSpec, cells: list[CellSql], *, s
         faults.append((f'"{end}" < "{start}"', f"{end}: before {start}"))
     if source is not None:
         faults.append(("record IS NULL", UNKNOWN_PATIENT))
-    reason = " ".join(f"WHEN {condition} THEN '{text.replace(chr(39), chr(39) * 2)}'" for condition, text in faults)
+    reason = " ".join(
+        f"WHEN {condition} THEN '{text.replace(chr(39), chr(39) * 2)}'" for condition, text in faults
+    )
     notes = [condition for cell in cells for condition, _ in cell.notes]
     columns = ", ".join(f'{sql} AS "{name}"' for sql, name in others)
     flags = "".join(f", coalesce({condition}, false) AS __note_{i}" for i, condition in enumerate(notes))
     with_system = "".join(f', {sql} AS "{name}"' for sql, name in systems)
-    joined = "" if source is None else (
-        "LEFT JOIN (SELECT record, patient_id AS known FROM intake.patients WHERE source = $source) "
-        'ON known = "__raw_patient_id"'
+    joined = (
+        ""
+        if source is None
+        else (
+            "LEFT JOIN (SELECT record, patient_id AS known FROM intake.patients WHERE source = $source) "
+            'ON known = "__raw_patient_id"'
+        )
     )
     select = (
         f"SELECT * EXCLUDE ({FAULT}), CASE WHEN {FAULT} IS NOT NULL THEN {FAULT} {reason} END AS __reason FROM ("

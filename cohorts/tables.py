@@ -244,7 +244,9 @@ class CellSql:
     notes: tuple[tuple[str, str], ...]
 
 
-def cell_sql(field: Field, spec: TableSpec, raw: str, *, is_date: bool, form: str | None, until: str) -> CellSql:
+def cell_sql(
+    field: Field, spec: TableSpec, raw: str, *, is_date: bool, form: str | None, until: str
+) -> CellSql:
     """SQL that reads one field.
 
     Parameters
@@ -290,7 +292,9 @@ def cell_sql(field: Field, spec: TableSpec, raw: str, *, is_date: bool, form: st
         ]
     elif field.kind in ("year", "decile"):
         low, high = (int(EARLIEST[:4]), int(LATEST[:4])) if field.kind == "year" else (1, 10)
-        read = f"(CASE WHEN regexp_full_match({raw}, '[0-9]{{1,4}}(\\.0)?') THEN TRY_CAST({raw} AS INTEGER) END)"
+        read = (
+            f"(CASE WHEN regexp_full_match({raw}, '[0-9]{{1,4}}(\\.0)?') THEN TRY_CAST({raw} AS INTEGER) END)"
+        )
         columns = [(read, name)]
         bad = [
             (
@@ -303,11 +307,17 @@ def cell_sql(field: Field, spec: TableSpec, raw: str, *, is_date: bool, form: st
         yes = "false" if is_date else f"lower({raw}) IN ('1', '1.0', 'true', 'yes', 'y', 't')"
         no = "false" if is_date else f"lower({raw}) IN ('0', '0.0', 'false', 'no', 'n', 'f')"
         columns = [
-            (f"(CASE WHEN {raw} IS NULL OR {no} THEN false WHEN {yes} OR {on} IS NOT NULL THEN true END)", name),
+            (
+                f"(CASE WHEN {raw} IS NULL OR {no} THEN false WHEN {yes} OR {on} IS NOT NULL THEN true END)",
+                name,
+            ),
             (on, f"{name}_on"),
         ]
         bad = [
-            (f"{raw} IS NOT NULL AND NOT ({yes} OR {no} OR {on} IS NOT NULL)", f"{name}: neither yes, no nor a date")
+            (
+                f"{raw} IS NOT NULL AND NOT ({yes} OR {no} OR {on} IS NOT NULL)",
+                f"{name}: neither yes, no nor a date",
+            )
         ]
     elif field.kind == "system":
         columns = [(system_sql(raw), name)]
@@ -325,10 +335,14 @@ def cell_sql(field: Field, spec: TableSpec, raw: str, *, is_date: bool, form: st
     elif field.kind == "nhs":
         columns = [(raw, name)]
         wrong = nhs_number_sql(nhs_digits_sql(raw))
-        bad = [(f"{raw} IS NOT NULL AND {wrong} IS NULL", f"{name}: fails its check, not used to link directly")]
+        bad = [
+            (f"{raw} IS NOT NULL AND {wrong} IS NULL", f"{name}: fails its check, not used to link directly")
+        ]
     elif field.kind == "sex":
         columns = [(sex_sql(raw), name)]
-        bad = [(f"{raw} IS NOT NULL AND {sex_sql(raw)} IS NULL", f"{name}: code not recognised, kept as unknown")]
+        bad = [
+            (f"{raw} IS NOT NULL AND {sex_sql(raw)} IS NULL", f"{name}: code not recognised, kept as unknown")
+        ]
     else:
         columns = [(raw, name)]
     if field.soft:
