@@ -24,8 +24,11 @@ NEUTRAL = -1.0  # a level that says nothing, because another comparison tells th
 
 _SAME_FORM = "formal_l = formal_r"
 _INITIAL = "(length(given_l) = 1 OR length(given_r) = 1) AND given_l[1] = given_r[1]"
-_CROSSED = "jaro_winkler_similarity(given_l, family_r) >= 0.85 AND jaro_winkler_similarity(family_l, given_r) >= 0.85"
-_TWO_PARTS = "(birth_l[1:4] = birth_r[1:4])::INT + (birth_l[6:7] = birth_r[6:7])::INT + (birth_l[9:10] = birth_r[9:10])::INT >= 2"
+_CROSSED = " AND ".join(
+    f"jaro_winkler_similarity({one}, {other}) >= 0.85"
+    for one, other in (("given_l", "family_r"), ("family_l", "given_r"))
+)
+_TWO_PARTS = " + ".join(f"(birth_l[{p}] = birth_r[{p}])::INT" for p in ("1:4", "6:7", "9:10")) + " >= 2"
 
 COMPARISONS: dict[str, tuple[str, tuple[_Level, ...]]] = {
     "given": (

@@ -209,7 +209,8 @@ def _read_table(
         else:
             _one_row_a_key(hub, spec)
         rejects = connection.execute(
-            f"SELECT __reason, sum({LINES})::BIGINT FROM __staged WHERE __reason IS NOT NULL GROUP BY 1 ORDER BY 1"
+            f"SELECT __reason, sum({LINES})::BIGINT FROM __staged WHERE __reason IS NOT NULL "
+            "GROUP BY 1 ORDER BY 1"
         ).fetchall()
         counted = connection.execute(
             "SELECT "
@@ -269,7 +270,8 @@ def _stage(hub: Hub, stream: Stream, spec: TableSpec, cells: list[CellSql], *, s
         )
     )
     select = (
-        f"SELECT * EXCLUDE ({FAULT}), CASE WHEN {FAULT} IS NOT NULL THEN {FAULT} {reason} END AS __reason FROM ("
+        f"SELECT * EXCLUDE ({FAULT}), "
+        f"CASE WHEN {FAULT} IS NOT NULL THEN {FAULT} {reason} END AS __reason FROM ("
         f"SELECT *, {columns}{flags} FROM ("
         f"SELECT *{with_system} FROM ("
         f"SELECT {', '.join(raw)}, {LINES}, {FAULT} FROM __batch)) {joined})"

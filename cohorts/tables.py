@@ -175,6 +175,8 @@ REGION_TABLES: Mapping[str, TableSpec] = {
     ),
 }
 
+_CODE_SIGNS = "[0-9A-Za-z .†*+-]*"
+
 _TYPES: Mapping[str, str] = {
     "date": "DATE",
     "number": "DOUBLE",
@@ -328,7 +330,7 @@ def cell_sql(
         columns = [(f"nullif({read}, '')", name)]
         bad = [
             (
-                f"{raw} IS NOT NULL AND NOT regexp_full_match({raw}, '[0-9A-Za-z .†*+-]*[0-9A-Za-z][0-9A-Za-z .†*+-]*')",
+                f"{raw} IS NOT NULL AND NOT regexp_full_match({raw}, '{_CODE_SIGNS}[0-9A-Za-z]{_CODE_SIGNS}')",
                 f"{name}: signs that no code has",
             )
         ]
