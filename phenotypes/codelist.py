@@ -24,8 +24,8 @@ def _without_dots(code: str) -> str:
     return code.upper().replace(".", "").replace(" ", "")
 
 
-def _read_v2(code: str) -> str:
-    # Upper and lower case differ in Read v2; characters 6 and 7 name a synonym of the same concept.
+def _read_code(code: str) -> str:
+    # Upper and lower case differ in Read codes; characters 6 and 7 name a synonym of the same concept.
     return code[:5].rstrip(".")
 
 
@@ -34,8 +34,21 @@ SYSTEMS: dict[str, tuple[Callable[[str], str], re.Pattern[str]]] = {
     "icd10": (_without_dots, re.compile(r"[A-Z][0-9][0-9A-Z]{0,4}")),
     "opcs4": (_without_dots, re.compile(r"[A-Z][0-9]{0,4}")),
     "bnf": (_without_dots, re.compile(r"[0-9]{2}[0-9A-Z]{0,13}")),
-    "read2": (_read_v2, re.compile(r"[0-9A-Za-z][0-9A-Za-z.]{0,4}")),
+    "dmd": (str, re.compile(r"[1-9][0-9]{5,17}")),
+    "read2": (_read_code, re.compile(r"[0-9A-Za-z][0-9A-Za-z.]{0,4}")),
+    "ctv3": (_read_code, re.compile(r"[0-9A-Za-z.]{1,5}")),
 }
+
+
+def normalised(system: str, code: str) -> str:
+    """A recorded code in the one spelling that code lists use.
+
+    Examples
+    --------
+    >>> normalised("icd10", "e11.9"), normalised("read2", "C10F.00")
+    ('E119', 'C10F')
+    """
+    return SYSTEMS[system][0](code) if system in SYSTEMS else code
 
 
 @dataclass(frozen=True, order=True)
@@ -47,7 +60,7 @@ class CodeEntry:
     prefix: bool = False
 
     def matches(self, system: str, code: str) -> bool:
-        """Whether a recorded code (normalised, as the hub holds it) is meant by this line."""
+        """Whether a normalised code is meant by this line."""
         if system != self.system:
             return False
         return code.startswith(self.code) if self.prefix else code == self.code
@@ -122,11 +135,12 @@ class CodeList:
 
     def matches(self, system: str, code: str) -> bool:
         """Whether a recorded code belongs to the list."""
-        return any(entry.matches(system, code) for entry in self.entries)
+        return self.entry_for(system, code) is not None
 
     def entry_for(self, system: str, code: str) -> int | None:
         """Position of the most specific entry that a recorded code matches, if any does."""
-        hits = [i for i, entry in enumerate(self.entries) if entry.matches(system, code)]
+        clean = normalised(system, code)
+        hits = [i for i, entry in enumerate(self.entries) if entry.matches(system, clean)]
         return max(hits, key=lambda i: (not self.entries[i].prefix, len(self.entries[i].code)), default=None)
 
 
@@ -224,5 +238,7 @@ _SHAPES: dict[str, str] = {
     "icd10": "a letter and two digits, then up to four more characters",
     "opcs4": "a letter and up to four digits",
     "bnf": "2 to 15 digits or letters, beginning with two digits",
+    "dmd": "6 to 18 digits",
     "read2": "up to five letters or digits",
+    "ctv3": "up to five letters, digits or dots",
 }

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cohorts.errors import StudyError
 from phenotypes.codelist import CodeList
-from phenotypes.rules import AnyOf, Rule, canonical, leaves
+from phenotypes.rules import AnyOf, Rule, canonical, is_always_dated, leaves
 
 Until = Literal["end", "index"]
 Pick = Literal["median", "mean", "nearest", "last", "first", "min", "max"]
@@ -222,6 +223,15 @@ class Outcome:
     exclude_prior: bool = True
     competing: Literal["death"] | None = "death"
     registration_gap_days: int = 90
+
+    def __post_init__(self) -> None:
+        if not is_always_dated(self.event):
+            raise StudyError(
+                "the event can hold without a date",
+                where=f"outcomes.{self.name}.event",
+                expected="a rule in which something dated must happen",
+                fix="put 'none' beside a dated rule, under 'all'",
+            )
 
     @property
     def horizon_days(self) -> int:

@@ -243,6 +243,15 @@ def is_date_rule(rule: object) -> bool:
     return isinstance(rule, Leaf | Narrowing)
 
 
+def is_always_dated(rule: Rule) -> bool:
+    """Whether a rule has a date whenever it holds, as the event of an outcome must."""
+    if isinstance(rule, AnyOf):
+        return all(is_always_dated(part) for part in rule.parts)
+    if isinstance(rule, AllOf):
+        return any(is_always_dated(part) for part in rule.parts)
+    return not isinstance(rule, NoneOf)
+
+
 def leaves(rule: Rule) -> Iterator[Leaf]:
     """Every leaf of a rule, in the order written."""
     if isinstance(rule, Leaf):

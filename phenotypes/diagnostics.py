@@ -1,0 +1,143 @@
+"""What a derivation found, counted: the tables a reader checks before believing a phenotype.
+
+The counts here are exact and include small ones. They are for the study team inside the safe setting;
+whatever leaves it passes the release rule of ``workflows`` first. Notes hold no numbers of people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from phenotypes.codelist import CodeList
+from phenotypes.explain import phrase
+from phenotypes.narrow import Records
+from phenotypes.rules import Leaf, Rule, leaves
+from phenotypes.status import STATUSES, Statuses
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """Tables about a derivation.
+
+    Attributes
+    ----------
+    statuses
+        phenotype, status, age_band, sex, n: everybody once for each phenotype.
+    codes
+        codelist, system, code, records, people, seen: each entry of each code list, with the records it
+        means among the people of the study (an entry within a wider one is counted apart from it); `seen`
+        is False for one that no record of theirs matches.
+    traits
+        trait, column, unit, people, mean, sd, and measurements read, repeated, no_value, unknown_unit,
+        implausible, used, converted, adjusted; read is the sum of the next five.
+    outcomes
+        outcome, reason, n: everybody once for each outcome.
+    notes
+        definition, note: what deserves a look, such as why a definition finds nobody.
+    """
+
+    statuses: pd.DataFrame
+    codes: pd.DataFrame
+    traits: pd.DataFrame
+    outcomes: pd.DataFrame
+    notes: pd.DataFrame
+
+
+def age_bands(births: pd.Series, on: date) -> np.ndarray:
+    """Ten-year age bands ('40-49', '90+', 'unknown') by year, month and day.
+
+    Examples
+    --------
+    >>> age_bands(pd.Series(pd.to_datetime(["1972-01-02", "1920-05-01", None])), date(2012, 1, 1)).tolist()
+    ['30-39', '90+', 'unknown']
+    """
+    born = pd.to_datetime(births)
+    turned = (born.dt.month * 100 + born.dt.day) <= on.month * 100 + on.day
+    age = (on.year - born.dt.year - (~turned).astype(int)).to_numpy(np.float64)
+    decade = np.floor(np.clip(np.nan_to_num(age, nan=0.0), 0, 90) / 10).astype(int)
+    labels = np.array([f"{d}0-{d}9" if d else "0-9" for d in range(9)] + ["90+"])
+    return np.where(np.isnan(age), "unknown", labels[decade])
+
+
+def status_counts(records: Records, statuses: Mapping[str, Statuses]) -> pd.DataFrame:
+    """Counts by phenotype, status, age band and sex; combinations without anybody are left out."""
+    bands = age_bands(records.persons["birth_date"], records.index_date)
+    sex = sexes(records.persons)
+    parts = []
+    for name, found in statuses.items():
+        frame = pd.DataFrame({"status": np.array(STATUSES)[found.status], "age_band": bands, "sex": sex})
+        counts = frame.value_counts(["status", "age_band", "sex"], sort=False).rename("n").reset_index()
+        counts.insert(0, "phenotype", name)
+        parts.append(counts)
+    columns = ["phenotype", "status", "age_band", "sex", "n"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def sexes(persons: pd.DataFrame) -> np.ndarray:
+    """'M', 'F' or 'unknown' for each person."""
+    sex = persons["sex"].astype(object)
+    return sex.where(sex.isin(["M", "F"]), "unknown").to_numpy()
+
+
+def code_counts(records: Records, codelists: Mapping[str, CodeList]) -> pd.DataFrame:
+    """Records and people of the study for each entry of each code list."""
+    t = records.narrow
+    counts = records.session.frame(
+        t.group_by(["list", "entry"]).agg(records=t.count(), people=t.who.nunique())
+    )
+    known: dict[Any, Any] = {
+        (r["list"], r["entry"]): (r["records"], r["people"]) for r in counts.to_dict("records")
+    }
+    rows = []
+    for name, codes in codelists.items():
+        number = records.number(codes)
+        for i, entry in enumerate(codes.entries):
+            n, people = known.get((number, i), (0, 0))
+            code = f"{entry.code}*" if entry.prefix else entry.code
+            rows.append((name, entry.system, code, int(n), int(people), bool(n)))
+    return pd.DataFrame(rows, columns=["codelist", "system", "code", "records", "people", "seen"])
+
+
+def why_nobody(rule: Rule, codes: pd.DataFrame, leaf_people: Mapping[Leaf, int]) -> str:
+    """Why a rule finds nobody: which of its code lists are not in use, and which of its parts never hold.
+
+    Parameters
+    ----------
+    rule
+        What finds nobody.
+    codes
+        Result of :func:`code_counts`.
+    leaf_people
+        Number of people with a date of each leaf.
+    """
+
+    def why(leaf: Leaf) -> str:
+        seen = codes.loc[codes["codelist"] == leaf.codelist.name, "seen"]
+        if not seen.any():
+            return f"none of the {len(seen)} codes of {leaf.codelist.name} is in these people's records"
+        held = leaf_people[leaf] > 0
+        return (
+            f"some people have {phrase(leaf)}"
+            if held
+            else f"the codes are recorded, but nobody has {phrase(leaf)}"
+        )
+
+    return f"finds nobody: {'; '.join(dict.fromkeys(why(leaf) for leaf in leaves(rule)))}"
+
+
+def traits_without_values(traits: pd.DataFrame) -> list[tuple[str, str]]:
+    """(trait, note) for each trait that gives nobody a value, from the table of traits."""
+    found = []
+    for row in traits[traits["people"] == 0].to_dict("records"):
+        lost = {key: row[key] for key in ("no_value", "unknown_unit", "implausible") if row[key]}
+        why = "no record in the window"
+        if lost:
+            worst = str(max(lost, key=lambda key: lost[key])).replace("_", " ")
+            why = f"every measurement is set aside, most for: {worst} (the unit asked for is {row['unit']})"
+        found.append((str(row["trait"]), f"finds nobody: {why}"))
+    return found

@@ -1,0 +1,215 @@
+"""Definitions in plain English, for the methods section of a report."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from phenotypes.definitions import CategoryTrait, NumericTrait, Outcome, Phenotype
+from phenotypes.rules import (
+    After,
+    AllOf,
+    AnyOf,
+    AtLeast,
+    Before,
+    Episodes,
+    First,
+    Has,
+    Leaf,
+    NoneOf,
+    Prescribed,
+    Rule,
+    Value,
+    When,
+    Within,
+)
+
+
+def explain(definition: Phenotype | NumericTrait | CategoryTrait | Outcome) -> str:
+    """A definition in plain English.
+
+    Parameters
+    ----------
+    definition
+        A phenotype, trait or outcome.
+
+    Returns
+    -------
+    str
+        One paragraph; where a phenotype has alternatives, one line for each.
+
+    Examples
+    --------
+    >>> from phenotypes.codelist import CodeList
+    >>> from phenotypes.rules import has
+    >>> rule = has(CodeList.of("gout", [("icd10", "M10*")])).at_least(2, gap_days=30)
+    >>> print(explain(Phenotype("gout", rule, label="Gout")).split(". ")[1])
+    A case has a record of gout on at least 2 different days, the first and last at least 30 days apart
+    """
+    if isinstance(definition, Phenotype):
+        return _phenotype(definition)
+    if isinstance(definition, Outcome):
+        return _outcome(definition)
+    return _category(definition) if isinstance(definition, CategoryTrait) else _numeric(definition)
+
+
+def phrase(rule: Rule) -> str:
+    """A rule as something a person can have, such as 'a record of t2d'.
+
+    Examples
+    --------
+    >>> from phenotypes.codelist import CodeList
+    >>> from phenotypes.rules import value
+    >>> phrase(value(CodeList.of("hba1c", [("snomed", "999791000000106")]), "mmol/mol", at_least=48))
+    'a hba1c measurement of at least 48 mmol/mol'
+    """
+    if isinstance(rule, Leaf):
+        return _leaf(rule)
+    if isinstance(rule, AnyOf):
+        return _join([phrase(part) for part in rule.parts], "or")
+    if isinstance(rule, AllOf):
+        return _join([phrase(part) for part in rule.parts], "and")
+    if isinstance(rule, NoneOf):
+        return _join(
+            [f"no {phrase(part).removeprefix('a ').removeprefix('an ')}" for part in rule.parts], "and"
+        )
+    inner = phrase(rule.rule)
+    if isinstance(rule, Within):
+        return f"{inner} {_window((rule.start, rule.end))}"
+    if isinstance(rule, Before):
+        return f"{inner} before {_when(rule.when)}"
+    if isinstance(rule, After):
+        return f"{inner} on or after {_when(rule.when)}"
+    if isinstance(rule, First):
+        return f"a first record ({inner})"
+    if isinstance(rule, Episodes):
+        return f"{inner}, counting days no more than {_days(rule.gap_days)} apart as one episode"
+    assert isinstance(rule, AtLeast)
+    if rule.n == 1:
+        return inner
+    gap = f", the first and last at least {_days(rule.gap_days)} apart" if rule.gap_days else ""
+    return f"{inner} on at least {rule.n} different days{gap}"
+
+
+def _leaf(leaf: Leaf) -> str:
+    name = leaf.codelist.name.replace("_", " ")
+    if isinstance(leaf, Has):
+        return f"a record of {name}" + (f" from the source {leaf.source}" if leaf.source else "")
+    if isinstance(leaf, Prescribed):
+        return f"a prescription of {name}"
+    assert isinstance(leaf, Value)
+    unit = f" {leaf.unit}" if leaf.unit else ""
+    if leaf.low is not None and leaf.high is not None:
+        return f"a {name} measurement from {leaf.low:g} to {leaf.high:g}{unit}"
+    if leaf.low is not None:
+        return f"a {name} measurement of at least {leaf.low:g}{unit}"
+    if leaf.high is not None:
+        return f"a {name} measurement of at most {leaf.high:g}{unit}"
+    return f"a {name} measurement" + (f" in{unit}" if unit else "")
+
+
+def _phenotype(phenotype: Phenotype) -> str:
+    said = [f"{phenotype.label or phenotype.name}."]
+    rule = phenotype.rule
+    if isinstance(rule, AnyOf) and len(rule.parts) > 1:
+        said.append("A case has one or more of:")
+        said += [f"\n- {phrase(part)};" for part in rule.parts[:-1]] + [f"\n- {phrase(rule.parts[-1])}.\n"]
+    else:
+        said.append(f"A case has {phrase(rule)}.")
+    if phenotype.exclude:
+        clause = _join([phrase(part) for part in phenotype.exclude], "or")
+        said.append(f"Whoever has {clause} is neither a case nor a control.")
+    if phenotype.sex:
+        said.append(f"The condition is defined in {'women' if phenotype.sex == 'F' else 'men'} only.")
+    if phenotype.exclude_controls:
+        clause = _join([phrase(part) for part in phenotype.exclude_controls], "or")
+        said.append(f"Whoever is not a case but has {clause} is not used as a control.")
+    said.append("Everyone else who was observed is a control.")
+    limit = "the index date" if phenotype.until == "index" else "the end of the data"
+    said.append(f"Records are used {'before' if phenotype.until == 'index' else 'up to'} {limit}.")
+    return " ".join(said).replace(" \n", "\n").replace("\n ", "\n")
+
+
+PICKS: dict[str, str] = {
+    "median": "the median of the days",
+    "mean": "the mean of the days",
+    "min": "the lowest of the days",
+    "max": "the highest of the days",
+    "last": "the last day",
+    "first": "the first day",
+    "nearest": "the day nearest to the index date",
+}
+
+
+def _numeric(trait: NumericTrait) -> str:
+    names = _join([codes.name.replace("_", " ") for codes in trait.codes], "and")
+    window = "" if trait.window_days == (None, None) else f" {_window(trait.window_days)}"
+    said = [f"{trait.label or trait.name} in {trait.unit}: measurements of {names}{window}."]
+    if trait.formula:
+        said.append("Each creatinine gives an eGFR by the CKD-EPI equation of 2021.")
+    low, high = trait.plausible
+    said.append(
+        f"Values in other known units are converted; those in an unknown unit, and those outside {low:g} to "
+        f"{high:g} {trait.unit}, are set aside."
+    )
+    if trait.blank_unit == "assume":
+        said.append(f"A value without a unit is taken to be in {trait.source_unit}.")
+    for a in trait.adjust:
+        add = f"{'raised' if a.add > 0 else 'lowered'} by {abs(a.add):g} {trait.unit}" if a.add else ""
+        times = f"multiplied by {a.multiply:.4g}" if a.multiply != 1 else ""
+        if a.multiply > 1:
+            times = f"divided by {1 / a.multiply:.4g}"
+        drug = a.drug.name.replace("_", " ")
+        said.append(
+            f"A value measured within {_days(a.within_days)} after a prescription of {drug} is "
+            f"{' and '.join(x for x in (add, times) if x)}."
+        )
+    said.append(f"The median of each day is taken, then {PICKS[trait.pick]}.")
+    return " ".join(said)
+
+
+def _category(trait: CategoryTrait) -> str:
+    levels = _join([level for level, _ in trait.levels], "or")
+    window = "" if trait.window_days == (None, None) else f" {_window(trait.window_days)}"
+    return (
+        f"{trait.label or trait.name}: {levels}, as recorded on {PICKS[trait.pick]}"
+        f"{window or ' of any record'}; the reference is {trait.levels[-1][0]}."
+    )
+
+
+def _outcome(outcome: Outcome) -> str:
+    label, years = outcome.label or outcome.name, f"{outcome.years:g} years"
+    said = [f"{label}: {phrase(outcome.event)}, within {years} of the index date."]
+    if outcome.exclude_prior:
+        said.append("Whoever had it on or before that date is left out.")
+    said.append("Follow-up ends with the end of registration or of the data.")
+    competing = "a competing event" if outcome.competing else "an end of follow-up like any other"
+    said.append(f"Death is {competing}.")
+    return " ".join(said)
+
+
+def _window(window: tuple[int | None, int | None]) -> str:
+    start, end = window
+    if end == 0:
+        return "before the index date" if start is None else f"in the {_days(-start)} before the index date"
+    if start == 0:
+        return "from the index date on" if end is None else f"in the {_days(end)} from the index date"
+    said = [] if start is None else [f"from day {start}"]
+    said += [] if end is None else [f"to just before day {end}"]
+    return f"{' '.join(said)} of the index date"
+
+
+def _days(n: int) -> str:
+    years = round(n / 365.25)
+    if years >= 2 and abs(n - years * 365.25) < 3:
+        return f"{years} years"
+    return f"{n} day" if n == 1 else f"{n} days"
+
+
+def _when(when: When) -> str:
+    return f"{when.day} {when:%B %Y}" if isinstance(when, date) else "the index date"
+
+
+def _join(parts: list[str], word: str) -> str:
+    if len(parts) == 1:
+        return parts[0]
+    return f"{', '.join(parts[:-1])} {word} {parts[-1]}"

@@ -1,0 +1,225 @@
+"""One pass over the events table that serves every definition.
+
+The hub's events are read twice, never once per definition: first to list the different codes and units in
+use, then to copy the rows that any code list means, for the people of the study, into a narrow table of
+small integers. Everything later works on that table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import ibis
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from cohorts.errors import DesignError
+from phenotypes.codelist import CodeList, normalised
+from phenotypes.session import Session
+from phenotypes.units import canonical_unit
+
+
+@dataclass(frozen=True)
+class Records:
+    """The narrowed records of the study's people.
+
+    Attributes
+    ----------
+    session
+        Where expressions run.
+    people
+        Ibis table (who int32, person_id int64, sex string, birth_date date): `who` is the row number in
+        `persons`.
+    narrow
+        Ibis table (who int32, day int32 counted from the index date, list int32, entry int32, rx bool,
+        source string, value double, unit int32): a row for each record and code list that means it. A
+        record matched by several entries of a list counts for the most specific.
+    persons
+        The people, in the order given, with a fresh index.
+    codelists
+        The code lists; the number of a list is its position here.
+    units
+        Canonical spelling of each unit number; None for a blank (0) or unknown unit.
+    index_date, end_day
+        The index date, and the number of days from it to the day after the end of the data.
+    """
+
+    session: Session
+    people: Any
+    narrow: Any
+    persons: pd.DataFrame
+    codelists: tuple[CodeList, ...]
+    units: tuple[str | None, ...]
+    index_date: date
+    end_day: int
+
+    def number(self, codelist: CodeList) -> int:
+        """Number of a code list in the narrow table."""
+        return next(i for i, known in enumerate(self.codelists) if known.id == codelist.id)
+
+    def day(self, when: date) -> int:
+        """Days from the index date."""
+        return (when - self.index_date).days
+
+    def rows(self, *codelists: CodeList, rx: bool) -> Any:
+        """Narrowed rows of some code lists, prescriptions or all else, to the end of the data."""
+        t = self.narrow
+        numbers = [self.number(codes) for codes in codelists]
+        return t.filter(t.list.isin(numbers), t.rx == ibis.literal(rx), t.day < self.end_day)
+
+
+def narrow(
+    session: Session,
+    persons: pd.DataFrame,
+    codelists: Iterable[CodeList],
+    *,
+    index_date: date,
+    data_end: date | None = None,
+) -> Records:
+    """Narrow the hub's events to some people and code lists.
+
+    Parameters
+    ----------
+    session
+        An open session on the hub.
+    persons
+        Frame with person_id, sex and birth_date, one row a person.
+    codelists
+        Every code list that will be asked for.
+    index_date
+        Day zero.
+    data_end
+        Last day the records cover; the last day of any event or death where None.
+
+    Raises
+    ------
+    DesignError
+        Where there are no people, one stands twice, a column is missing, or the data end too early.
+    """
+    persons = _checked(persons)
+    lists = tuple({codes.id: codes for codes in codelists}.values())
+    used = _used_codes(session)
+    end = _last_day(session, used) if data_end is None else data_end
+    if end <= index_date:
+        raise DesignError(
+            "the records end on or before the index date",
+            where="data_end",
+            found=end,
+            expected=f"later than {index_date}",
+        )
+    units: list[str | None] = [None, *sorted(u for u in used["unit"].dropna().unique() if u.strip())]
+    people = session.load("careome_people", _people_table(persons))
+    codes = session.load("careome_codes", _code_table(used, lists))
+    names = session.load(
+        "careome_units",
+        pa.table(
+            {
+                "unit": pa.array(units[1:], pa.string()),
+                "unit_number": pa.array(range(1, len(units)), pa.int32()),
+            }
+        ),
+    )
+    events = session.table("events")
+    rows = (
+        events.join(codes, ["system", "code"])
+        .join(people.select("who", "person_id"), "person_id")
+        .left_join(names, "unit")
+    )
+    kept = rows.select(
+        "who",
+        rows.date.delta(ibis.date(index_date), unit="day").cast("int32").name("day"),
+        "list",
+        "entry",
+        (rows.kind == "prescription").name("rx"),
+        "source",
+        "value",
+        rows.unit_number.fill_null(0).name("unit"),
+    ).filter(lambda t: t.day.notnull())
+    return Records(
+        session,
+        people,
+        session.keep("careome_narrow", kept),
+        persons,
+        lists,
+        tuple(canonical_unit(unit) for unit in units),
+        index_date,
+        (end + timedelta(days=1) - index_date).days,
+    )
+
+
+def _checked(persons: pd.DataFrame) -> pd.DataFrame:
+    needed = ["person_id", "sex", "birth_date"]
+    if not set(needed) <= set(persons.columns):
+        raise DesignError(
+            "people lack a column", where="persons", found=list(persons.columns), expected=needed
+        )
+    if persons.empty:
+        raise DesignError("nobody to derive phenotypes for", where="persons", fix="widen the population")
+    repeated = int(persons["person_id"].duplicated().sum())
+    if repeated:
+        raise DesignError("people stand more than once", where="persons", found=f"{repeated} repeated rows")
+    return persons.reset_index(drop=True)
+
+
+def _used_codes(session: Session) -> pd.DataFrame:
+    events = session.table("events")
+    return session.frame(events.group_by(["system", "code", "unit"]).agg(last=events.date.max()))
+
+
+def _last_day(session: Session, used: pd.DataFrame) -> date:
+    deaths = session.frame(session.table("deaths").agg(last=lambda t: t.date.max()))
+    days = pd.to_datetime(pd.concat([used["last"], deaths["last"]])).dropna()
+    if days.empty:
+        raise DesignError(
+            "the hub holds no dated record", where="events", fix="check that the sources were read"
+        )
+    last: date = days.max().date()
+    return last
+
+
+def _people_table(persons: pd.DataFrame) -> pa.Table:
+    sex = persons["sex"].astype(object)
+    return pa.table(
+        {
+            "who": pa.array(np.arange(len(persons), dtype=np.int32)),
+            "person_id": pa.array(persons["person_id"].to_numpy(np.int64)),
+            "sex": pa.array(sex.where(sex.isin(["M", "F"]), None), pa.string()),
+            "birth_date": pa.array(pd.to_datetime(persons["birth_date"]), pa.timestamp("us")).cast(
+                pa.date32()
+            ),
+        }
+    )
+
+
+def _code_table(used: pd.DataFrame, codelists: tuple[CodeList, ...]) -> pa.Table:
+    """Every recorded (system, code) that a list means, with the numbers of the list and its entry."""
+    pairs = used[["system", "code"]].dropna().drop_duplicates().sort_values(["system", "code"])
+    found: list[tuple[str, str, int, int]] = []
+    for number, codelist in enumerate(codelists):
+        for system, group in pairs.groupby("system", sort=True):
+            found += [
+                (str(system), code, number, entry) for code, entry in _entries(codelist, str(system), group)
+            ]
+    columns = list(zip(*found, strict=True)) or [(), (), (), ()]
+    kinds = {"system": pa.string(), "code": pa.string(), "list": pa.int32(), "entry": pa.int32()}
+    return pa.table({n: pa.array(c, k) for (n, k), c in zip(kinds.items(), columns, strict=True)})
+
+
+def _entries(codelist: CodeList, system: str, pairs: pd.DataFrame) -> list[tuple[str, int]]:
+    """(code, entry) of the recorded codes of one system that a list means, by its most specific entry."""
+    entries = [(i, e) for i, e in enumerate(codelist.entries) if e.system == system]
+    exact = {e.code: i for i, e in entries if not e.prefix}
+    prefixes = sorted(((e.code, i) for i, e in entries if e.prefix), key=lambda p: -len(p[0]))
+    found = []
+    for code in pairs["code"]:
+        clean = normalised(system, code)
+        entry = exact.get(clean)
+        if entry is None:
+            entry = next((i for prefix, i in prefixes if clean.startswith(prefix)), None)
+        if entry is not None:
+            found.append((code, entry))
+    return found

@@ -1,0 +1,262 @@
+"""What rules, statuses, traits and outcomes mean, in plain Python: one person at a time, loops and sets.
+
+This is the definition; the compiled engine must give the same answers, and tests generate hubs and rules
+to see that it does. Days are counted from the index date.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from statistics import fmean, median
+
+from phenotypes.definitions import Adjustment, CategoryTrait, NumericTrait, Outcome, Phenotype
+from phenotypes.egfr import ckd_epi_2021, years_of_age
+from phenotypes.rules import (
+    After,
+    AllOf,
+    AnyOf,
+    AtLeast,
+    Before,
+    Episodes,
+    First,
+    Has,
+    Leaf,
+    NoneOf,
+    Prescribed,
+    Rule,
+    Value,
+    When,
+    Within,
+    is_date_rule,
+)
+from phenotypes.units import canonical_unit, conversion
+
+
+@dataclass(frozen=True)
+class Event:
+    """One record, as the hub holds it."""
+
+    day: date
+    system: str
+    code: str
+    kind: str = "event"
+    source: str = "gp"
+    value: float | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person's records and, for outcomes, registrations (half-open) and death."""
+
+    events: tuple[Event, ...] = ()
+    sex: str | None = None
+    birth: date | None = None
+    registrations: tuple[tuple[date, date], ...] = ()
+    death: date | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """Whether a rule holds, the day that dates it (None: no date), and the distinct days of evidence."""
+
+    holds: bool
+    day: int | None
+    dates: frozenset[int]
+
+
+def evaluate(rule: Rule, events: Iterable[Event], index: date) -> Found:
+    """Evaluate a rule on the records of one person."""
+    events = tuple(events)
+    if is_date_rule(rule):
+        dates = _dates(rule, events, index)
+        return Found(bool(dates), min(dates, default=None), frozenset(dates))
+    assert isinstance(rule, AnyOf | AllOf | NoneOf)
+    parts = [evaluate(part, events, index) for part in rule.parts]
+    holding = [part for part in parts if part.holds]
+    days = [part.day for part in holding if part.day is not None]
+    evidence = frozenset().union(*(part.dates for part in holding))
+    if isinstance(rule, AnyOf):
+        return Found(bool(holding), min(days, default=None), evidence)
+    if isinstance(rule, AllOf) and len(holding) == len(parts):
+        return Found(True, max(days, default=None), evidence)
+    return Found(isinstance(rule, NoneOf) and not holding, None, frozenset())
+
+
+def _dates(rule: Rule, events: Sequence[Event], index: date) -> set[int]:
+    if isinstance(rule, Leaf):
+        return {(event.day - index).days for event in events if _is_meant(event, rule)}
+    if isinstance(rule, AnyOf):
+        return set().union(*(_dates(part, events, index) for part in rule.parts))
+    assert isinstance(rule, Within | Before | After | First | Episodes | AtLeast)
+    dates = _dates(rule.rule, events, index)
+    if isinstance(rule, Within):
+        return {d for d in dates if _inside(d, (rule.start, rule.end))}
+    if isinstance(rule, Before):
+        return {d for d in dates if d < _day(rule.when, index)}
+    if isinstance(rule, After):
+        return {d for d in dates if d >= _day(rule.when, index)}
+    if isinstance(rule, First):
+        return {min(dates)} if dates else set()
+    if isinstance(rule, Episodes):
+        return {d for d in dates if all(e >= d or d - e > rule.gap_days for e in dates)}
+    enough = len(dates) >= rule.n and max(dates) - min(dates) >= rule.gap_days
+    return dates if enough else set()
+
+
+def _is_meant(event: Event, leaf: Leaf) -> bool:
+    if not leaf.codelist.matches(event.system, event.code):
+        return False
+    if (event.kind == "prescription") != isinstance(leaf, Prescribed):
+        return False
+    if isinstance(leaf, Has):
+        return leaf.source is None or event.source == leaf.source
+    if isinstance(leaf, Value):
+        found = event.value
+        if found is None or math.isnan(found):
+            return False
+        if leaf.unit is not None:
+            how = conversion(leaf.analyte, canonical_unit(event.unit), leaf.unit)
+            if how is None:
+                return False
+            found = how(found)
+        return (leaf.low is None or found >= leaf.low) and (leaf.high is None or found <= leaf.high)
+    return True
+
+
+def status(phenotype: Phenotype, person: Person, index: date, end_day: int) -> tuple[str, int | None, int]:
+    """Status, day of the case definition and number of dates of evidence (None and 0 unless a case)."""
+    limit = 0 if phenotype.until == "index" else end_day
+    events = [event for event in person.events if (event.day - index).days < limit]
+    parts = {role: evaluate(rule, events, index) for role, rule in phenotype.parts.items()}
+    starts = [start for start, stop in person.registrations if stop > start]
+    observed = bool(events) or any((start - index).days < limit for start in starts)
+    case = parts["case"]
+    if ("exclude" in parts and parts["exclude"].holds) or (
+        phenotype.sex and person.sex in ("M", "F") and person.sex != phenotype.sex
+    ):
+        return "excluded", None, 0
+    if phenotype.sex and person.sex != phenotype.sex:
+        return "unknown", None, 0
+    if case.holds:
+        return "case", case.day, len(case.dates)
+    if "exclude_controls" in parts and parts["exclude_controls"].holds:
+        return "excluded", None, 0
+    return ("control" if observed else "unknown"), None, 0
+
+
+def trait_value(trait: NumericTrait, person: Person, index: date, end_day: int) -> float | None:
+    """The number a trait gives one person; None where it gives none."""
+    by_day: dict[int, dict[tuple[float | None, str], float]] = {}
+    for event in person.events:
+        day = (event.day - index).days
+        meant = event.kind != "prescription" and any(c.matches(event.system, event.code) for c in trait.codes)
+        if meant and day < end_day and _inside(day, trait.window_days):
+            measured = _measured(trait, person, event)
+            if measured is not None and trait.plausible[0] <= measured <= trait.plausible[1]:
+                by_day.setdefault(day, {})[event.value, (event.unit or "").strip()] = measured
+    daily: dict[int, float] = {}
+    for day, values in by_day.items():
+        adjusted = list(values.values())
+        for adjustment in trait.adjust:
+            if _on_drug(adjustment, person.events, day, index):
+                adjusted = [(value + adjustment.add) * adjustment.multiply for value in adjusted]
+        daily[day] = median(adjusted)
+    if not daily:
+        return None
+    if trait.pick in ("last", "first", "nearest"):
+        return daily[_picked(daily, trait.pick)]
+    values_of_days = list(daily.values())
+    choose: dict[str, Callable[[list[float]], float]] = {
+        "median": median,
+        "mean": fmean,
+        "min": min,
+        "max": max,
+    }
+    return choose[trait.pick](values_of_days)
+
+
+def _measured(trait: NumericTrait, person: Person, event: Event) -> float | None:
+    if event.value is None or math.isnan(event.value):
+        return None
+    unit = canonical_unit(event.unit)
+    if trait.blank_unit == "assume" and not (event.unit or "").strip():
+        unit = trait.source_unit
+    how = conversion(trait.analyte, unit, trait.source_unit)
+    if how is None:
+        return None
+    if trait.formula is None:
+        return how(event.value)
+    if person.sex not in ("M", "F") or person.birth is None or how(event.value) <= 0:
+        return None
+    return float(ckd_epi_2021(how(event.value), years_of_age(person.birth, event.day), person.sex == "F"))
+
+
+def category(trait: CategoryTrait, person: Person, index: date, end_day: int) -> str | None:
+    """The level a category trait gives one person; None where no level is recorded."""
+    found: dict[int, str] = {}
+    for level, codes in reversed(trait.levels):
+        for event in person.events:
+            day = (event.day - index).days
+            meant = event.kind != "prescription" and codes.matches(event.system, event.code)
+            if meant and day < end_day and _inside(day, trait.window_days):
+                found[day] = level
+    return found[_picked(found, trait.pick)] if found else None
+
+
+def survival(outcome: Outcome, person: Person, index: date, end_day: int) -> tuple[int, int] | str:
+    """(days of follow-up, state), or why the person is not followed. States as in :mod:`outcome`."""
+    start = None if outcome.exclude_prior else 1
+    events = [e for e in person.events if _inside((e.day - index).days, (start, end_day))]
+    event = evaluate(outcome.event, events, index)
+    death = None if person.death is None else (person.death - index).days
+    if death is not None and death <= 0:
+        return "died"
+    registered = _registered_to(outcome, person, index, death)
+    if registered is None:
+        return "not registered"
+    if event.day is not None and event.day <= 0:
+        return "prior"
+    close = min(outcome.horizon_days, end_day, registered)
+    if event.day is not None and event.day < close and (death is None or event.day <= death):
+        return event.day, 1
+    if death is not None and death < close:
+        return death, 2 if outcome.competing == "death" else 0
+    return close, 0
+
+
+def _registered_to(outcome: Outcome, person: Person, index: date, death: int | None) -> int | None:
+    spans = sorted(((a - index).days, (b - index).days) for a, b in person.registrations if b > a)
+    covered: int | None = None
+    for start, stop in spans:
+        if covered is None:
+            covered = stop if start <= 0 < stop else None
+    if covered is None:
+        return None
+    for start, stop in spans:
+        if start <= covered + outcome.registration_gap_days:
+            covered = max(covered, stop)
+    if death is not None and covered <= death <= covered + outcome.registration_gap_days:
+        covered = death + 1
+    return covered
+
+
+def _on_drug(adjustment: Adjustment, events: Sequence[Event], day: int, index: date) -> bool:
+    days = [(e.day - index).days for e in events if _is_meant(e, Prescribed(adjustment.drug))]
+    return any(day - adjustment.within_days <= d < day for d in days)
+
+
+def _picked(days: Iterable[int], pick: str) -> int:
+    keys = {"last": lambda d: -d, "first": lambda d: d, "nearest": lambda d: (abs(d), d)}
+    return min(days, key=keys[pick])
+
+
+def _inside(day: int, window: tuple[int | None, int | None]) -> bool:
+    return (window[0] is None or day >= window[0]) and (window[1] is None or day < window[1])
+
+
+def _day(when: When, index: date) -> int:
+    return 0 if when == "index" else (when - index).days
