@@ -45,8 +45,11 @@ class AncestryScale:
         components
             float64 (n, k), from the same PCA as the reference.
         """
-        x = self._design(components)
-        return np.asarray((scores - x @ self.mean) / np.exp(x @ self.log_variance / 2))
+        return np.asarray((scores - self._design(components) @ self.mean) / self.spread_at(components))
+
+    def spread_at(self, components: Array) -> Array:
+        """Standard deviation of the score among people of this ancestry, float64 (n,)."""
+        return np.asarray(np.exp(self._design(components) @ self.log_variance / 2))
 
     def distance(self, components: Array) -> Array:
         """Root mean squared distance from the reference's centre in its standard deviations, (n,)."""

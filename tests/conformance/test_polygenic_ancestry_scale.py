@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cohorts.errors import DesignError
-from gwas.polygenic.ancestry import fit_ancestry_scale
+from gwas.polygenic.ancestry_scale import fit_ancestry_scale
 
 PCS = ["PC1", "PC2", "PC3", "PC4"]
 
