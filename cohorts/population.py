@@ -150,7 +150,8 @@ def population(
 
 _CANDIDATES = f"""
     SELECT p.person_id, p.sex, p.birth_date, {age_sql("p.birth_date", "$on::DATE")} AS age,
-           r.registered_since, a.area, i.imd_decile, coalesce(o.consented, false) AS consented, d.date AS death
+           r.registered_since, a.area, i.imd_decile, coalesce(o.consented, false) AS consented,
+           d.date AS death
     FROM people p
     LEFT JOIN deaths d USING (person_id)
     LEFT JOIN (
@@ -167,7 +168,9 @@ _CANDIDATES = f"""
         WHERE start <= $on AND $on < "end" GROUP BY person_id
     ) a USING (person_id)
     LEFT JOIN deprivation i USING (area)
-    LEFT JOIN (SELECT person_id, consented AND withdrawn IS NULL AS consented FROM consents) o USING (person_id)
+    LEFT JOIN (
+        SELECT person_id, consented AND withdrawn IS NULL AS consented FROM consents
+    ) o USING (person_id)
 """
 
 

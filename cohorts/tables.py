@@ -14,7 +14,7 @@ break, is the mark of a broken quote or a binary file and refuses the row.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -246,6 +246,117 @@ class CellSql:
     notes: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True)
+class _Cell:
+    """One field, the expression of its raw cell (NULL when blank), and how the file stores it."""
+
+    field: Field
+    spec: TableSpec
+    raw: str
+    is_date: bool
+    form: str | None
+    until: str
+
+    @property
+    def name(self) -> str:
+        return self.field.name
+
+    @property
+    def date(self) -> str:
+        return self.raw if self.is_date else date_sql(self.raw, self.form)
+
+    def unless(self, good: str, fault: str) -> tuple[str, str]:
+        """A condition that holds where there is a cell and it is not good, with its sentence."""
+        return f"{self.raw} IS NOT NULL AND NOT coalesce({good}, false)", f"{self.name}: {fault}"
+
+
+_Read = tuple[list[tuple[str, str]], list[tuple[str, str]]]
+
+
+def _text(cell: _Cell) -> _Read:
+    return [(cell.raw, cell.name)], []
+
+
+def _date(cell: _Cell) -> _Read:
+    open_ended = cell.spec.span is not None and cell.name == cell.spec.span[1]
+    kept = f"nullif({cell.date}, DATE '{OPEN_END}')" if open_ended else cell.date
+    expected = "an ISO date (YYYY-MM-DD)" if cell.form is None else "a date of the declared form"
+    bad = [
+        cell.unless(f"{cell.date} IS NOT NULL", f"not {expected}"),
+        (f"{kept} < DATE '{EARLIEST}'", f"{cell.name}: before {EARLIEST[:4]}"),
+        (f"{kept} > DATE '{cell.until}'", f"{cell.name}: after the end of the records"),
+    ]
+    impossible = " OR ".join(f"coalesce({condition}, false)" for condition, _ in bad)
+    return [(f"(CASE WHEN {impossible} THEN NULL ELSE {kept} END)", cell.name)], bad
+
+
+def _number(cell: _Cell) -> _Read:
+    number = f"TRY_CAST({cell.raw} AS DOUBLE)"
+    return [(number, cell.name)], [cell.unless(f"isfinite({number})", "not a number")]
+
+
+def _whole(cell: _Cell, low: int, high: int) -> _Read:
+    plain = f"regexp_full_match({cell.raw}, '[0-9]{{1,4}}(\\.0)?')"
+    number = f"(CASE WHEN {plain} THEN TRY_CAST({cell.raw} AS INTEGER) END)"
+    fault = cell.unless(f"{number} BETWEEN {low} AND {high}", f"not a whole number from {low} to {high}")
+    return [(number, cell.name)], [fault]
+
+
+def _year(cell: _Cell) -> _Read:
+    return _whole(cell, int(EARLIEST[:4]), int(LATEST[:4]))
+
+
+def _decile(cell: _Cell) -> _Read:
+    return _whole(cell, 1, 10)
+
+
+def _flag(cell: _Cell) -> _Read:
+    """Yes, no, or the date of saying yes; a blank is no."""
+    dated = f"{cell.date} IS NOT NULL"
+    yes = "false" if cell.is_date else f"lower({cell.raw}) IN ('1', '1.0', 'true', 'yes', 'y', 't')"
+    no = "false" if cell.is_date else f"lower({cell.raw}) IN ('0', '0.0', 'false', 'no', 'n', 'f')"
+    said = f"(CASE WHEN {cell.raw} IS NULL OR {no} THEN false WHEN {yes} OR {dated} THEN true END)"
+    fault = cell.unless(f"{yes} OR {no} OR {dated}", "neither yes, no nor a date")
+    return [(said, cell.name), (cell.date, f"{cell.name}_on")], [fault]
+
+
+def _system(cell: _Cell) -> _Read:
+    known = system_sql(cell.raw)
+    return [(known, cell.name)], [cell.unless(f"{known} IS NOT NULL", "not a known code system")]
+
+
+def _code(cell: _Cell) -> _Read:
+    system = f"'{cell.field.system}'" if cell.field.system else '"system"'
+    plain = f"regexp_full_match({cell.raw}, '{_CODE_SIGNS}[0-9A-Za-z]{_CODE_SIGNS}')"
+    code = f"nullif({code_sql(cell.raw, system)}, '')"
+    return [(code, cell.name)], [cell.unless(plain, "signs that no code has")]
+
+
+def _nhs(cell: _Cell) -> _Read:
+    valid = nhs_number_sql(nhs_digits_sql(cell.raw))
+    fault = cell.unless(f"{valid} IS NOT NULL", "fails its check, not used to link directly")
+    return [(cell.raw, cell.name)], [fault]
+
+
+def _sex(cell: _Cell) -> _Read:
+    known = sex_sql(cell.raw)
+    return [(known, cell.name)], [cell.unless(f"{known} IS NOT NULL", "code not recognised, kept as unknown")]
+
+
+_KINDS: Mapping[Kind, Callable[[_Cell], _Read]] = {
+    "text": _text,
+    "date": _date,
+    "number": _number,
+    "year": _year,
+    "decile": _decile,
+    "flag": _flag,
+    "system": _system,
+    "code": _code,
+    "nhs": _nhs,
+    "sex": _sex,
+}
+
+
 def cell_sql(
     field: Field, spec: TableSpec, raw: str, *, is_date: bool, form: str | None, until: str
 ) -> CellSql:
@@ -263,90 +374,22 @@ def cell_sql(
         Declared strptime form of text dates, or None for ISO.
     until
         Last date a record may bear (ISO).
+
+    Examples
+    --------
+    >>> sex = Field("sex", "sex", soft=True)
+    >>> cell_sql(sex, TableSpec((sex,)), "x", is_date=False, form=None, until=LATEST).notes[0][1]
+    'sex: code not recognised, kept as unknown'
     """
-    name = field.name
-    broken = (
-        f"length({raw}) > {LONGEST_TEXT} OR contains({raw}, chr(0))" if not is_date else "false",
-        f"{name}: longer than {LONGEST_TEXT} characters or not text",
-    )
-    blank = [(f"{raw} IS NULL", f"{name}: blank")] if field.required else []
-    columns: list[tuple[str, str]]
-    bad: list[tuple[str, str]] = []
-    if field.kind == "date":
-        read = raw if is_date else date_sql(raw, form)
-        open_ended = spec.span is not None and name == spec.span[1]
-        keep = f"nullif({read}, DATE '{OPEN_END}')" if open_ended else read
-        expected = "an ISO date (YYYY-MM-DD)" if form is None else "a date of the declared form"
-        bad = [
-            (f"{raw} IS NOT NULL AND {read} IS NULL", f"{name}: not {expected}"),
-            (f"{keep} < DATE '{EARLIEST}'", f"{name}: before {EARLIEST[:4]}"),
-            (f"{keep} > DATE '{until}'", f"{name}: after the end of the records"),
-        ]
-        impossible = " OR ".join(f"coalesce({condition}, false)" for condition, _ in bad)
-        columns = [(f"(CASE WHEN {impossible} THEN NULL ELSE {keep} END)", name)]
-    elif field.kind == "number":
-        columns = [(f"TRY_CAST({raw} AS DOUBLE)", name)]
-        bad = [
+    columns, bad = _KINDS[field.kind](_Cell(field, spec, raw, is_date, form, until))
+    faults = [(f"{raw} IS NULL", f"{field.name}: blank")] if field.required else []
+    if not is_date:
+        faults.append(
             (
-                f"{raw} IS NOT NULL AND NOT coalesce(isfinite(TRY_CAST({raw} AS DOUBLE)), false)",
-                f"{name}: not a number",
+                f"length({raw}) > {LONGEST_TEXT} OR contains({raw}, chr(0))",
+                f"{field.name}: longer than {LONGEST_TEXT} characters or not text",
             )
-        ]
-    elif field.kind in ("year", "decile"):
-        low, high = (int(EARLIEST[:4]), int(LATEST[:4])) if field.kind == "year" else (1, 10)
-        read = (
-            f"(CASE WHEN regexp_full_match({raw}, '[0-9]{{1,4}}(\\.0)?') THEN TRY_CAST({raw} AS INTEGER) END)"
         )
-        columns = [(read, name)]
-        bad = [
-            (
-                f"{raw} IS NOT NULL AND NOT coalesce({read} BETWEEN {low} AND {high}, false)",
-                f"{name}: not a whole number from {low} to {high}",
-            )
-        ]
-    elif field.kind == "flag":
-        on = raw if is_date else date_sql(raw, form)
-        yes = "false" if is_date else f"lower({raw}) IN ('1', '1.0', 'true', 'yes', 'y', 't')"
-        no = "false" if is_date else f"lower({raw}) IN ('0', '0.0', 'false', 'no', 'n', 'f')"
-        columns = [
-            (
-                f"(CASE WHEN {raw} IS NULL OR {no} THEN false WHEN {yes} OR {on} IS NOT NULL THEN true END)",
-                name,
-            ),
-            (on, f"{name}_on"),
-        ]
-        bad = [
-            (
-                f"{raw} IS NOT NULL AND NOT ({yes} OR {no} OR {on} IS NOT NULL)",
-                f"{name}: neither yes, no nor a date",
-            )
-        ]
-    elif field.kind == "system":
-        columns = [(system_sql(raw), name)]
-        bad = [(f"{raw} IS NOT NULL AND {system_sql(raw)} IS NULL", f"{name}: not a known code system")]
-    elif field.kind == "code":
-        system = f"'{field.system}'" if field.system else '"system"'
-        read = code_sql(raw, system)
-        columns = [(f"nullif({read}, '')", name)]
-        bad = [
-            (
-                f"{raw} IS NOT NULL AND NOT regexp_full_match({raw}, '{_CODE_SIGNS}[0-9A-Za-z]{_CODE_SIGNS}')",
-                f"{name}: signs that no code has",
-            )
-        ]
-    elif field.kind == "nhs":
-        columns = [(raw, name)]
-        wrong = nhs_number_sql(nhs_digits_sql(raw))
-        bad = [
-            (f"{raw} IS NOT NULL AND {wrong} IS NULL", f"{name}: fails its check, not used to link directly")
-        ]
-    elif field.kind == "sex":
-        columns = [(sex_sql(raw), name)]
-        bad = [
-            (f"{raw} IS NOT NULL AND {sex_sql(raw)} IS NULL", f"{name}: code not recognised, kept as unknown")
-        ]
-    else:
-        columns = [(raw, name)]
     if field.soft:
-        return CellSql(tuple(columns), (*blank, broken), tuple(bad))
-    return CellSql(tuple(columns), (*blank, broken, *bad), ())
+        return CellSql(tuple(columns), tuple(faults), tuple(bad))
+    return CellSql(tuple(columns), (*faults, *bad), ())
