@@ -47,9 +47,7 @@ def read_project_key(path: Path) -> bytes:
         When the file is absent, readable by others, or not at least 32 bytes in hexadecimal.
     """
     if not path.is_file():
-        raise PrivacyError(
-            "the project key is missing", where=path, fix=f"make one with: careome key {path}"
-        )
+        raise PrivacyError("the project key is missing", where=path, fix=f"make one with: careome key {path}")
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         raise PrivacyError(
