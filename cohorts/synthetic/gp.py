@@ -1,0 +1,328 @@
+"""What general practice writes down: visits, measurements with units, diagnoses, smoking, prescriptions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cohorts.synthetic.codes import BNF, GP_BACKGROUND, SNOMED, UNITS
+from cohorts.synthetic.config import RegionConfig
+from cohorts.synthetic.disease import Lives, levels
+from cohorts.synthetic.hazards import LEVELS
+from cohorts.synthetic.people import YEAR, People
+from cohorts.synthetic.places import Places
+from cohorts.synthetic.tables import BLANK, NEVER, day
+
+CODES: tuple[str, ...] = (*SNOMED.values(), *GP_BACKGROUND)
+_CODE = {name: k for k, name in enumerate(SNOMED)}
+_UNIT = {name: k for k, name in enumerate(UNITS)}
+DRUGS: tuple[str, ...] = tuple(code for codes in BNF.values() for code in codes)
+_DRUG_AT = dict(zip(BNF, np.cumsum([0, *map(len, BNF.values())])[:-1].tolist(), strict=True))
+#: Day on which laboratories went over from % to mmol/mol for HbA1c.
+_IFCC = day(date(2011, 6, 1))
+#: Disease: codes used, share ever coded, mean delay in years, reviews coded a year.
+_DIAGNOSES: dict[str, tuple[tuple[str, ...], float, float, float]] = {
+    "t2d": (("t2d", "t2d", "t2d_other"), 0.95, 0.5, 0.8),
+    "t1d": (("t1d",), 0.97, 0.02, 0.6),
+    "chd": (("chd", "mi", "angina"), 0.93, 0.05, 0.4),
+    "asthma": (("asthma",), 0.95, 0.3, 0.45),
+    "lung_cancer": (("lung_cancer", "lung_cancer_other"), 0.9, 0.1, 0.3),
+    "hypertension": (("hypertension",), 0.95, 0.2, 0.35),
+    "retinopathy": (("retinopathy",), 0.85, 0.3, 0.25),
+    "nephropathy": (("nephropathy",), 0.8, 0.3, 0.2),
+    "foot_ulcer": (("foot_ulcer",), 0.8, 0.1, 0.1),
+    "dka": (("dka",), 0.6, 0.05, 0.0),
+}
+#: Treatment: drug names, days between issues.
+_COURSES: dict[str, tuple[tuple[str, ...], int]] = {
+    "statin": (("statin",), 84),
+    "antihypertensive": (("antihypertensive",), 84),
+    "metformin": (("metformin",), 70),
+    "second_drug": (("sulfonylurea", "gliptin"), 84),
+    "insulin": (("insulin",), 70),
+}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Dated rows about people: `who` (row of the chunk), `day`, and keys of the texts.
+
+    `value` is in hundredths, `BLANK` for none; `unit` -1 for none.
+    """
+
+    who: NDArray[np.int64]
+    day: NDArray[np.int32]
+    code: NDArray[np.int16]
+    value: NDArray[np.int32]
+    unit: NDArray[np.int8]
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Rows:
+        """Some of the rows."""
+        return Rows(self.who[rows], self.day[rows], self.code[rows], self.value[rows], self.unit[rows])
+
+
+def _rows(who: NDArray[np.int64], days: NDArray[np.int32], code: NDArray[np.int64] | int) -> Rows:
+    n = len(who)
+    return Rows(
+        who,
+        days.astype(np.int32),
+        np.broadcast_to(np.asarray(code, np.int16), n),
+        np.full(n, BLANK, np.int32),
+        np.full(n, -1, np.int8),
+    )
+
+
+def _join(parts: list[Rows]) -> Rows:
+    return Rows(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in Rows.__dataclass_fields__)
+    )
+
+
+@dataclass(frozen=True)
+class Stay:
+    """When the region can write about each person: [`start`, `stop`), empty for some."""
+
+    start: NDArray[np.int32]
+    stop: NDArray[np.int32]
+
+
+def stay(people: People, lives: Lives, config: RegionConfig) -> Stay:
+    """Residence within the calendar."""
+    start = np.maximum(people.arrive, day(config.start_date))
+    stop = np.minimum(np.minimum(people.leave, lives.death), day(config.end_date) + 1)
+    return Stay(start.astype(np.int32), np.maximum(stop, start).astype(np.int32))
+
+
+def _visits(
+    kind_rate: NDArray[np.float64], starts: NDArray[np.int64], present: Stay, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Poisson visits within residence: (person rows, days) for yearly rates (people, years)."""
+    low = np.maximum(starts[None, :-1], present.start[:, None])
+    high = np.minimum(starts[None, 1:], present.stop[:, None])
+    length = np.maximum(high - low, 0)
+    count = rng.poisson(kind_rate * length / YEAR)
+    cell = np.repeat(np.arange(count.size), count.ravel())
+    who = cell // count.shape[1]
+    days = low.ravel()[cell] + (rng.random(len(cell)) * length.ravel()[cell]).astype(np.int64)
+    return who, days.astype(np.int32)
+
+
+def gp_events(
+    people: People, lives: Lives, places: Places, config: RegionConfig, rng: np.random.Generator
+) -> Rows:
+    """All coded events of a chunk, sorted by person and day."""
+    present = stay(people, lives, config)
+    years = np.arange(config.start_date.year, config.end_date.year + 2)
+    starts = (years - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
+    age = (starts[None, :-1] + 182 - people.birth[:, None]) / YEAR
+    ill = {
+        name: lives.since(name)[:, None] < starts[None, :-1] for name in ("t2d", "t1d", "chd", "hypertension")
+    }
+    ill["statin"] = lives.treated["statin"][:, None] < starts[None, :-1]
+    eager = rng.gamma(4.0, 0.25, len(people))[:, None]
+    diabetic = ill["t2d"] | ill["t1d"]
+    later = np.interp(starts[:-1], starts[[0, -2]], [0.7, 1.15])
+    plain = eager * np.interp(age, [0, 5, 18, 35, 60, 80, 95], [1.6, 0.9, 0.6, 0.7, 0.9, 1.3, 1.5])
+    pressure = eager * np.interp(age, [16, 18, 35, 50, 70, 90], [0, 0.3, 0.3, 0.5, 0.8, 0.7]) * later
+    pressure = pressure + ill["hypertension"] * 1.2 + diabetic * 1.0 + ill["chd"] * 0.6
+    blood = eager * np.interp(age, [16, 18, 35, 50, 70, 90], [0, 0.06, 0.12, 0.28, 0.4, 0.35]) * later
+    blood = blood + ill["hypertension"] * 0.5 + diabetic * 1.2 + ill["chd"] * 0.4 + ill["statin"] * 0.3
+    who, days = _visits(plain, starts, present, rng)
+    parts = [_rows(who, days, len(SNOMED) + _skewed(len(who), len(GP_BACKGROUND), rng))]
+    who, days = _visits(np.where(age > 16, pressure, 0), starts, present, rng)
+    parts += _check_visit(who, days, people, lives, rng)
+    who, days = _visits(np.where(age > 16, blood, 0), starts, present, rng)
+    parts += _blood_visit(who, days, people, lives, places, rng)
+    parts += _diagnoses(people, lives, present, rng)
+    rows = _join(parts)
+    return rows.take(np.lexsort((rows.code, rows.day, rows.who)))
+
+
+def _skewed(n: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    weight = 1.0 / (np.arange(size) + 3.0)
+    drawn: NDArray[np.int64] = rng.choice(size, n, p=weight / weight.sum())
+    return drawn
+
+
+def _measured(
+    name: str,
+    who: NDArray[np.int64],
+    days: NDArray[np.int32],
+    value: NDArray[np.float64],
+    unit: str,
+    step: int,
+) -> Rows:
+    """Measurements rounded to `step` hundredths."""
+    keys = np.maximum(np.round(value * 100 / step), 1).astype(np.int32) * step
+    return Rows(
+        who, days, np.full(len(who), _CODE[name], np.int16), keys, np.full(len(who), _UNIT[unit], np.int8)
+    )
+
+
+def _noisy(
+    name: str,
+    who: NDArray[np.int64],
+    days: NDArray[np.int32],
+    people: People,
+    lives: Lives,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    noise = LEVELS[name]["noise"]
+    assert isinstance(noise, float)
+    return levels(name, who, days, people, lives) + noise * rng.normal(size=len(who))
+
+
+def _check_visit(
+    who: NDArray[np.int64], days: NDArray[np.int32], people: People, lives: Lives, rng: np.random.Generator
+) -> list[Rows]:
+    """Blood pressure, and sometimes weight and smoking."""
+    parts = [_measured("sbp", who, days, _noisy("sbp", who, days, people, lives, rng), "mmHg", 100)]
+    some = rng.random(len(who)) < 0.42
+    w, d = who[some], days[some]
+    parts.append(_measured("bmi", w, d, _noisy("bmi", w, d, people, lives, rng), "kg/m2", 10))
+    some = rng.random(len(who)) < 0.35
+    w, d = who[some], days[some]
+    status = np.where(
+        people.smoke_quit[w] <= d,
+        _CODE["smoking_ex"],
+        np.where(people.smoke_start[w] <= d, _CODE["smoking_current"], _CODE["smoking_never"]),
+    )
+    # some who gave up long ago are written down as never having smoked
+    forgot = (status == _CODE["smoking_ex"]) & (rng.random(len(w)) < 0.06)
+    parts.append(_rows(w, d, np.where(forgot, _CODE["smoking_never"], status)))
+    return parts
+
+
+def _blood_visit(
+    who: NDArray[np.int64],
+    days: NDArray[np.int32],
+    people: People,
+    lives: Lives,
+    places: Places,
+    rng: np.random.Generator,
+) -> list[Rows]:
+    """Lipids, HbA1c and kidney function, in the units of the practice's laboratory."""
+    practice = people.practice[who, people.home_at(who, days)]
+    parts: list[Rows] = []
+    some = rng.random(len(who)) < 0.72
+    w, d, mgdl = who[some], days[some], places.mgdl_practice[practice[some]]
+    ldl = np.maximum(_noisy("ldl", w, d, people, lives, rng), 0.5)
+    hdl = np.clip(
+        1.6 - 0.25 * people.male[w] - 0.018 * (lives.own["bmi"][w] - 27) + rng.normal(0, 0.3, len(w)),
+        0.5,
+        3.5,
+    )
+    total = ldl + hdl + rng.lognormal(-0.5, 0.35, len(w))
+    for name, value in (("ldl", ldl), ("hdl", hdl), ("total_cholesterol", total)):
+        parts.append(_measured(name, w[~mgdl], d[~mgdl], value[~mgdl], "mmol/L", 10 if name != "ldl" else 5))
+        parts.append(_measured(name, w[mgdl], d[mgdl], value[mgdl] * 38.67, "mg/dL", 100))
+    diabetic = np.minimum(lives.onset["t2d"][who], lives.onset["t1d"][who]) < days + 365
+    some = rng.random(len(who)) < np.where(diabetic, 0.9, np.where(days < _IFCC - 900, 0.15, 0.5))
+    parts += _hba1c(who[some], days[some], practice[some], people, lives, places, rng)
+    some = rng.random(len(who)) < 0.8
+    w, d = who[some], days[some]
+    egfr = np.clip(_noisy("egfr", w, d, people, lives, rng), 4, 140)
+    parts.append(_measured("egfr", w, d, egfr, "mL/min/1.73m2", 100))
+    parts.append(_measured("creatinine", w, d, _creatinine(egfr, w, d, people), "umol/L", 100))
+    unitless = rng.random(sum(len(part.who) for part in parts)) < 0.004
+    joined = _join(parts)
+    joined.unit[unitless] = -1
+    return [joined]
+
+
+def _hba1c(
+    w: NDArray[np.int64],
+    d: NDArray[np.int32],
+    practice: NDArray[np.int16],
+    people: People,
+    lives: Lives,
+    places: Places,
+    rng: np.random.Generator,
+) -> list[Rows]:
+    value = np.maximum(_noisy("hba1c", w, d, people, lives, rng), 18)
+    percent = (d < _IFCC) | (
+        places.late_ifcc_practice[practice] & (d < _IFCC + 1600) & (rng.random(len(d)) < 0.6)
+    )
+    wrong_code = percent & (rng.random(len(d)) < 0.02)
+    old = percent & ~wrong_code
+    dcct = value / 10.929 + 2.15
+    return [
+        _measured("hba1c", w[~percent], d[~percent], value[~percent], "mmol/mol", 100),
+        _measured("hba1c_dcct", w[old], d[old], dcct[old], "%", 10),
+        # the newer code with the older unit: the unit, not the code, says what it is
+        _measured("hba1c", w[wrong_code], d[wrong_code], dcct[wrong_code], "%", 10),
+    ]
+
+
+def _creatinine(
+    egfr: NDArray[np.float64], w: NDArray[np.int64], d: NDArray[np.int32], people: People
+) -> NDArray[np.float64]:
+    """Serum creatinine in umol/L that gives `egfr` under CKD-EPI 2021, on the part above its knot."""
+    male = people.male[w]
+    age = np.maximum((d - people.birth[w]) / YEAR, 18)
+    kappa, sex = np.where(male, 0.9, 0.7), np.where(male, 1.0, 1.012)
+    ratio = (egfr / (142 * 0.9938**age * sex)) ** (-1 / 1.2)
+    alpha = np.where(male, -0.302, -0.241)
+    low = (egfr / (142 * 0.9938**age * sex)) ** (1 / alpha)
+    return np.clip(88.4 * kappa * np.where(ratio >= 1, ratio, low), 20, 1500)
+
+
+def _diagnoses(people: People, lives: Lives, present: Stay, rng: np.random.Generator) -> list[Rows]:
+    """First code some time after onset (or on registering), and again at reviews."""
+    parts = []
+    for disease, (codes, share, delay, reviews) in _DIAGNOSES.items():
+        onset = lives.onset[disease]
+        found = onset + (YEAR * rng.exponential(delay, len(onset))).astype(np.int64)
+        late = onset < present.start
+        found = np.where(late, present.start + rng.integers(0, 90, len(onset)), found)
+        coded = (
+            (onset < NEVER)
+            & (found < present.stop)
+            & (found >= present.start)
+            & (rng.random(len(onset)) < share)
+        )
+        who = np.flatnonzero(coded)
+        favourite = rng.integers(0, len(codes), len(who))
+        count = rng.poisson(reviews * (present.stop[who] - found[who]) / YEAR)
+        again = np.repeat(np.arange(len(who)), count)
+        span = (present.stop[who] - found[who])[again]
+        later = found[who][again] + (rng.random(len(again)) * span).astype(np.int64)
+        keys = np.array([_CODE[name] for name in codes])
+        parts.append(_rows(who, found[who].astype(np.int32), keys[favourite]))
+        parts.append(_rows(who[again], later.astype(np.int32), keys[favourite[again]]))
+    return parts
+
+
+def gp_prescriptions(people: People, lives: Lives, config: RegionConfig, rng: np.random.Generator) -> Rows:
+    """Repeat prescriptions from the start of a treatment, and everyday drugs."""
+    present = stay(people, lives, config)
+    parts: list[Rows] = []
+    for treatment, (drugs, gap) in _COURSES.items():
+        start = np.maximum(lives.treated[treatment], present.start)
+        who = np.flatnonzero(start < present.stop)
+        keys = np.concatenate([np.arange(len(BNF[name])) + _DRUG_AT[name] for name in drugs])
+        favourite = keys[rng.integers(0, len(keys), len(who))]
+        count = (present.stop[who] - start[who]) // gap + 1
+        each = np.repeat(np.arange(len(who)), count)
+        number = np.arange(len(each)) - np.repeat(np.cumsum(count) - count, count)
+        days = start[who][each] + number * gap + rng.integers(-10, 11, len(each)) * (number > 0)
+        taken = (rng.random(len(each)) < 0.92) | (number == 0)
+        keep = taken & (days < present.stop[who[each]])
+        parts.append(_rows(who[each][keep], days[keep].astype(np.int32), favourite[each][keep]))
+    for who_has, rate, name in (
+        (lives.onset["asthma"] < NEVER, 2.0, "inhaler"),
+        (np.ones(len(people), bool), 0.35, "background"),
+    ):
+        who = np.flatnonzero(who_has)
+        first = np.maximum(present.start, np.where(name == "inhaler", lives.onset["asthma"], 0))[who]
+        span = np.maximum(present.stop[who] - first, 0)
+        count = rng.poisson(rate * span / YEAR)
+        each = np.repeat(np.arange(len(who)), count)
+        days = first[each] + (rng.random(len(each)) * span[each]).astype(np.int64)
+        drug = _DRUG_AT[name] + rng.integers(0, len(BNF[name]), len(each))
+        parts.append(_rows(who[each], days.astype(np.int32), drug))
+    rows = _join(parts)
+    return rows.take(np.lexsort((rows.code, rows.day, rows.who)))
