@@ -87,7 +87,7 @@ def build_cohort_report(content: CohortContent) -> str:
 def _figures(content: CohortContent) -> Mapping[str, Markup]:
     """Every picture by name; what the study lacks has none."""
     figures: dict[str, Markup] = {}
-    largest = max((_most(phenotype) for phenotype in content.phenotypes), default=10)
+    largest = round(1.06 * max((_most(phenotype) for phenotype in content.phenotypes), default=10))
     for phenotype in content.phenotypes:
         if phenotype.cells:
             figures[f"ages-{phenotype.name}"] = pyramid_figure(phenotype, largest=largest)

@@ -35,6 +35,9 @@ TEXT_COLOURS: Final = (INK, MUTED, BLUE, TEAL, ORANGE)
 MARK_COLOURS: Final = (BLUE, TEAL, ORANGE, GREY)
 """Colours of marks on PAPER: at least 3 to 1."""
 
+SCREEN_SCALE: Final = 1.5
+"""Pixels a point at most, so that text has one size in all figures of a wide page."""
+
 _STYLE: Final[dict[str, Any]] = {
     "svg.fonttype": "none",
     "path.simplify": False,
@@ -108,6 +111,8 @@ def _inline(svg: str, key: str, title: str, description: str) -> str:
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.S)
     svg = svg.replace("xlink:href", "href")
     svg = re.sub(r"font: ([^;\"]*?px) [^;\"]*", _font, svg)
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
+    svg = re.sub(r' transform="rotate\(-?0(?:\.0+)? [^)]*\)"', "", svg)
     wanted = set(re.findall(r"url\(#([^)]+)\)", svg)) | set(re.findall(r'href="#([^"]+)"', svg))
     svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{key}-{m[1]}"' if m[1] in wanted else "", svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{key}-\1)", svg)
@@ -119,8 +124,10 @@ def _inline(svg: str, key: str, title: str, description: str) -> str:
     svg = re.sub(r"<defs></defs>", "", svg)
     box = re.search(r'viewBox="([^"]+)"', svg)
     assert box is not None, "matplotlib's SVG has a viewBox"
+    widest = round(float(box[1].split()[2]) * SCREEN_SCALE)
     head = (
-        f'<svg class="chart" viewBox="{box[1]}" role="img" aria-labelledby="{key}-t {key}-d">'
+        f'<svg class="chart" style="max-width:{widest}px" viewBox="{box[1]}" role="img" '
+        f'aria-labelledby="{key}-t {key}-d">'
         f'<title id="{key}-t">{title}</title><desc id="{key}-d">{description}</desc>'
     )
     return head + svg[svg.index(">") + 1 :].strip()
@@ -139,5 +146,5 @@ def _shorter(tag: str) -> str:
     if tag.startswith("<path"):
         tag = re.sub(r"\s*\n\s*", "", tag)
         # a dot is drawn as a line of no length with round ends: an eighth of the size of matplotlib's markers
-        tag = re.sub(r"M (\S+) (\S+?) ?L \1 \2(?=[M\" ])", r"M\1 \2h0", tag)
+        tag = re.sub(r"M (\S+) (\S+?)(?: ?L \1 \2)?(?=[M\"])", r"M\1 \2h0", tag)
     return tag

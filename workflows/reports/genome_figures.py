@@ -36,18 +36,19 @@ def manhattan_figure(scan: Association) -> Markup:
     hit = height[keep] >= GENOME_WIDE
     for parity, colour in ((0, BLUE), (1, GREY)):
         mine = (codes % 2 == parity) & ~hit
-        _dots(ax, x[keep][mine], height[keep][mine], colour=colour, size=1.9)
-    _dots(ax, x[keep][hit], height[keep][hit], colour=ORANGE, size=3.0)
+        _dots(ax, x[keep][mine], height[keep][mine], colour=colour, size=2.2)
+    _dots(ax, x[keep][hit], height[keep][hit], colour=ORANGE, size=3.4)
     ax.axhline(GENOME_WIDE, color=ORANGE, linewidth=0.8, dashes=(4, 3))
     span = max(ends.values(), default=1.0)
-    ax.text(span * 1.004, GENOME_WIDE, "5×10⁻⁸", color=ORANGE, size=7, va="center", ha="left")
+    ax.text(span * 1.01, GENOME_WIDE, "5×10⁻⁸", color=ORANGE, size=7, va="center", ha="left")
     ax.set_xlim(-0.006 * span, span * 1.006)
     ax.set_ylim(0, top)
     _name_chromosomes(ax, starts, ends, span)
     ax.set_ylabel("−log₁₀ P")
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     places = {c: starts[c] for c in starts}
-    _name_loci(figure, ax, [locus for locus in scan.loci if locus.chrom in places], places)
+    hits = np.column_stack([x[keep][hit], height[keep][hit]])
+    _name_loci(figure, ax, [locus for locus in scan.loci if locus.chrom in places], places, hits)
     return to_svg(
         figure,
         name=f"manhattan-{scan.name}",
@@ -73,7 +74,7 @@ def qq_figure(scan: Association) -> Markup:
         high = -np.log10(beta.ppf(0.025, ranks, n - ranks + 1))
         ax.fill_between(expected, low, high, color="#dde4ea", linewidth=0)
         ax.plot([0, expected.max()], [0, expected.max()], color=GREY, linewidth=0.8)
-        _dots(ax, expected, observed[ranks - 1], colour=BLUE, size=2.4)
+        _dots(ax, expected, observed[ranks - 1], colour=BLUE, size=2.8)
     inflation = scan.lambda_gc if scan.lambda_gc is not None else genomic_inflation(height)
     ax.text(0.05, 0.95, f"λ = {inflation:.3f}", transform=ax.transAxes, va="top", size=9, color=INK)
     ax.set_xlabel("Expected −log₁₀ P")
@@ -191,12 +192,15 @@ def _name_chromosomes(ax: Axes, starts: dict[str, float], ends: dict[str, float]
     ax.set_xlabel("Chromosome")
 
 
-def _name_loci(figure: Figure, ax: Axes, loci: list[Locus], starts: dict[str, float]) -> None:
+def _name_loci(
+    figure: Figure, ax: Axes, loci: list[Locus], starts: dict[str, float], hits: NDArray[np.float64]
+) -> None:
     """Write lead variants beside their points, strongest first, wherever there is room."""
     figure.draw_without_rendering()
     frame = ax.get_window_extent()
     points = 72 / figure.dpi
-    taken: list[tuple[float, float, float, float]] = []
+    half = 2.2 / points
+    taken = [(a - half, b - half, a + half, b + half) for a, b in ax.transData.transform(hits)]
     for locus in [locus for locus in loci if locus.log10_p >= GENOME_WIDE][:LABELS]:
         text = locus.nearby or locus.variant
         px, py = ax.transData.transform((starts[locus.chrom] + locus.pos, locus.log10_p))
@@ -218,7 +222,7 @@ def _name_loci(figure: Figure, ax: Axes, loci: list[Locus], starts: dict[str, fl
                     style="italic" if locus.nearby else "normal",
                 )
                 break
-    if not taken and not loci:
+    if not len(hits):
         ax.text(
             0.5, 0.93, "no variant passes the line", transform=ax.transAxes, ha="center", size=7.5, color=TEAL
         )

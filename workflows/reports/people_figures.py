@@ -150,7 +150,7 @@ def pca_figure(grid: PcaMap) -> Markup:
         if boxes:
             ax.add_collection(PatchCollection(boxes, facecolor=colour, alpha=shades, linewidth=0))
     ax.set_xlim(x_edges[0], x_edges[-1])
-    ax.set_ylim(y_edges[0], y_edges[-1])
+    ax.set_ylim(y_edges[0], y_edges[-1] + 0.08 * (y_edges[-1] - y_edges[0]))
     figure.draw_without_rendering()
     _ellipses(ax, grid.groups)
     shares = [f" ({share:.1%} of variance)" for share in grid.explained[:2]] + ["", ""]
@@ -191,26 +191,29 @@ def _ellipses(ax: Axes, groups: tuple[PcaGroup, ...]) -> None:
                 linewidth=1.1,
             )
         )
-        _label(ax, group.label, x, y, colour, taken)
+        _label(ax, group.label, x, y + sy * 4.605**0.5, colour, taken)
 
 
 def _label(
     ax: Axes, text: str, x: float, y: float, colour: str, taken: list[tuple[float, float, float, float]]
 ) -> None:
-    """Write `text` at (x, y), or as near above or below as it finds room, with a thin leader."""
+    """Write `text` above (x, y), or as near as it finds room, with a thin leader."""
     scale = ax.figure.dpi / 72
     px, py = ax.transData.transform((x, y))
     wide, tall = len(text) * 5.2 * scale, 11 * scale
-    for step in (0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5):
-        at = py + step * tall
-        box = (px - wide / 2, at - tall / 2, px + wide / 2, at + tall / 2)
-        if not any(box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3] for o in taken):
+    top = ax.get_window_extent().y1
+    for step in (0, 1, 2, 3, -2, -3, -4, -5, 4, 5):
+        middle = py + (7 + step * 11) * scale
+        box = (px - wide / 2, middle - tall / 2, px + wide / 2, middle + tall / 2)
+        if box[3] <= top and not any(
+            box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3] for o in taken
+        ):
             break
     taken.append(box)
     ax.annotate(
         text,
         (x, y),
-        xytext=(0, step * 11),
+        xytext=(0, 7 + step * 11),
         textcoords="offset points",
         ha="center",
         va="center",
@@ -218,6 +221,6 @@ def _label(
         weight="bold",
         color=INK,
         zorder=6,
-        bbox={"boxstyle": "square,pad=0.12", "facecolor": "white", "alpha": 0.78, "linewidth": 0},
+        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "alpha": 0.75, "linewidth": 0},
         arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6} if step else None,
     )

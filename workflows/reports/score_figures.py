@@ -60,16 +60,13 @@ def calibration_figure(model: RiskModelSummary) -> Markup:
     end = float(max(predicted.max(initial=1.0), high.max(initial=1.0))) * 1.05
     ax.plot([0, end], [0, end], color=GREY, linewidth=0.8)
     ax.text(
-        end * 0.97,
-        end * 0.955,
-        "predicted = observed",
-        size=7,
+        0.03,
+        0.98,
+        "on the line: predicted = observed",
+        transform=ax.transAxes,
+        size=7.5,
         color=MUTED,
-        ha="right",
-        va="bottom",
-        rotation=45,
-        rotation_mode="anchor",
-        transform_rotates_text=True,
+        va="top",
     )
     ax.vlines(predicted, low, high, color=BLUE, linewidth=1.4)
     ax.plot(predicted, observed, "o", color=BLUE, markersize=4.5)
