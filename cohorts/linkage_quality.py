@@ -41,7 +41,7 @@ class PairQuality:
     unlinked: int
 
 
-def pair_quality(crosswalk: pd.DataFrame, truth: pd.DataFrame, *, person: str = "person") -> PairQuality:
+def pair_quality(crosswalk: pd.DataFrame, truth: pd.DataFrame, *, person: str = "true_person") -> PairQuality:
     """Compare a crosswalk with the truth.
 
     Pairs are counted from group sizes (n records of one group make n(n-1)/2 pairs), so cost is linear in
@@ -64,7 +64,7 @@ def pair_quality(crosswalk: pd.DataFrame, truth: pd.DataFrame, *, person: str = 
     Examples
     --------
     >>> rows = pd.DataFrame({"source": ["a", "a", "b"], "patient_id": ["1", "2", "1"]})
-    >>> found = pair_quality(rows.assign(entity=[1, 2, 1]), rows.assign(person=[7, 7, 7]))
+    >>> found = pair_quality(rows.assign(entity=[1, 2, 1]), rows.assign(true_person=[7, 7, 7]))
     >>> found.precision, round(found.recall, 3)
     (1.0, 0.333)
     """

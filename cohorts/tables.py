@@ -152,7 +152,7 @@ TABLES: Mapping[str, TableSpec] = {
         )
     ),
     "samples": TableSpec(
-        (_PATIENT, Field("sample_id", required=True), Field("collected", "date")), unique=("sample_id",)
+        (_PATIENT, Field("sample_id", required=True), Field("collected", "date", soft=True)), unique=("sample_id",)
     ),
     "consents": TableSpec(
         (_PATIENT, Field("consented", "flag"), Field("withdrawn", "date")), unique=("patient_id",)
