@@ -1,0 +1,400 @@
+"""Who is analysed for which trait, with which covariates.
+
+A :class:`Design` aligns phenotypes and covariates to a list of samples by their IDs, never by position. Each
+trait keeps its own people: those with a value and with every covariate. The intercept is added here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cohorts.errors import DesignError
+
+Kind = Literal["quantitative", "binary"]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+COLLINEAR: Final = 1e-10
+"""A column is collinear if the preceding ones leave less than this part of its variance."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trait:
+    """One phenotype over the samples of a design.
+
+    Attributes
+    ----------
+    name
+        As in the phenotype table.
+    kind
+        ``quantitative`` or ``binary``.
+    values
+        float64 (samples,); NaN is missing; binary traits are 1 for cases and 0 for controls.
+    coding
+        How the values were read, to be echoed to the user.
+    """
+
+    name: str
+    kind: Kind
+    values: Floats
+    coding: str
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Phenotypes and covariates aligned to samples.
+
+    Attributes
+    ----------
+    samples
+        Sample IDs (IID), in the order of all arrays.
+    traits
+        The traits that can be analysed.
+    covariate_names, covariates
+        Names and float64 (samples, covariates); NaN is missing; no intercept.
+    skipped
+        Trait name → why it cannot be analysed.
+    """
+
+    samples: tuple[str, ...]
+    traits: tuple[Trait, ...]
+    covariate_names: tuple[str, ...]
+    covariates: Floats
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    def mask(self, trait: Trait) -> Mask:
+        """Samples analysed for `trait`: those with a value and every covariate."""
+        return ~np.isnan(trait.values) & ~np.isnan(self.covariates).any(axis=1)
+
+    def only(self, samples: Sequence[str]) -> Design:
+        """The same design with everyone outside `samples` missing for every trait."""
+        wanted = set(samples)
+        outside = np.array([sample not in wanted for sample in self.samples], dtype=bool)
+        traits = tuple(replace(t, values=np.where(outside, np.nan, t.values)) for t in self.traits)
+        return _usable(replace(self, traits=traits), unusable="raise")
+
+    def summary(self) -> pd.DataFrame:
+        """One row a trait: TRAIT, KIND, CODING, N, CASES, CONTROLS (the last two NA if quantitative)."""
+        rows = []
+        for trait in self.traits:
+            values = trait.values[self.mask(trait)]
+            binary = trait.kind == "binary"
+            rows.append(
+                {
+                    "TRAIT": trait.name,
+                    "KIND": trait.kind,
+                    "CODING": trait.coding,
+                    "N": len(values),
+                    "CASES": int(values.sum()) if binary else pd.NA,
+                    "CONTROLS": int((values == 0).sum()) if binary else pd.NA,
+                }
+            )
+        return pd.DataFrame(rows, columns=["TRAIT", "KIND", "CODING", "N", "CASES", "CONTROLS"])
+
+
+def make_design(
+    samples: Sequence[str],
+    phenotypes: pd.DataFrame,
+    covariates: pd.DataFrame | None = None,
+    *,
+    kinds: Mapping[str, Kind] | None = None,
+    unusable: Literal["raise", "skip"] = "raise",
+) -> Design:
+    """Align phenotypes and covariates to samples and check that they can answer something.
+
+    Parameters
+    ----------
+    samples
+        Sample IDs in genotype order.
+    phenotypes
+        Index: sample ID; one numeric column a trait; NaN is missing.
+    covariates
+        Index: sample ID; numeric columns, or text columns, which become indicators against their most
+        frequent level. No intercept.
+    kinds
+        Trait → ``quantitative`` or ``binary``; others are inferred: a trait whose values are all 0 and 1
+        is binary (1 = case), one whose values are all 1 and 2 is binary (2 = case, as in PLINK).
+    unusable
+        What to do with a trait that cannot be analysed (constant, no cases, too few people): ``raise``, or
+        ``skip`` it into :attr:`Design.skipped`, raising only if none is left.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    DesignError
+        IDs occur twice or do not overlap; a binary coding is ambiguous; a covariate is constant or collinear;
+        a trait cannot be analysed.
+
+    Examples
+    --------
+    >>> people = ["a", "b", "c", "d", "e"]
+    >>> table = pd.DataFrame({"disease": [1, 2, 2, 1, 1], "height": [1.5, 1.6, 1.7, 1.8, 1.6]}, index=people)
+    >>> design = make_design(people, table)
+    >>> design.summary()[["TRAIT", "N", "CASES"]].to_numpy().tolist()
+    [['disease', 5, 2], ['height', 5, <NA>]]
+    """
+    kinds = kinds or {}
+    for table, what in ((phenotypes, "phenotype"), (covariates, "covariate")):
+        if table is not None:
+            _check_table(table, what)
+    unknown = sorted(set(kinds) - set(phenotypes.columns))
+    if unknown:
+        raise DesignError("kind given for a trait that is not there", found=", ".join(unknown))
+    overlap = phenotypes.index.isin(list(samples))
+    if not overlap.any():
+        raise DesignError(
+            "no sample of the genotypes has a phenotype",
+            found=f"{len(samples)} genotyped samples, {len(phenotypes)} with phenotypes, none in both",
+            expected="the same IDs in both",
+            fix="check which column holds the sample ID",
+        )
+    names, values = _expand(covariates.reindex(samples)) if covariates is not None else ((), None)
+    matrix = np.empty((len(samples), 0)) if values is None else values
+    aligned = phenotypes.reindex(samples)
+    traits = tuple(_trait(str(name), aligned[name], kinds.get(str(name))) for name in phenotypes.columns)
+    design = Design(tuple(samples), traits, tuple(names), matrix)
+    return _usable(design, unusable=unusable)
+
+
+def _check_table(table: pd.DataFrame, what: str) -> None:
+    for labels, kind in ((table.index, "sample ID"), (table.columns, f"{what} name")):
+        if labels.duplicated().any():
+            raise DesignError(
+                f"a {kind} occurs twice in the {what} table",
+                found=f"{int(labels.duplicated().sum())} repeated",
+                expected="each once",
+                fix="remove the duplicates",
+            )
+
+
+def _trait(name: str, column: pd.Series, kind: Kind | None) -> Trait:
+    if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
+        numbers = pd.to_numeric(column, errors="coerce")
+        if (numbers.isna() & column.notna()).any():
+            raise DesignError(
+                "a phenotype is not a number",
+                where=name,
+                expected="numbers, NA where missing",
+                fix="recode it",
+            )
+        column = numbers
+    values = column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+    if np.isinf(values).any():
+        raise DesignError("a phenotype has infinite values", where=name, fix="set them to NA")
+    levels = set(np.unique(values[~np.isnan(values)]).tolist())
+    if kind == "quantitative" or (kind is None and not levels <= {0.0, 1.0, 2.0}):
+        return Trait(name, "quantitative", values, "as given")
+    if levels <= {0.0, 1.0}:
+        if levels != {1.0}:
+            return Trait(name, "binary", values, "0 = control, 1 = case")
+    if levels <= {1.0, 2.0}:
+        return Trait(name, "binary", values - 1.0, "1 = control, 2 = case")
+    if levels <= {0.0, 1.0, 2.0}:
+        shown = ", ".join(f"{level:g}" for level in sorted(levels))
+        raise _ambiguous(name, shown, "where 0 could be a control or missing")
+    raise DesignError(
+        "declared binary but has other values",
+        where=name,
+        found=f"{len(levels)} distinct values",
+        expected="0/1 or 1/2, NA where missing",
+        fix="recode it or declare it quantitative",
+    )
+
+
+def _ambiguous(name: str, found: str, why: str) -> DesignError:
+    return DesignError(
+        f"ambiguous case-control coding, {why}",
+        where=name,
+        found=f"values {found}",
+        expected="0/1 or 1/2, NA where missing",
+        fix="recode it, or declare the trait quantitative",
+    )
+
+
+def _expand(table: pd.DataFrame) -> tuple[tuple[str, ...], Floats]:
+    """Numbers as they are; text as indicators against the most frequent level (ties: first by name)."""
+    names: list[str] = []
+    columns: list[Floats] = []
+    for name in table.columns:
+        column = table[name]
+        if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+            values = column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+            if np.isinf(values).any():
+                raise DesignError("a covariate has infinite values", where=name, fix="set them to NA")
+            names.append(str(name))
+            columns.append(values)
+            continue
+        text = column.astype(object)
+        counts = text.value_counts()
+        levels = sorted(counts.index, key=lambda level: (-int(counts[level]), str(level)))
+        if len(levels) == 1:
+            raise _constant([str(name)])
+        for level in levels[1:]:
+            names.append(f"{name}={level}")
+            columns.append(np.where(text.isna(), np.nan, (text == level).to_numpy(dtype=np.float64)))
+    matrix = np.column_stack(columns) if columns else np.empty((len(table), 0))
+    return tuple(names), np.ascontiguousarray(matrix, dtype=np.float64)
+
+
+def _usable(design: Design, *, unusable: Literal["raise", "skip"]) -> Design:
+    """Check covariates over everyone analysed and each trait on its own people."""
+    _check_covariates(design)
+    good: list[Trait] = []
+    skipped = dict(design.skipped)
+    checked: set[bytes] = set()
+    for trait in design.traits:
+        mask = design.mask(trait)
+        fault = _fault(design, trait, mask)
+        if fault is not None:
+            if unusable == "raise":
+                raise fault
+            skipped[trait.name] = fault.problem
+            continue
+        if mask.tobytes() not in checked:
+            covariate_basis(design.covariates, design.covariate_names, mask, where=trait.name)
+            checked.add(mask.tobytes())
+        good.append(trait)
+    if not good:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(skipped.items())[:5])
+        raise DesignError(
+            "no trait can be analysed", found=reasons or "no traits", fix="check the phenotypes"
+        )
+    return replace(design, traits=tuple(good), skipped=skipped)
+
+
+def _check_covariates(design: Design) -> None:
+    analysed = np.zeros(len(design.samples), dtype=bool)
+    for trait in design.traits:
+        analysed |= design.mask(trait)
+    rows = design.covariates[analysed]
+    if len(rows):
+        spread = rows.max(axis=0) - rows.min(axis=0)
+        constant = [name for name, s in zip(design.covariate_names, spread, strict=True) if s == 0]
+        if constant:
+            raise _constant(constant)
+
+
+def _constant(names: list[str]) -> DesignError:
+    return DesignError(
+        "a covariate has the same value in everyone analysed",
+        where=", ".join(names),
+        found="a constant",
+        expected="covariates that vary (the intercept is added for you)",
+        fix="leave it out",
+    )
+
+
+def _fault(design: Design, trait: Trait, mask: Mask) -> DesignError | None:
+    values = trait.values[mask]
+    if not len(values):
+        known = int((~np.isnan(trait.values)).sum())
+        return DesignError(
+            "nobody has both the trait and every covariate",
+            where=trait.name,
+            found=f"{known} of the samples with a value, none of them with all covariates",
+            fix="check the IDs and missing values of both files",
+        )
+    if trait.kind == "binary":
+        cases = int(values.sum())
+        if cases == 0 or cases == len(values):
+            what = "no cases" if cases == 0 else "no controls"
+            return DesignError(
+                what,
+                where=trait.name,
+                found=f"{cases} cases and {len(values) - cases} controls ({trait.coding})",
+                expected="both",
+                fix="check the coding and who is selected",
+            )
+    elif values.max() == values.min():
+        return DesignError(
+            "the trait is constant",
+            where=trait.name,
+            found=f"one value in {len(values)} people",
+            expected="a trait that varies",
+            fix="leave it out",
+        )
+    if len(values) <= design.covariates.shape[1] + 2:
+        return DesignError(
+            "too few people for the covariates",
+            where=trait.name,
+            found=f"{len(values)} people, {design.covariates.shape[1]} covariates",
+            expected="more people than covariates + 2",
+            fix="use fewer covariates",
+        )
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class CovariateBasis:
+    """Covariates of one set of people, made orthonormal.
+
+    Attributes
+    ----------
+    names
+        Covariates that vary in these people (the constant ones are dropped).
+    centred
+        float64 (n, k): those covariates, standardised to mean 0 and variance 1 within these people.
+    q, r
+        QR of [1, centred]: float64 (n, k + 1) with orthonormal columns, and (k + 1, k + 1).
+    """
+
+    names: tuple[str, ...]
+    centred: Floats
+    q: Floats
+    r: Floats
+
+
+def covariate_basis(
+    covariates: Floats, names: Sequence[str], mask: Mask, *, where: str | None = None
+) -> CovariateBasis:
+    """Orthonormal basis of the intercept and the covariates among the masked samples.
+
+    A covariate that is constant in these people (sex, in a trait of one sex) is dropped: it is the intercept.
+
+    Parameters
+    ----------
+    covariates
+        float64 (samples, k) without missing values where `mask` holds.
+    names
+        Their names.
+    mask
+        bool (samples,).
+    where
+        Name of the trait, for the message.
+
+    Raises
+    ------
+    DesignError
+        If a covariate is a linear combination of those before it; the message names it.
+    """
+    rows = covariates[mask]
+    spread = rows.max(axis=0) - rows.min(axis=0) if len(rows) else np.zeros(rows.shape[1])
+    kept = np.flatnonzero(spread > 0)
+    rows = rows[:, kept]
+    kept_names = tuple(names[i] for i in kept)
+    centred = rows - rows.mean(axis=0) if len(rows) else rows
+    centred = centred / np.sqrt((centred**2).mean(axis=0)) if len(kept) else centred
+    q, r = np.linalg.qr(np.column_stack([np.ones(len(rows)), centred]))
+    left = np.diagonal(r)[1:] ** 2 / max(len(rows), 1)
+    dependent = np.flatnonzero(left < COLLINEAR)
+    if len(dependent):
+        first = int(dependent[0])
+        share = np.abs(np.linalg.lstsq(centred[:, :first], centred[:, first], rcond=None)[0])
+        others = [kept_names[i] for i in np.flatnonzero(share > 1e-6)]
+        raise DesignError(
+            "covariates are collinear" + (f" among the people of {where}" if where else ""),
+            where=kept_names[first],
+            found=f"a linear combination of {', '.join(others) or 'the intercept'}",
+            expected="covariates that each add something",
+            fix="leave one of them out",
+        )
+    return CovariateBasis(kept_names, centred, q, r)

@@ -1,0 +1,162 @@
+"""Logistic regression by Newton's method, and the small dense algebra it needs.
+
+Predictors are rows, float64 (p, n): the covariates (intercept first), then the genotype. That way every sum
+runs along contiguous memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numba import njit
+
+MAX_ITERATIONS: Final = 25
+TOLERANCE: Final = 1e-14
+"""Newton stops where the step's squared length, in standard errors, is below this."""
+MAX_ETA: Final = 20.0
+"""A linear predictor beyond this means a fitted probability of 0 or 1: the data are separated."""
+
+
+@njit(cache=True, fastmath={"reassoc", "contract", "arcp", "nsz"})
+def dot(a: Any, b: Any) -> Any:
+    total = 0.0
+    for i in range(a.shape[0]):
+        total += a[i] * b[i]
+    return total
+
+
+@njit(cache=True)
+def linear_predictor(x: Any, beta: Any, eta: Any) -> None:
+    eta[:] = 0.0
+    for a in range(x.shape[0]):
+        if beta[a] != 0.0:
+            for i in range(eta.shape[0]):
+                eta[i] += beta[a] * x[a, i]
+
+
+@njit(cache=True)
+def log_likelihood(eta: Any, y: Any) -> Any:
+    total = 0.0
+    for i in range(eta.shape[0]):
+        signed = eta[i] if y[i] > 0.5 else -eta[i]
+        # log(1 / (1 + e^-s)) without overflow on either side
+        total -= np.log1p(np.exp(-abs(signed))) + max(-signed, 0.0)
+    return total
+
+
+@njit(cache=True)
+def information(x: Any, w: Any, wx: Any, info: Any) -> None:
+    p = x.shape[0]
+    for a in range(p):
+        for i in range(w.shape[0]):
+            wx[i] = w[i] * x[a, i]
+        for b in range(a + 1):
+            value = dot(wx, x[b])
+            info[a, b] = value
+            info[b, a] = value
+
+
+@njit(cache=True)
+def cholesky(matrix: Any, lower: Any) -> Any:
+    """Lower triangle in place; False where the matrix is not safely positive definite."""
+    p = matrix.shape[0]
+    for a in range(p):
+        for b in range(a + 1):
+            value = matrix[a, b]
+            for c in range(b):
+                value -= lower[a, c] * lower[b, c]
+            if a == b:
+                if not value > 1e-11 * matrix[a, a] or not matrix[a, a] > 0.0:
+                    return False
+                lower[a, a] = np.sqrt(value)
+            else:
+                lower[a, b] = value / lower[b, b]
+    return True
+
+
+@njit(cache=True)
+def solve(lower: Any, rhs: Any, out: Any) -> None:
+    p = rhs.shape[0]
+    for a in range(p):
+        value = rhs[a]
+        for c in range(a):
+            value -= lower[a, c] * out[c]
+        out[a] = value / lower[a, a]
+    for a in range(p - 1, -1, -1):
+        value = out[a]
+        for c in range(a + 1, p):
+            value -= lower[c, a] * out[c]
+        out[a] = value / lower[a, a]
+
+
+@njit(cache=True)
+def last_variance(lower: Any) -> Any:
+    """Last diagonal entry of the inverse: the genotype is the last predictor."""
+    last = lower[lower.shape[0] - 1, lower.shape[0] - 1]
+    return 1.0 / (last * last)
+
+
+@njit(cache=True)
+def probabilities(eta: Any, mu: Any, w: Any) -> None:
+    for i in range(eta.shape[0]):
+        bounded = min(max(eta[i], -700.0), 700.0)
+        mu[i] = 1.0 / (1.0 + np.exp(-bounded))
+        w[i] = mu[i] * (1.0 - mu[i])
+
+
+@njit(cache=True)
+def logistic_newton(x: Any, y: Any, beta: Any) -> Any:
+    """Maximum likelihood by Newton's method with step halving.
+
+    Parameters
+    ----------
+    x
+        float64 (p, n).
+    y
+        float64 (n,): 0 or 1.
+    beta
+        float64 (p,): start; overwritten with the estimate.
+
+    Returns
+    -------
+    (converged, variance of the last coefficient, log-likelihood)
+        `converged` is False if the information becomes singular, fitted probabilities reach 0 or 1, or the
+        iterations run out.
+    """
+    p, n = x.shape
+    eta, mu, w, wx = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    info, lower = np.zeros((p, p)), np.zeros((p, p))
+    gradient, step, trial = np.empty(p), np.empty(p), np.empty(p)
+    linear_predictor(x, beta, eta)
+    value = log_likelihood(eta, y)
+    for _ in range(MAX_ITERATIONS):
+        probabilities(eta, mu, w)
+        for i in range(n):
+            mu[i] = y[i] - mu[i]
+        for a in range(p):
+            gradient[a] = dot(x[a], mu)
+        information(x, w, wx, info)
+        if not cholesky(info, lower):
+            return False, np.nan, value
+        solve(lower, gradient, step)
+        decrement = dot(gradient, step)
+        if decrement < TOLERANCE:
+            beta += step
+            return np.max(np.abs(eta)) < MAX_ETA, last_variance(lower), value
+        scale = 1.0
+        moved = False
+        for _ in range(12):
+            for a in range(p):
+                trial[a] = beta[a] + scale * step[a]
+            linear_predictor(x, trial, eta)
+            new_value = log_likelihood(eta, y)
+            if new_value >= value - 1e-10 * (1.0 + abs(value)):
+                moved = True
+                break
+            scale *= 0.5
+        if not moved:
+            return False, np.nan, value
+        beta[:] = trial
+        value = new_value
+    return False, np.nan, value

@@ -1,0 +1,186 @@
+"""Fit a logistic model variant by variant: maximum likelihood, Firth, or an exact score test."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit, prange
+
+from gwas.kernels.firth import firth_newton
+from gwas.kernels.logistic import (
+    cholesky,
+    dot,
+    information,
+    last_variance,
+    linear_predictor,
+    logistic_newton,
+    probabilities,
+)
+
+Floats = npt.NDArray[np.float64]
+
+WALD: Final = 0
+FIRTH: Final = 1
+SCORE: Final = 2
+
+
+@njit(cache=True)
+def _fill_predictors(
+    packed_row: Any,
+    positions: Any,
+    table: Any,
+    mean: Any,
+    covariates: Any,
+    outcome: Any,
+    drop: bool,
+    x: Any,
+    y: Any,
+) -> Any:
+    """Put covariates and genotype of the analysed samples into x, y; give how many there are."""
+    k = covariates.shape[0]
+    n = 0
+    for j in range(positions.shape[0]):
+        sample = positions[j]
+        byte = packed_row[sample >> 2]
+        call = sample & 3
+        absent = ((byte >> (2 * call)) & 3) == 1
+        if absent and drop:
+            continue
+        for a in range(k):
+            x[a, n] = covariates[a, j]
+        # centring moves only the intercept, and keeps the information well conditioned
+        x[k, n] = 0.0 if absent else table[byte, call] - mean
+        y[n] = outcome[j]
+        n += 1
+    return n
+
+
+@njit(parallel=True, cache=True)
+def _refit(
+    packed: Any,
+    variants: Any,
+    flip: Any,
+    means: Any,
+    table: Any,
+    positions: Any,
+    covariates: Any,
+    outcome: Any,
+    start: Any,
+    drop: bool,
+    method: int,
+    out: Any,
+) -> None:
+    k, n_all = covariates.shape
+    for v in prange(variants.shape[0]):
+        row = variants[v]
+        x_all = np.empty((k + 1, n_all))
+        y_all = np.empty(n_all)
+        n = _fill_predictors(
+            packed[row], positions, table[flip[row]], means[row], covariates, outcome, drop, x_all, y_all
+        )
+        x = x_all if n == n_all else x_all[:, :n].copy()
+        y = y_all[:n]
+        beta = np.zeros(k + 1)
+        beta[:k] = start
+        if method == WALD:
+            converged, variance, _ = logistic_newton(x, y, beta)
+            out[v, 3] = np.nan
+        elif method == FIRTH:
+            converged, variance, value = firth_newton(x, y, beta, k + 1)
+            without = np.zeros(k + 1)
+            without[:k] = start
+            converged_null, _, value_null = firth_newton(x, y, without, k)
+            out[v, 3] = max(2.0 * (value - value_null), 0.0) if converged_null else np.nan
+        else:
+            converged, variance, value = _score(x, y, beta)
+            out[v, 3] = value
+        out[v, 0] = 1.0 if converged else 0.0
+        out[v, 1] = beta[k]
+        out[v, 2] = np.sqrt(variance) if variance > 0 else np.nan
+
+
+@njit(cache=True)
+def _score(x: Any, y: Any, beta: Any) -> Any:
+    """One step from the null model refitted to these samples: its size, 1 / its information, and U²/V."""
+    k = x.shape[0] - 1
+    null = beta[:k].copy()
+    converged, _, _ = logistic_newton(x[:k], y, null)
+    n = x.shape[1]
+    eta, mu, w, wx = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    info, lower = np.zeros((k + 1, k + 1)), np.zeros((k + 1, k + 1))
+    linear_predictor(x[:k], null, eta)
+    probabilities(eta, mu, w)
+    information(x, w, wx, info)
+    if not converged or not cholesky(info, lower):
+        return False, np.nan, np.nan
+    u = dot(x[k], y - mu)
+    variance = last_variance(lower)
+    beta[k] = u * variance
+    return True, variance, u * u * variance
+
+
+def refit_variants(
+    packed: npt.NDArray[np.uint8],
+    variants: npt.NDArray[np.int64],
+    *,
+    flip: npt.NDArray[np.bool_],
+    means: Floats,
+    table: Floats,
+    positions: npt.NDArray[np.int64],
+    covariates: Floats,
+    outcome: Floats,
+    start: Floats,
+    drop_missing: bool,
+    method: int,
+) -> Floats:
+    """Fit a logistic model for each of the chosen variants.
+
+    Parameters
+    ----------
+    packed
+        uint8 (m, bytes).
+    variants
+        int64 (v,): rows of `packed` to fit.
+    flip, means
+        bool (m,), float64 (m,): orientation, and the oriented mean that stands for a missing call.
+    table
+        float64 (2, 256, 4): copies of the counted allele in a byte, see
+        :data:`gwas.kernels.products.ORIENTED`.
+    positions
+        int64 (n,): where the analysed samples stand in a row.
+    covariates
+        float64 (k, n): intercept first.
+    outcome
+        float64 (n,): 0 or 1.
+    start
+        float64 (k,): null model's coefficients.
+    drop_missing
+        Leave samples with a missing call out (complete case) instead of using the mean.
+    method
+        ``WALD`` maximum likelihood, ``FIRTH``, or ``SCORE``: score test with the null model refitted to the
+        samples used.
+
+    Returns
+    -------
+    ndarray of float64 (v, 4)
+        Converged (1 or 0), coefficient, standard error, and the chi-squared statistic of the penalised
+        likelihood ratio (Firth) or score test; NaN for maximum likelihood.
+    """
+    out = np.full((len(variants), 4), np.nan)
+    _refit(
+        packed,
+        variants,
+        flip.astype(np.int64),
+        means,
+        table,
+        positions,
+        np.ascontiguousarray(covariates),
+        outcome,
+        start,
+        drop_missing,
+        method,
+        out,
+    )
+    return out

@@ -1,0 +1,192 @@
+"""People analysed together: one missingness pattern, its covariates, and what does not depend on a trait.
+
+Traits with a value in exactly the same people share a group, and so one covariate basis. A group is built
+from these people alone: no other trait can change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from gwas.design import CovariateBasis, covariate_basis
+from gwas.kernels.packed import count_genotypes
+from gwas.models import status
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Samples with one missingness pattern.
+
+    Attributes
+    ----------
+    columns
+        bool (n_columns,): which samples of a packed row are analysed.
+    positions
+        int64 (n,): the same as positions, in increasing order of the design's samples.
+    basis
+        Orthonormal covariates of these people, see :class:`gwas.design.CovariateBasis`.
+    wide_basis
+        float64 (n_columns, k): that basis at its place in a packed row, 0 elsewhere.
+    cross
+        float64 (k, k): X'X of the intercept and the standardised covariates.
+    inflation
+        float64 (k - 1,): variance inflation of each covariate by the others.
+    """
+
+    columns: npt.NDArray[np.bool_]
+    positions: Ints
+    basis: CovariateBasis
+    wide_basis: Floats
+    cross: Floats
+    inflation: Floats
+
+    @property
+    def n(self) -> int:
+        """How many people."""
+        return len(self.positions)
+
+    @property
+    def k(self) -> int:
+        """Predictors without the genotype, intercept included."""
+        return self.basis.q.shape[1]
+
+    def widen(self, values: Floats) -> Floats:
+        """Place values (n, c) of the group's people into rows of a packed row's samples: (n_columns, c)."""
+        wide = np.zeros((len(self.columns), values.shape[1]))
+        wide[self.positions] = values
+        return wide
+
+
+def make_group(
+    covariates: Floats, names: Sequence[str], mask: npt.NDArray[np.bool_], *, rows: Ints, n_columns: int
+) -> Group:
+    """Build a group.
+
+    Parameters
+    ----------
+    covariates, names
+        float64 (samples, k) and names.
+    mask
+        bool (samples,): the people of the group.
+    rows
+        int64 (samples,): where each sample stands in a packed row.
+    n_columns
+        Samples in a packed row.
+    """
+    basis = covariate_basis(covariates, names, mask)
+    positions = rows[mask]
+    columns = np.zeros(n_columns, dtype=bool)
+    columns[positions] = True
+    wide = np.zeros((n_columns, basis.q.shape[1]))
+    wide[positions] = basis.q
+    cross = basis.r.T @ basis.r
+    inflation = np.diagonal(np.linalg.inv(cross))[1:] * len(positions)
+    return Group(columns, positions, basis, wide, cross, inflation)
+
+
+@dataclass(frozen=True, eq=False)
+class Calls:
+    """What the calls of a block's variants amount to among the people of a group.
+
+    Attributes
+    ----------
+    counts
+        int64 (m, 4): people with 0, 1, 2 copies of ALT, and missing.
+    flip
+        bool (m,): the variant is counted by its REF allele.
+    called
+        int64 (m,): people with a call.
+    mean
+        float64 (m,): mean copies of the counted allele among the called; NaN where nobody is.
+    squares
+        float64 (m,): sum of squared copies of the counted allele among the called.
+    """
+
+    counts: Ints
+    flip: npt.NDArray[np.bool_]
+    called: Ints
+    mean: Floats
+    squares: Floats
+
+    @property
+    def missing(self) -> Ints:
+        """int64 (m,): people of the group without a call."""
+        return self.counts[:, 3]
+
+    @property
+    def alt_frequency(self) -> Floats:
+        """float64 (m,): frequency of ALT among the called."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (self.counts[:, 1] + 2 * self.counts[:, 2]) / (2 * self.called)
+
+
+def summarise_calls(group: Group, packed: npt.NDArray[np.uint8], flip: npt.NDArray[np.bool_]) -> Calls:
+    """Count a block's calls among the people of a group; `flip` says which variants count REF."""
+    counts = count_genotypes(packed, group.columns)
+    one = counts[:, 1]
+    two = np.where(flip, counts[:, 0], counts[:, 2])
+    called = counts[:, :3].sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = (one + 2 * two) / called
+    return Calls(counts, flip, called, mean, (one + 4 * two).astype(np.float64))
+
+
+def screen(
+    group: Group,
+    calls: Calls,
+    residual: Floats,
+    cross: Floats,
+    with_genotype: Floats,
+    *,
+    n_used: Ints,
+    max_vif: float,
+    max_corr: float,
+) -> npt.NDArray[np.int8]:
+    """Decide which variants can be tested, in PLINK 2's order of checks.
+
+    Parameters
+    ----------
+    residual
+        float64 (m,): sum of squares of the genotype that the covariates leave, over the people used.
+    cross
+        float64 (m or 1, k, k): cross products X'X of intercept and covariates over the people used.
+    with_genotype
+        float64 (m, k): X'g over the people used.
+    n_used
+        int64 (m,): people used for each variant.
+    max_vif, max_corr
+        Largest variance inflation of any predictor, and largest absolute correlation of the genotype with a
+        covariate. A covariate that the others alone inflate more than that does not count.
+
+    Returns
+    -------
+    ndarray of int8 (m,)
+        :mod:`gwas.models.status`.
+    """
+    out = np.zeros(len(residual), dtype=np.int8)
+    total = np.maximum(calls.squares - calls.called * np.nan_to_num(calls.mean) ** 2, 0.0)
+    inverse = np.linalg.inv(cross)
+    sums, n = cross[:, 0, 1:], cross[:, :1, 0]
+    spread = np.diagonal(cross, axis1=1, axis2=2)[:, 1:] - sums**2 / n
+    coefficients = np.einsum(
+        "mab,mb->ma", np.broadcast_to(inverse, (len(residual), *inverse.shape[1:])), with_genotype
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        inflation = np.diagonal(inverse, axis1=1, axis2=2)[:, 1:] * spread
+        inflation = inflation + coefficients[:, 1:] ** 2 * spread / residual[:, None]
+        along = (with_genotype[:, 1:] - sums * calls.mean[:, None]) / np.sqrt(spread * total[:, None])
+        out[~(residual > 1e-10 * total)] = status.RANK_DEFICIENT
+        beyond = (inflation > max_vif) & (group.inflation <= max_vif)
+        out[(total > max_vif * residual) | beyond.any(axis=1)] = status.VIF_TOO_HIGH
+        out[(np.abs(along) > max_corr).any(axis=1)] = status.CORR_TOO_HIGH
+    out[(calls.counts[:, :3] == calls.called[:, None]).any(axis=1)] = status.CONSTANT
+    out[n_used <= group.k + 1] = status.TOO_FEW_SAMPLES
+    out[(calls.called == 0) & (n_used > 0)] = status.NO_CALLS
+    return out

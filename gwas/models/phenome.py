@@ -1,0 +1,257 @@
+"""Everything about the traits that is fitted once, and one call that tests a block against all of it.
+
+The matrices that genotypes are multiplied with stand side by side in one wide matrix, so that a block is
+decoded once whatever the number of traits. A trait's columns are made from its own people alone; its answer does not
+depend on which traits stand beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from cohorts.errors import DesignError
+from gwas.design import Design, Floats, Mask, Trait, covariate_basis
+from gwas.genotypes.chromosomes import Ploidy
+from gwas.kernels.packed import count_genotypes
+from gwas.kernels.products import tile_products
+from gwas.models import status
+from gwas.models.group import Calls, Group, Ints, make_group, summarise_calls
+from gwas.models.linear import LinearNull, Missing, Moments, fit_linear_null, linear_tests, moments
+from gwas.models.logistic import LogisticMode, LogisticNull, fit_logistic_null, score_tests, wald_tests
+from gwas.models.result import VariantTests, untested
+
+EFFECT_PER: Final[Mapping[Ploidy, float]] = {"diploid": 1.0, "x": 1.0, "y": 2.0, "mt": 2.0}
+"""Effects on Y and MT are per 0…1 copies although a BED file writes 0/2; on X males are 0/2 (PLINK 2)."""
+
+
+@dataclass(frozen=True)
+class AssociationOptions:
+    """How to test; see :func:`gwas.associate.associate_blocks`."""
+
+    missing: Missing = "mean"
+    logistic: LogisticMode = "score-firth"
+    firth: bool = True
+    firth_below: float = 0.05
+    max_vif: float = 50.0
+    max_corr: float = 0.999
+    block_size: int = 1024
+    precision: Literal["double", "single"] = "double"
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Traits of one group with their null models, and where their columns stand in the wide matrices.
+
+    Attributes
+    ----------
+    linear
+        The group and its quantitative traits.
+    quantitative, binary
+        Names of the traits, in the order of `linear.residuals` and `logistic`.
+    logistic
+        Null models of the binary traits.
+    first, first_squared
+        First column of this panel in the wide matrices.
+    """
+
+    linear: LinearNull
+    quantitative: tuple[str, ...]
+    binary: tuple[str, ...]
+    logistic: tuple[LogisticNull, ...]
+    first: int
+    first_squared: int
+
+
+@dataclass(frozen=True, eq=False)
+class Phenome:
+    """All traits of a design, ready to be tested against packed blocks.
+
+    Attributes
+    ----------
+    panels
+        One for each missingness pattern.
+    failed
+        Trait → (status, people): traits that cannot be fitted for this kind of chromosome.
+    wide, wide_squared
+        float64 or float32 (n_columns, c): right-hand sides of the genotypes and of their squares.
+    order
+        Trait names in the design's order.
+    effect_per
+        Copies that an effect is reported for, see :data:`EFFECT_PER`.
+    """
+
+    panels: tuple[Panel, ...]
+    failed: Mapping[str, tuple[int, int]]
+    wide: npt.NDArray[np.floating]
+    wide_squared: npt.NDArray[np.floating]
+    order: tuple[str, ...]
+    effect_per: float
+    options: AssociationOptions
+
+    def test(self, packed: npt.NDArray[np.uint8]) -> dict[str, VariantTests]:
+        """Test every variant of a block against every trait.
+
+        Parameters
+        ----------
+        packed
+            uint8 (m, bytes): calls of the samples this phenome was prepared for.
+
+        Returns
+        -------
+        dict of str to VariantTests
+            By trait, in the design's order; effects are per copy of ALT.
+        """
+        everyone = count_genotypes(packed, np.arange(packed.shape[1] * 4) < len(self.wide))
+        flip = everyone[:, 1] + 2 * everyone[:, 2] > everyone[:, :3].sum(axis=1)
+        products, squared = tile_products(packed, flip, self.wide, self.wide_squared)
+        found: dict[str, VariantTests] = {}
+        for panel in self.panels:
+            calls = summarise_calls(panel.linear.group, packed, flip)
+            found.update(self._test_panel(panel, calls, packed, products, squared))
+        for name, (code, n) in self.failed.items():
+            found[name] = untested(len(packed), n=n, status=code)
+        return {name: found[name].rescaled(self.effect_per) for name in self.order}
+
+    def _test_panel(
+        self, panel: Panel, calls: Calls, packed: npt.NDArray[np.uint8], products: Floats, squared: Floats
+    ) -> dict[str, VariantTests]:
+        options, null, group = self.options, panel.linear, panel.linear.group
+        middle = panel.first + group.k
+        last = middle + len(panel.quantitative)
+        both = moments(
+            null,
+            calls,
+            packed,
+            products[:, panel.first : middle],
+            products[:, middle:last],
+            missing=options.missing,
+            max_vif=options.max_vif,
+            max_corr=options.max_corr,
+        )
+        found = {name: linear_tests(group, calls, both, i) for i, name in enumerate(panel.quantitative)}
+        for i, (name, logistic) in enumerate(zip(panel.binary, panel.logistic, strict=True)):
+            if options.logistic == "wald":
+                found[name] = wald_tests(
+                    logistic, calls, packed, both, missing=options.missing, firth=options.firth
+                )
+            else:
+                start = last + i * (1 + group.k)
+                found[name] = score_tests(
+                    logistic,
+                    calls,
+                    packed,
+                    both,
+                    products[:, start : start + 1 + group.k],
+                    squared[:, panel.first_squared + i : panel.first_squared + i + 1],
+                    missing=options.missing,
+                    firth_below=options.firth_below,
+                )
+        return found
+
+
+def prepare_phenome(
+    design: Design,
+    *,
+    ploidy: Ploidy,
+    sex: npt.NDArray[np.object_],
+    rows: Ints,
+    n_columns: int,
+    options: AssociationOptions,
+) -> Phenome:
+    """Fit every trait's null model.
+
+    Parameters
+    ----------
+    design
+        Traits and covariates.
+    ploidy
+        Kind of chromosome: on X, sex becomes a covariate and people of unknown sex are left out; on Y only
+        males are analysed.
+    sex
+        object (samples,): ``M``, ``F`` or None, in the design's order.
+    rows
+        int64 (samples,): where each of the design's samples stands in a packed row.
+    n_columns
+        Samples in a packed row.
+    options
+        How to test.
+    """
+    covariates, names = design.covariates, design.covariate_names
+    allowed = np.ones(len(sex), dtype=bool)
+    if ploidy == "y":
+        allowed = np.asarray(sex == "M")
+    elif ploidy == "x":
+        allowed = np.asarray((sex == "M") | (sex == "F"))
+    failed: dict[str, tuple[int, int]] = {}
+    members: dict[bytes, tuple[Mask, list[Trait]]] = {}
+    for trait in design.traits:
+        mask = design.mask(trait) & allowed
+        code = _unfit(trait.values[mask], predictors=len(names) + 2)
+        if code != status.OK:
+            failed[trait.name] = (code, int(mask.sum()))
+        else:
+            members.setdefault(mask.tobytes(), (mask, []))[1].append(trait)
+    panels: list[Panel] = []
+    wide: list[Floats] = [np.zeros((n_columns, 0))]
+    wide_squared: list[Floats] = [np.zeros((n_columns, 0))]
+    for mask, traits in members.values():
+        used, used_names = _with_sex(covariates, names, mask, sex) if ploidy == "x" else (covariates, names)
+        group = make_group(used, used_names, mask, rows=rows, n_columns=n_columns)
+        columns, columns_squared = sum(w.shape[1] for w in wide), sum(w.shape[1] for w in wide_squared)
+        panel = _panel(group, mask, traits, first=columns, first_squared=columns_squared)
+        panels.append(panel)
+        wide += [group.wide_basis, panel.linear.residuals]
+        if options.logistic == "score-firth":
+            wide += [null.linear for null in panel.logistic]
+            wide_squared += [null.weights for null in panel.logistic]
+    dtype = np.float64 if options.precision == "double" else np.float32
+    return Phenome(
+        tuple(panels),
+        failed,
+        np.ascontiguousarray(np.column_stack(wide), dtype=dtype),
+        np.ascontiguousarray(np.column_stack(wide_squared), dtype=dtype),
+        tuple(trait.name for trait in design.traits),
+        EFFECT_PER[ploidy],
+        options,
+    )
+
+
+def _unfit(values: Floats, *, predictors: int) -> int:
+    if len(values) <= predictors:
+        return status.NO_OBS if len(values) == 0 else status.TOO_FEW_SAMPLES
+    return status.CONSTANT_TRAIT if values.max() == values.min() else status.OK
+
+
+def _with_sex(
+    covariates: Floats, names: tuple[str, ...], mask: Mask, sex: npt.NDArray[np.object_]
+) -> tuple[Floats, tuple[str, ...]]:
+    """Add sex, unless the covariates hold it already."""
+    male = np.asarray(sex == "M", dtype=np.float64)
+    more, more_names = np.column_stack([covariates, male]), (*names, "SEX")
+    try:
+        covariate_basis(more, more_names, mask)
+    except DesignError:
+        return covariates, names
+    return more, more_names
+
+
+def _panel(group: Group, mask: Mask, traits: list[Trait], *, first: int, first_squared: int) -> Panel:
+    quantitative = [trait for trait in traits if trait.kind == "quantitative"]
+    binary = [trait for trait in traits if trait.kind == "binary"]
+    outcomes = np.column_stack([np.empty((group.n, 0)), *(trait.values[mask] for trait in quantitative)])
+    return Panel(
+        fit_linear_null(group, outcomes),
+        tuple(trait.name for trait in quantitative),
+        tuple(trait.name for trait in binary),
+        tuple(fit_logistic_null(group, trait.values[mask]) for trait in binary),
+        first,
+        first_squared,
+    )
+
+
+__all__ = ["EFFECT_PER", "AssociationOptions", "Moments", "Panel", "Phenome", "prepare_phenome"]
