@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cohorts.errors import DesignError
 
 Floats = NDArray[np.float64]
+MOST = 8.0  # a log hazard ratio per SD beyond this is separation, not an effect
 
 
 @dataclass(frozen=True)
@@ -148,9 +149,13 @@ def _newton(sets: _RiskSets, p: int, ridge: float, max_steps: int) -> tuple[Floa
         gained = abs(value - objective)
         beta, objective = trial, value
         if gained < 1e-10 * (abs(objective) + 1) and np.abs(scale * step).max() < 1e-8:
-            return beta, information + penalty
-        if np.abs(beta).max() > 30:
             break
+        if np.abs(beta).max() > MOST:
+            break
+    else:
+        raise DesignError("the Cox model does not converge", found=f"no end after {max_steps} steps")
+    if np.abs(beta).max() <= MOST:
+        return beta, information + penalty
     raise DesignError(
         "the Cox model does not converge",
         found="a coefficient that grows without limit",

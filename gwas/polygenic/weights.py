@@ -83,8 +83,9 @@ def make_weights(
     Examples
     --------
     >>> rows = pd.DataFrame({"id": ["rs1"], "effect_allele": ["a"], "weight": [0.1]})
-    >>> make_weights("mine", rows).frame.loc[0, ["effect_allele", "pos", "effect_type"]].tolist()
-    ['A', -1, 'additive']
+    >>> made = make_weights("mine", rows).frame
+    >>> made["effect_allele"][0], int(made["pos"][0]), made["effect_type"][0]
+    ('A', -1, 'additive')
     """
     where = source or name
     lacking = [c for c in ("effect_allele", "weight") if c not in frame]
