@@ -100,7 +100,8 @@ def hwe_exact_x(
     """
     counts = _checked(female_het, female_hom1, female_hom2, male_1, male_2)
     flat = [np.ravel(c) for c in counts]
-    return np.exp(kernel.hwe_x_ln_p(*flat, midp).reshape(counts[0].shape))
+    p: npt.NDArray[np.float64] = np.exp(kernel.hwe_x_ln_p(*flat, midp).reshape(counts[0].shape))
+    return p
 
 
 def _checked(*counts: Counts) -> list[npt.NDArray[np.int64]]:

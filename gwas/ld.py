@@ -146,7 +146,8 @@ def ld_r2(genotypes: Genotypes, lead: int, others: npt.ArrayLike) -> npt.NDArray
     rows = np.asarray(others, dtype=np.int64)
     planes = _planes(genotypes, np.concatenate([[lead], rows]).astype(np.int64))
     hom, alt = planes
-    return np.asarray(kernel.r2_rows(hom[:1], alt[:1], hom[1:], alt[1:], genotypes.n_samples))[0]
+    r2: npt.NDArray[np.float64] = kernel.r2_rows(hom[:1], alt[:1], hom[1:], alt[1:], genotypes.n_samples)[0]
+    return r2
 
 
 def ld_matrix(genotypes: Genotypes, variants: npt.ArrayLike | None = None) -> npt.NDArray[np.float64]:

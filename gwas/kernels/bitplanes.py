@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -47,8 +47,7 @@ def _even_bits(word: Any) -> Any:
     x = (x | (x >> np.uint64(2))) & np.uint64(0x0F0F0F0F0F0F0F0F)
     x = (x | (x >> np.uint64(4))) & np.uint64(0x00FF00FF00FF00FF)
     x = (x | (x >> np.uint64(8))) & np.uint64(0x0000FFFF0000FFFF)
-    x = (x | (x >> np.uint64(16))) & np.uint64(0x00000000FFFFFFFF)
-    return x
+    return (x | (x >> np.uint64(16))) & np.uint64(0x00000000FFFFFFFF)
 
 
 @njit(cache=True, nogil=True)

@@ -76,7 +76,7 @@ def _ln_p(n_het: int, n_hom1: int, n_hom2: int, midp: bool) -> float:
                 centre, level = _add(centre, level, term, term_level)
     total, level = _add(centre, level, tail, 0)
     kept = tail - 0.5 * ties if midp else tail
-    return np.log(kept) - (np.log(total) + level * LN_SCALE)
+    return float(np.log(kept) - (np.log(total) + level * LN_SCALE))
 
 
 @njit(cache=True, nogil=True)
@@ -108,7 +108,7 @@ def _ln_factorials(n: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def _ln_p_x(het: int, hom1: int, hom2: int, male1: int, male2: int, midp: bool, lf: Any) -> float:
-    """Natural log of the joint exact P of females in Hardy-Weinberg proportions with males' allele frequency."""
+    """Natural log of the joint exact P of females' proportions and of males' allele frequency."""
     females = het + hom1 + hom2
     males = male1 + male2
     n1 = 2 * hom1 + het + male1
@@ -167,7 +167,7 @@ def _ln_p_x(het: int, hom1: int, hom2: int, male1: int, male2: int, midp: bool, 
                     y -= 1
                 peak = max(peak, ln_term)
     kept = tail - 0.5 * tied if midp else tail
-    return np.log(kept) + observed
+    return float(np.log(kept) + observed)
 
 
 @njit(cache=True, nogil=True)

@@ -41,7 +41,7 @@ def _tile_counts(hom: Any, alt: Any, i0: int, i1: int, j0: int, j1: int, counts:
 
 
 @njit(cache=True, nogil=True)
-def _both_called(hom: Any, alt: Any, i: int, j: int) -> int:
+def _both_called(hom: Any, alt: Any, i: int, j: int) -> Any:
     n = np.int64(0)
     for w in range(hom.shape[1]):
         n += popcount((hom[i, w] | alt[i, w]) & (hom[j, w] | alt[j, w]))

@@ -48,7 +48,7 @@ def _cov_and_variances(
         both += popcount(same)
         differ += popcount(same & (alt1[w] ^ alt2[w]))
     dot = both - 2 * differ
-    called, s1, q1, s2, q2 = n, stats1[1], stats1[2], stats2[1], stats2[2]
+    called, s1, q1, s2, q2 = np.int64(n), stats1[1], stats1[2], stats2[1], stats2[2]
     if stats1[0] != n or stats2[0] != n:
         called = np.int64(0)
         q1 = np.int64(0)

@@ -1,0 +1,280 @@
+"""Who is related to whom, who was genotyped twice, and a largest set of people who are not related."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gwas.freq import AUTOSOME, variant_group
+from gwas.genotypes import Genotypes
+from gwas.kernels.bitplanes import Words, add_sample_planes
+from gwas.kernels.king import TILE, king_rows
+
+Index = npt.NDArray[np.int64]
+
+DEGREES: Final = {"duplicate": 2**-1.5, "first": 2**-2.5, "second": 2**-3.5, "third": 2**-4.5}
+"""Smallest kinship of each class: the geometric means between 1/2, 1/4, 1/8, 1/16 and 1/32 (KING)."""
+
+PARENT_CHILD_IBS0: Final = 0.1
+"""A parent and a child share an allele everywhere; full siblings have a quarter of strangers' IBS0."""
+
+
+def kinship(
+    genotypes: Genotypes,
+    *,
+    variants: npt.ArrayLike | None = None,
+    at_least: float = DEGREES["third"],
+    threads: int = 2,
+) -> pd.DataFrame:
+    """KING-robust kinship of all pairs of samples.
+
+    Parameters
+    ----------
+    genotypes
+        All its samples are compared, over its autosomal variants.
+    variants
+        Rows of ``genotypes.variants`` to use; the autosomal ones of them count. Default: all. Some
+        thousands of common variants tell first and second degree from strangers.
+    at_least
+        Smallest kinship to report; ``-inf`` reports every pair.
+    threads
+        Threads.
+
+    Returns
+    -------
+    DataFrame
+        One row a pair, in sample order: ``iid1``, ``iid2``, ``nsnp`` (variants called in both), ``hethet``
+        and ``ibs0`` (as fractions of nsnp), ``kinship``, ``relation`` (see :func:`relation_of`), ``row1``
+        and ``row2`` (positions in ``genotypes.samples``). PLINK 2's --make-king-table has the same numbers.
+
+    References
+    ----------
+    Manichaikul et al. (2010), Bioinformatics 26:2867, the between-family estimator: 1/2 less the mean squared
+    difference of the two genotypes over four times the smaller heterozygosity. It needs no allele
+    frequencies, hence no ancestry model; pairs of different ancestries come out too low, not too high.
+
+    Examples
+    --------
+    >>> round(DEGREES["second"], 4)
+    0.0884
+    """
+    hom, alt = sample_planes(genotypes, variants)
+    n = hom.shape[0]
+    starts = list(range(0, n, 4 * TILE))
+
+    def rows(start: int) -> tuple[Index, Index, npt.NDArray[np.float64]]:
+        capacity = 4096 if np.isfinite(at_least) else 4 * TILE * n
+        while True:
+            index = np.empty((capacity, 2), dtype=np.int64)
+            found = np.empty((capacity, 3), dtype=np.int64)
+            phi = np.empty(capacity, dtype=np.float64)
+            size = king_rows(hom, alt, start, min(start + 4 * TILE, n), at_least, index, found, phi)
+            if size <= capacity:
+                order = np.lexsort((index[:size, 1], index[:size, 0]))
+                return index[order], found[order], phi[order]
+            capacity = int(size)
+
+    with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
+        parts = list(pool.map(rows, starts))
+    index = np.concatenate([p[0] for p in parts]) if parts else np.empty((0, 2), dtype=np.int64)
+    found = np.concatenate([p[1] for p in parts]) if parts else np.empty((0, 3), dtype=np.int64)
+    phi = np.concatenate([p[2] for p in parts]) if parts else np.empty(0)
+    shared = np.maximum(found[:, 0], 1)
+    iid = genotypes.samples["iid"].to_numpy()
+    table = pd.DataFrame(
+        {
+            "iid1": iid[index[:, 0]],
+            "iid2": iid[index[:, 1]],
+            "nsnp": found[:, 0],
+            "hethet": found[:, 2] / shared,
+            "ibs0": found[:, 1] / shared,
+            "kinship": phi,
+            "row1": index[:, 0],
+            "row2": index[:, 1],
+        }
+    )
+    table.insert(
+        6, "relation", relation_of(table["kinship"], table["ibs0"], strangers=_strangers_ibs0(hom, alt))
+    )
+    return table
+
+
+def sample_planes(genotypes: Genotypes, variants: npt.ArrayLike | None = None) -> tuple[Words, Words]:
+    """Bit-planes of all samples over the autosomal variants: two uint64 arrays (n, words)."""
+    autosomal = variant_group(genotypes) == AUTOSOME
+    if variants is not None:
+        chosen = np.zeros(genotypes.n_variants, dtype=np.bool_)
+        chosen[np.asarray(variants)] = True
+        autosomal &= chosen
+    subset = genotypes.select(variants=autosomal)
+    words = (subset.n_variants + 63) // 64
+    hom = np.zeros((subset.n_samples, words), dtype=np.uint64)
+    alt = np.zeros_like(hom)
+    for block in subset.blocks(1024):
+        index = np.arange(block.n_file, dtype=np.int64) if block.sample_index is None else block.sample_index
+        add_sample_planes(block.packed, index, block.start, hom, alt)
+    return hom, alt
+
+
+def kinship_noise(
+    genotypes: Genotypes,
+    *,
+    rng: np.random.Generator,
+    variants: npt.ArrayLike | None = None,
+    pairs: int = 2000,
+) -> float:
+    """How far the kinship of strangers scatters by chance: the robust SD of random pairs.
+
+    With few or dependent variants it can reach the kinship of cousins, and a pair means nothing then. Give
+    people of one ancestry, because pairs across ancestries are low for another reason.
+    """
+    hom, alt = sample_planes(genotypes, variants)
+    n = hom.shape[0]
+    if n < 3:
+        return 0.0
+    i = rng.integers(0, n, pairs)
+    j = (i + rng.integers(1, n, pairs)) % n
+    het_i, het_j = alt[i] & ~hom[i], alt[j] & ~hom[j]
+    count = [
+        np.bitwise_count(words).sum(axis=1, dtype=np.int64)
+        for words in (hom[i] & hom[j] & (alt[i] ^ alt[j]), het_i & het_j, het_i & hom[j], hom[i] & het_j)
+    ]
+    fewer = count[1] + np.minimum(count[2], count[3])
+    phi = 0.5 - (4.0 * count[0] + count[2] + count[3]) / np.maximum(4.0 * fewer, 1.0)
+    return float(1.4826 * np.median(np.abs(phi - np.median(phi))))
+
+
+def relation_of(kinship: npt.ArrayLike, ibs0: npt.ArrayLike, *, strangers: float) -> npt.NDArray[np.object_]:
+    """Name the relation that a kinship speaks for.
+
+    Parameters
+    ----------
+    kinship, ibs0
+        float (k,): kinship and fraction of variants with opposite homozygotes.
+    strangers
+        The fraction expected of unrelated people, against which parent and child (about none) are told
+        from full siblings (about a quarter).
+
+    Returns
+    -------
+    ndarray of object (k,)
+        ``duplicate`` (or identical twins), ``parent-child``, ``full siblings``, ``second``, ``third``,
+        ``unrelated``.
+
+    Examples
+    --------
+    >>> relation_of([0.5, 0.25, 0.25, 0.12, 0.0], [0, 0, 0.02, 0.05, 0.08], strangers=0.08).tolist()
+    ['duplicate', 'parent-child', 'full siblings', 'second', 'unrelated']
+    """
+    phi = np.asarray(kinship, dtype=np.float64)
+    opposite = np.asarray(ibs0, dtype=np.float64)
+    first = np.where(opposite < PARENT_CHILD_IBS0 * strangers, "parent-child", "full siblings")
+    classes = [
+        (phi > DEGREES["duplicate"], "duplicate"),
+        (phi > DEGREES["first"], first),
+        (phi > DEGREES["second"], "second"),
+        (phi > DEGREES["third"], "third"),
+    ]
+    named = np.full(phi.shape, "unrelated", dtype=object)
+    for reached, name in reversed(classes):
+        named = np.where(reached, name, named)
+    return named.astype(object)
+
+
+def unrelated(
+    n: int,
+    pairs: pd.DataFrame,
+    *,
+    above: float = DEGREES["second"],
+    prefer: npt.ArrayLike | None = None,
+) -> npt.NDArray[np.bool_]:
+    """A maximal set of samples no two of which are related.
+
+    Whoever has most relatives left goes first; among equals whoever is least preferred, then the later one.
+    At the end those who lost all their relatives come back, so that nobody could be added to the set.
+
+    Parameters
+    ----------
+    n
+        Number of samples.
+    pairs
+        Rows of :func:`kinship`: ``row1``, ``row2``, ``kinship``.
+    above
+        Kinship above which two people are related; 0.0884 leaves third degree in.
+    prefer
+        float (n,): whom to keep among equals, larger first (call rate, or case status).
+
+    Returns
+    -------
+    ndarray of bool (n,)
+        True for those in the set.
+
+    Examples
+    --------
+    >>> trio = pd.DataFrame({"row1": [0, 1], "row2": [2, 2], "kinship": [0.25, 0.25]})
+    >>> unrelated(3, trio).tolist()
+    [True, True, False]
+    """
+    close = pairs[pairs["kinship"] > above]
+    wish = np.zeros(n) if prefer is None else np.asarray(prefer, dtype=np.float64)
+    relatives: dict[int, set[int]] = {}
+    for a, b in zip(close["row1"].tolist(), close["row2"].tolist(), strict=True):
+        relatives.setdefault(a, set()).add(b)
+        relatives.setdefault(b, set()).add(a)
+    left = {person: set(others) for person, others in relatives.items()}
+    while left:
+        worst = max(left, key=lambda person: (len(left[person]), -wish[person], person))
+        if not left[worst]:
+            break
+        for other in left.pop(worst):
+            left[other].discard(worst)
+    gone = set(relatives) - set(left)
+    for person in sorted(gone, key=lambda p: (-wish[p], p)):
+        if not relatives[person] - gone:
+            gone.discard(person)
+    kept = np.ones(n, dtype=np.bool_)
+    kept[list(gone)] = False
+    return kept
+
+
+def duplicates_to_drop(n: int, pairs: pd.DataFrame, *, call_rate: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Mark, of each group of duplicates, all but the best called (the first on a tie): bool (n,)."""
+    same = pairs[pairs["relation"] == "duplicate"]
+    rate = np.asarray(call_rate, dtype=np.float64)
+    dropped = np.zeros(n, dtype=np.bool_)
+    for group in connected(n, same["row1"].tolist(), same["row2"].tolist()):
+        best = min(group, key=lambda person: (-rate[person], person))
+        dropped[[person for person in group if person != best]] = True
+    return dropped
+
+
+def connected(n: int, left: Sequence[int], right: Sequence[int]) -> list[list[int]]:
+    """Groups of two and more among ``0 … n - 1`` that the edges ``left[k] - right[k]`` hold together."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(n, n))
+    _, label = connected_components(graph, directed=False)
+    groups: dict[int, list[int]] = {}
+    for person in sorted({*left, *right}):
+        groups.setdefault(int(label[person]), []).append(person)
+    return list(groups.values())
+
+
+def _strangers_ibs0(hom: Words, alt: Words) -> float:
+    """Median IBS0 fraction of neighbours in the file at distances at which few are kin."""
+    n = hom.shape[0]
+    values = []
+    for shift in {1, max(1, n // 3), max(1, n // 2 - 1)}:
+        rows = np.arange(0, n - shift, max(1, (n - shift) // 200))
+        opposite = hom[rows] & hom[rows + shift] & (alt[rows] ^ alt[rows + shift])
+        called = (hom[rows] | alt[rows]) & (hom[rows + shift] | alt[rows + shift])
+        values.append(
+            np.bitwise_count(opposite).sum(axis=1) / np.maximum(np.bitwise_count(called).sum(axis=1), 1)
+        )
+    return float(np.median(np.concatenate(values))) if n > 1 else 0.0
