@@ -59,7 +59,7 @@ FRAILTY: Mapping[str, float] = {"t2d": 0.45, "chd": 0.45, "asthma": 0.5, "lung_c
 
 DISEASES: Mapping[str, Hazard] = {
     "t2d": Hazard(
-        intercept=-6.15,
+        intercept=-5.45,
         age={15: -6.0, 25: -3.2, 35: -1.6, 45: -0.5, 55: 0.0, 65: 0.3, 75: 0.25, 90: -0.3},
         terms={"male": 0.35, "bmi": 0.11, "smoking_current": 0.25, "pm25": 0.03, "deprivation": 0.05},
         ancestry={"sas": 0.8, "afr": 0.5, "eas": 0.3},
@@ -67,7 +67,7 @@ DISEASES: Mapping[str, Hazard] = {
     ),
     "t1d": Hazard(intercept=-8.6, age={0: -0.5, 4: 0.2, 12: 0.6, 20: -0.3, 40: -2.0, 60: -4.0}),
     "chd": Hazard(
-        intercept=-6.05,
+        intercept=-5.45,
         age={30: -4.2, 40: -2.2, 50: -0.9, 60: 0.0, 70: 0.65, 80: 1.15, 95: 1.6},
         terms={
             "male": 0.7,
@@ -85,13 +85,13 @@ DISEASES: Mapping[str, Hazard] = {
         liability="chd",
     ),
     "asthma": Hazard(
-        intercept=-5.6,
+        intercept=-5.85,
         age={0: -0.5, 4: 1.2, 10: 1.0, 18: 0.1, 30: -0.4, 60: -0.4, 90: -0.7},
         terms={"smoking_current": 0.2, "bmi": 0.03, "no2": 0.012, "male": -0.1},
         liability="asthma",
     ),
     "lung_cancer": Hazard(
-        intercept=-9.7,
+        intercept=-9.1,
         age={40: -2.9, 50: -1.3, 60: 0.0, 70: 0.85, 80: 1.2, 95: 1.0},
         terms={"smoking_current": 2.6, "smoking_ex": 1.5, "pm25": 0.06, "deprivation": 0.03, "male": 0.1},
         liability="lung_cancer",
@@ -103,14 +103,14 @@ DISEASES: Mapping[str, Hazard] = {
         ancestry={"afr": 0.3},
     ),
     "retinopathy": Hazard(
-        intercept=-4.0, age={0: 0.0}, terms={"hba1c": 0.03, "diabetes_years": 0.05, "sbp": 0.01}, after=("t2d", "t1d")
+        intercept=-4.8, age={0: 0.0}, terms={"hba1c": 0.03, "diabetes_years": 0.05, "sbp": 0.01}, after=("t2d", "t1d")
     ),
     "nephropathy": Hazard(
-        intercept=-4.5, age={0: 0.0}, terms={"hba1c": 0.025, "diabetes_years": 0.04, "egfr": -0.03, "sbp": 0.012},
+        intercept=-5.2, age={0: 0.0}, terms={"hba1c": 0.025, "diabetes_years": 0.04, "egfr": -0.03, "sbp": 0.012},
         after=("t2d", "t1d"),
     ),
     "foot_ulcer": Hazard(
-        intercept=-5.2, age={0: -0.5, 60: 0.0, 85: 0.4},
+        intercept=-5.8, age={0: -0.5, 60: 0.0, 85: 0.4},
         terms={"hba1c": 0.025, "diabetes_years": 0.04, "smoking_current": 0.3, "male": 0.3}, after=("t2d", "t1d"),
     ),
     "dka": Hazard(intercept=-7.4, age={0: 0.6, 30: 0.0}, terms={"t1d": 3.4, "hba1c": 0.02}, after=("t2d", "t1d")),
@@ -138,8 +138,8 @@ TREATMENTS: Mapping[str, Hazard] = {
 #: Causes of death add up; nobody dies before `start_date`, the genotyped not before the index date.
 DEATHS: Mapping[str, Hazard] = {
     "other": Hazard(
-        intercept=-4.05,
-        age={0: -3.4, 1: -4.6, 12: -5.2, 18: -4.2, 30: -3.7, 40: -3.0, 50: -2.1, 60: -1.1, 70: 0.0, 80: 1.1, 90: 2.1, 100: 3.0},
+        intercept=-4.75,
+        age={0: -3.4, 1: -4.6, 12: -5.2, 18: -4.2, 30: -3.7, 40: -2.6, 50: -1.75, 60: -0.95, 70: 0.0, 80: 1.1, 90: 2.1, 100: 3.0},
         terms={
             "male": 0.25,
             "smoking_current": 0.55,

@@ -137,7 +137,7 @@ def choose_genotyped(
     index = day(config.index_date)
     age = (index - births.birth) / YEAR
     here = (births.arrive < index - 400) & (births.leave > index + 700)
-    weight = np.interp(age, [18, 30, 35, 45, 55, 65, 75, 80], [1e-6, 1e-6, 0.35, 0.6, 1, 1.3, 1.0, 1e-6])
+    weight = np.interp(age, [18, 34, 35, 45, 55, 65, 75, 80], [1e-6, 1e-6, 0.2, 0.6, 1, 1.6, 1.5, 0.1])
     weight = np.where(here & (age >= 18), weight, 0)
     # weighted sampling without replacement by exponential races (Efraimidis and Spirakis, 2006)
     race = rng.standard_exponential(len(age)) / np.maximum(weight, 1e-300)

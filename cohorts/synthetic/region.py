@@ -280,8 +280,9 @@ def _effects_in(
     for part in _parts(np.unique(effects.table["variant"].to_numpy())):
         dosages = genotypes.dosages(part).astype(np.float32)
         centred = np.where(dosages == MISSING, 0, dosages - 2 * frequency[part, None].astype(np.float32))
-        weights = np.concatenate([effects.matrix(int(k), int(k) + 1) for k in part], axis=1)
-        values += centred.T @ weights.T
+        # element by element, not by matrix product: the same bytes whatever the linear algebra library
+        for row, k in zip(centred, part, strict=True):
+            values += row[:, None] * effects.matrix(int(k), int(k) + 1)[:, 0]
     return effects, values, frequency
 
 

@@ -164,24 +164,25 @@ def make_genotypes(
     genome_map: GenomeMap, plan: SamplePlan, effects: Effects, config: RegionConfig
 ) -> MadeGenotypes:
     """Make every block once: add up genetic values, then spoil and pack the calls."""
-    mean = 2 * genome_map.overall()
+    mean = (2 * genome_map.overall()).astype(np.float32)
     fault = genome_map.variants["fault"].to_numpy()
     chroms = genome_map.variants["chrom"].to_numpy()
-    values = np.zeros((len(plan.pedigree), len(TRAITS)), np.float32)
+    values = np.zeros((len(TRAITS), len(plan.pedigree)), np.float32)
     rows: list[NDArray[np.uint8]] = []
     frequency = np.full(len(genome_map.variants), np.nan)
     rng = config.rng("calls")
     for start, dosages in genome_blocks(genome_map, plan.pedigree, config):
         stop = start + len(dosages)
         weights = effects.matrix(start, stop)
-        if weights.any():
-            values += (dosages - mean[start:stop, None].astype(np.float32)).T @ weights.T
+        for k in np.flatnonzero(weights.any(axis=0)):
+            values += weights[:, k, None] * (dosages[k].astype(np.float32) - mean[start + k])
         calls = _call(dosages, plan, fault[start:stop], bool(chroms[start] in ("X", "Y")), rng)
         seen = calls != MISSING
         if chroms[start] != "Y":
-            frequency[start:stop] = np.where(seen, calls, 0).sum(axis=1) / np.maximum(2 * seen.sum(axis=1), 1)
+            copies = np.maximum(calls, 0).sum(axis=1, dtype=np.int64)
+            frequency[start:stop] = copies / np.maximum(2 * seen.sum(axis=1), 1)
         rows.append(pack(calls))
-    return MadeGenotypes(genome_map.variants, plan, rows, values, frequency)
+    return MadeGenotypes(genome_map.variants, plan, rows, np.ascontiguousarray(values.T), frequency)
 
 
 def _call(
