@@ -2,8 +2,8 @@
 
 Two decisions are about fairness. Heterozygosity is judged after taking ancestry out, and only an excess
 (which is what contamination makes) removes a person, because a deficit is what related parents make.
-Hardy-Weinberg is tested among unrelated people of the largest ancestry group (controls alone, where they are known),
-because a mixture of ancestries has too few heterozygotes everywhere.
+Hardy-Weinberg is tested among unrelated people of the largest ancestry group (controls alone, where they are
+known), because a mixture of ancestries has too few heterozygotes everywhere.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ def sex_check(
 
     A man has one X, so no heterozygote there and F = 1; a woman's X is as heterozygous as her other
     chromosomes. That is what is asked: her X against her own autosomes,
-    ``1 - (1 - F_X) / (1 - F_autosomes)``. Against the frequencies of the whole set alone, women of a minority ancestry would look half male.
+    ``1 - (1 - F_X) / (1 - F_autosomes)``. Against the frequencies of the whole set alone, women of a minority
+    ancestry would look half male.
 
     Parameters
     ----------
