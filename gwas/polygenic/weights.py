@@ -109,7 +109,7 @@ def make_weights(
             "effect_allele": _text(frame, "effect_allele").str.upper(),
             "other_allele": _text(frame, "other_allele").str.upper(),
             "weight": weight,
-            "effect_type": frame["effect_type"].to_numpy() if "effect_type" in frame else "additive",
+            "effect_type": _text(frame, "effect_type").replace("", "additive"),
             "effect_frequency": _numbers(frame, "effect_frequency", n),
             "se": _numbers(frame, "se", n),
         }

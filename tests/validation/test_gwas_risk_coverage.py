@@ -64,9 +64,9 @@ def test_evaluation_intervals_hold_the_large_sample_values() -> None:
 
 def test_a_well_specified_model_is_calibrated_in_new_people() -> None:
     rng = np.random.default_rng(3)
-    train, _ = simulate(4000, rng)
+    train, _ = simulate(3000, rng)
     model = fit_risk(train, factors=FACTORS)
-    fresh, truth = simulate(20_000, rng)
+    fresh, truth = simulate(6000, rng)
     told = model.predict(fresh)
     result = evaluate_risk(told["risk"], fresh["years"], fresh["state"], horizon=10, rng=rng, replicates=50)
     assert result.interval("calibration_slope")[0] == pytest.approx(1, abs=0.12)
