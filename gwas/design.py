@@ -157,9 +157,9 @@ def make_design(
             expected="the same IDs in both",
             fix="check which column holds the sample ID",
         )
-    names, values = _expand(covariates.reindex(samples)) if covariates is not None else ((), None)
+    names, values = _expand(covariates.reindex(list(samples))) if covariates is not None else ((), None)
     matrix = np.empty((len(samples), 0)) if values is None else values
-    aligned = phenotypes.reindex(samples)
+    aligned = phenotypes.reindex(list(samples))
     traits = tuple(_trait(str(name), aligned[name], kinds.get(str(name))) for name in phenotypes.columns)
     design = Design(tuple(samples), traits, tuple(names), matrix)
     return _usable(design, unusable=unusable)
@@ -187,7 +187,7 @@ def _trait(name: str, column: pd.Series, kind: Kind | None) -> Trait:
                 fix="recode it",
             )
         column = numbers
-    values = column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+    values = _floats(column)
     if np.isinf(values).any():
         raise DesignError("a phenotype has infinite values", where=name, fix="set them to NA")
     levels = set(np.unique(values[~np.isnan(values)]).tolist())
@@ -220,6 +220,10 @@ def _ambiguous(name: str, found: str, why: str) -> DesignError:
     )
 
 
+def _floats(column: pd.Series) -> Floats:
+    return np.asarray(column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
+
+
 def _expand(table: pd.DataFrame) -> tuple[tuple[str, ...], Floats]:
     """Numbers as they are; text as indicators against the most frequent level (ties: first by name)."""
     names: list[str] = []
@@ -227,7 +231,7 @@ def _expand(table: pd.DataFrame) -> tuple[tuple[str, ...], Floats]:
     for name in table.columns:
         column = table[name]
         if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-            values = column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+            values = _floats(column)
             if np.isinf(values).any():
                 raise DesignError("a covariate has infinite values", where=name, fix="set them to NA")
             names.append(str(name))
@@ -380,7 +384,7 @@ def covariate_basis(
     spread = rows.max(axis=0) - rows.min(axis=0) if len(rows) else np.zeros(rows.shape[1])
     kept = np.flatnonzero(spread > 0)
     rows = rows[:, kept]
-    kept_names = tuple(names[i] for i in kept)
+    kept_names = tuple(names[int(i)] for i in kept)
     centred = rows - rows.mean(axis=0) if len(rows) else rows
     centred = centred / np.sqrt((centred**2).mean(axis=0)) if len(kept) else centred
     q, r = np.linalg.qr(np.column_stack([np.ones(len(rows)), centred]))

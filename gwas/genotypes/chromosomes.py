@@ -112,4 +112,5 @@ def is_pseudo_autosomal(chrom: pd.Series, pos: pd.Series, *, build: str) -> npt.
     inside = np.zeros(len(position), dtype=np.bool_)
     for first, last in PSEUDO_AUTOSOMAL[build]:
         inside |= (position >= first) & (position <= last)
-    return inside & np.asarray(chrom == "X")
+    inside &= np.asarray(chrom == "X")
+    return inside

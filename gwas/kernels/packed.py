@@ -25,11 +25,12 @@ def _decode_table() -> npt.NDArray[np.int8]:
 def _count_table() -> npt.NDArray[np.int64]:
     """Of each byte: calls with 0 and 1 copies and missing ones, in three lanes of 21 bits."""
     calls = _decode_table()
-    return (
+    lanes: npt.NDArray[np.int64] = (
         (calls == 0).sum(axis=1)
         | ((calls == 1).sum(axis=1).astype(np.int64) << 21)
         | ((calls == MISSING).sum(axis=1).astype(np.int64) << 42)
     ).astype(np.int64)
+    return lanes
 
 
 DECODE: Final = _decode_table()
@@ -130,8 +131,14 @@ def pack(dosages: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
     m, n = dosages.shape
     codes = np.zeros((m, (n + 3) // 4 * 4), dtype=np.uint8)
     codes[:, :n] = code_of[np.where(dosages < 0, 3, dosages)]
-    quads = codes.reshape(m, -1, 4)
-    return quads[..., 0] | (quads[..., 1] << 2) | (quads[..., 2] << 4) | (quads[..., 3] << 6)
+    return _four_in_a_byte(codes.reshape(m, -1, 4))
+
+
+def _four_in_a_byte(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    packed: npt.NDArray[np.uint8] = (
+        codes[..., 0] | (codes[..., 1] << 2) | (codes[..., 2] << 4) | (codes[..., 3] << 6)
+    )
+    return packed
 
 
 def keep_bits(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
@@ -144,8 +151,7 @@ def keep_bits(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     """
     codes = np.zeros((len(mask) + 3) // 4 * 4, dtype=np.uint8)
     codes[: len(mask)] = np.where(mask, 3, 0)
-    quads = codes.reshape(-1, 4)
-    return quads[:, 0] | (quads[:, 1] << 2) | (quads[:, 2] << 4) | (quads[:, 3] << 6)
+    return _four_in_a_byte(codes.reshape(-1, 4))
 
 
 def count_genotypes(packed: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

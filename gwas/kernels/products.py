@@ -2,7 +2,8 @@
 
 A tile of 64 variants × 4,096 samples is decoded into a buffer that stays in the processor's cache and is
 multiplied there with the matching rows of one wide matrix: the covariates' basis, the residuals of every
-trait, the weights of every null model. Genotypes are never decoded twice, and never stand decoded in main memory.
+trait, the weights of every null model. Genotypes are never decoded twice, and never stand decoded in main
+memory.
 
 Each variant is oriented to its rarer allele before the product, so that sums are small numbers and single
 precision loses nothing (unoriented it was measured 13 % wrong at low frequency).

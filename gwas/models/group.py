@@ -55,7 +55,7 @@ class Group:
     @property
     def k(self) -> int:
         """Predictors without the genotype, intercept included."""
-        return self.basis.q.shape[1]
+        return int(self.basis.q.shape[1])
 
     def widen(self, values: Floats) -> Floats:
         """Place values (n, c) of the group's people into rows of a packed row's samples: (n_columns, c)."""
@@ -124,7 +124,7 @@ class Calls:
     def alt_frequency(self) -> Floats:
         """float64 (m,): frequency of ALT among the called."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return (self.counts[:, 1] + 2 * self.counts[:, 2]) / (2 * self.called)
+            return np.asarray((self.counts[:, 1] + 2 * self.counts[:, 2]) / (2 * self.called))
 
 
 def summarise_calls(group: Group, packed: npt.NDArray[np.uint8], flip: npt.NDArray[np.bool_]) -> Calls:

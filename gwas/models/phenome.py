@@ -1,8 +1,8 @@
 """Everything about the traits that is fitted once, and one call that tests a block against all of it.
 
 The matrices that genotypes are multiplied with stand side by side in one wide matrix, so that a block is
-decoded once whatever the number of traits. A trait's columns are made from its own people alone; its answer does not
-depend on which traits stand beside it.
+decoded once whatever the number of traits. A trait's columns are made from its own people alone; its answer
+does not depend on which traits stand beside it.
 """
 
 from __future__ import annotations
