@@ -6,7 +6,8 @@ has the wrong number of fields is counted, not lost, and never stops the file. A
 read at all is one :class:`~cohorts.errors.InputError`.
 
 A line break inside a cell of ours is nearly always a broken quote that swallowed the lines after it. The
-row is refused and every physical line it swallowed counts as read, so that nothing goes unseen.
+row is refused and every physical line it swallowed counts as read, so that nothing goes unseen. So is a row
+with a NUL or with a text of more than 200 characters, which no column of ours can mean.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ LINES = "__lines"
 FAULT = "__fault"
 NOT_TEXT = "not text in the declared encoding"
 BROKEN_LINE = "line break inside a field (a quote that is not closed?)"
+BINARY = "NUL inside a field (not a text file?)"
+TOO_LONG = "a field longer than 200 characters"
 RAGGED = "wrong number of fields"
+LONGEST_TEXT = 200
 
 
 @dataclass(frozen=True)
@@ -152,28 +156,36 @@ def choose_columns(path: Path, found: list[str], source: TableSource, spec: Tabl
     return chosen
 
 
-def _faults(batch: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
-    """Lines that each row spans, and the fault of rows whose text spans several."""
-    lines: Any = None
-    for column in batch.columns:
-        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-            continue
-        breaks = pc.count_substring_regex(column, r"\r\n|\n|\r") if _may_break(column) else None
-        if breaks is not None:
-            breaks = pc.fill_null(breaks, 0).cast(pa.int32())
-            lines = breaks if lines is None else pc.add(lines, breaks)
-    if lines is None:
-        return pa.repeat(pa.scalar(1, pa.int32()), batch.num_rows), pa.nulls(batch.num_rows, pa.string())
-    fault = pc.if_else(pc.greater(lines, 0), BROKEN_LINE, pa.scalar(None, pa.string()))
-    return pc.add(lines, pa.scalar(1, pa.int32())), fault
+def _judged(columns: list[pa.Array]) -> tuple[list[pa.Array], pa.Array, pa.Array]:
+    """Texts without outer blanks, the lines each row spans, and the fault of rows no table may hold."""
+    rows = len(columns[0]) if columns else 0
+    lines = pa.repeat(pa.scalar(1, pa.int32()), rows)
+    fault = pa.nulls(rows, pa.string())
+    trimmed = []
+    for column in columns:
+        if pa.types.is_string(column.type):
+            column = pc.utf8_trim_whitespace(column)
+            signs = _odd_signs(column)
+            if signs & {"\n", "\r"}:
+                breaks = pc.fill_null(pc.count_substring_regex(column, r"\r\n|\n|\r"), 0).cast(pa.int32())
+                lines = pc.add(lines, breaks)
+                fault = pc.if_else(pc.greater(breaks, 0), BROKEN_LINE, fault)
+            if "\0" in signs:
+                fault = pc.if_else(pc.fill_null(pc.match_substring(column, "\0"), False), BINARY, fault)
+            if (pc.max(pc.binary_length(column)).as_py() or 0) > LONGEST_TEXT:
+                long = pc.greater(pc.fill_null(pc.utf8_length(column), 0), LONGEST_TEXT)
+                fault = pc.if_else(pc.and_(long, pc.is_null(fault)), TOO_LONG, fault)
+        trimmed.append(column)
+    return trimmed, lines, fault
 
 
-def _may_break(column: pa.Array) -> bool:
-    data = column.buffers()[2]
-    if data is None:
-        return False
-    content = data.to_pybytes() if data.size < 1 << 16 else memoryview(data).tobytes()
-    return b"\n" in content or b"\r" in content
+def _odd_signs(column: pa.Array) -> set[str]:
+    """Which of NUL and the line breaks occur anywhere in the column's bytes."""
+    content = column.buffers()[2]
+    if content is None:
+        return set()
+    view = memoryview(content).tobytes()
+    return {sign for sign in ("\0", "\n", "\r") if sign.encode() in view}
 
 
 def _as_text(column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
@@ -228,7 +240,7 @@ def _read_csv(path: Path, source: TableSource, spec: TableSpec) -> Stream:
                 columns.append(text)
                 if bad is not None:
                     wrong = bad if wrong is None else pc.or_(wrong, bad)
-            lines, fault = _faults(pa.record_batch(columns, names=list(position)))
+            columns, lines, fault = _judged(columns)
             if wrong is not None:
                 fault = pc.if_else(wrong, NOT_TEXT, fault)
             stream.read += int(pc.sum(lines).as_py() or 0)
@@ -301,7 +313,7 @@ def _read_parquet(path: Path, source: TableSource, spec: TableSpec) -> Stream:
         try:
             for raw in opened.iter_batches(BATCH_ROWS, columns=list(chosen.values())):
                 columns = [raw.column(theirs).cast(kinds[ours]) for ours, theirs in chosen.items()]
-                _, fault = _faults(pa.record_batch(columns, names=list(chosen)))
+                columns, _, fault = _judged(columns)
                 lines = pa.repeat(pa.scalar(1, pa.int32()), raw.num_rows)
                 stream.read += raw.num_rows
                 yield pa.record_batch([*columns, lines, fault], schema=schema)

@@ -7,10 +7,6 @@ closed and deleted once the pseudonymous hub has been built from it. For every t
 
 Records carry ``record``, the running number of their row in ``intake.patients``. Patients of one source
 are numbered in the order of their ``patient_id``, so the order of lines in a file changes nothing.
-
-A ``patient_id`` that occurs twice in one source's patients table: rows that agree on birth date and NHS
-number (a blank agrees with anything) are one patient and the fullest is kept; rows that disagree are two
-people under one number, so all are refused, and with them the records nobody can attribute.
 """
 
 from __future__ import annotations
@@ -22,15 +18,11 @@ import pandas as pd
 
 from cohorts.errors import InputError
 from cohorts.hub import Hub
-from cohorts.readers import FAULT, LINES, RAGGED, Stream, TableSource, open_stream
-from cohorts.tables import LATEST, REGION_TABLES, TABLES, CellSql, Field, TableSpec, cell_sql, column_types
+from cohorts.readers import LINES, RAGGED, TableSource, open_stream
+from cohorts.staging import STAGED, refuse_repeated_keys, refuse_repeated_patients, stage
+from cohorts.tables import LATEST, REGION_TABLES, TABLES, TableSpec, column_types
 
 __all__ = ["Intake", "TableSource", "drop_intake", "read_sources"]
-
-UNKNOWN_PATIENT = "patient_id: not in this source's patients table"
-REPEATED = "repeated row"
-CONTRADICTED = "same key as a row that says otherwise"
-SHARED_PATIENT = "patient_id: shared by rows that disagree on birth date or NHS number"
 
 
 @dataclass(frozen=True)
@@ -200,140 +192,30 @@ def _read_table(
 ) -> _Outcome:
     connection = hub.connection
     stream = open_stream(where, spec)
-    cells = [_cell(field, spec, stream, where, until) for field in spec.fields]
-    notes = [note for cell in cells for _, note in cell.notes]
     try:
-        _stage(hub, stream, spec, cells, source=None if table == "patients" else source)
+        linked_to = None if table == "patients" else source
+        notes = stage(hub, stream, spec, source=linked_to, form=where.date_format, until=until)
         if table == "patients":
-            _one_row_a_patient(hub)
+            refuse_repeated_patients(hub)
         else:
-            _one_row_a_key(hub, spec)
+            refuse_repeated_keys(hub, spec)
         rejects = connection.execute(
-            f"SELECT __reason, sum({LINES})::BIGINT FROM __staged WHERE __reason IS NOT NULL "
+            f"SELECT __reason, sum({LINES})::BIGINT FROM {STAGED} WHERE __reason IS NOT NULL "
             "GROUP BY 1 ORDER BY 1"
         ).fetchall()
         counted = connection.execute(
             "SELECT "
             + ", ".join(["count(*)", *(f"count(*) FILTER (__note_{i})" for i in range(len(notes)))])
-            + " FROM __staged WHERE __reason IS NULL"
+            + f" FROM {STAGED} WHERE __reason IS NULL"
         ).fetchone()
         assert counted is not None
         accepted = _move(hub, source, table, spec)
     finally:
-        connection.execute("DROP TABLE IF EXISTS __staged")
+        connection.execute(f"DROP TABLE IF EXISTS {STAGED}")
     if stream.ragged:
         rejects.append((RAGGED, stream.ragged))
     kept = [(note, rows) for note, rows in zip(notes, counted[1:], strict=True) if rows]
     return _Outcome(stream.read, accepted, rejects, kept)
-
-
-def _cell(field: Field, spec: TableSpec, stream: Stream, where: TableSource, until: str) -> CellSql:
-    if field.name not in stream.schema.names:
-        return cell_sql(field, spec, "CAST(NULL AS VARCHAR)", is_date=False, form=None, until=until)
-    is_date = str(stream.schema.field(field.name).type).startswith("date")
-    return cell_sql(
-        field, spec, f'"__raw_{field.name}"', is_date=is_date, form=where.date_format, until=until
-    )
-
-
-def _stage(hub: Hub, stream: Stream, spec: TableSpec, cells: list[CellSql], *, source: str | None) -> None:
-    """Draw the stream into ``__staged``: read cells, ``record``, ``__reason``, ``__note_0`` and so on."""
-    connection = hub.connection
-    raw = [
-        f'"{name}" AS "__raw_{name}"'
-        if str(stream.schema.field(name).type).startswith("date")
-        else f"nullif(trim(\"{name}\", ' \t\u00a0'), '') AS \"__raw_{name}\""
-        for name in stream.schema.names
-        if name not in (LINES, FAULT)
-    ]
-    systems = [column for cell in cells for column in cell.columns if column[1] == "system"]
-    others = [column for cell in cells for column in cell.columns if column[1] != "system"]
-    faults = [fault for cell in cells for fault in cell.faults]
-    if spec.span is not None:
-        start, end = spec.span
-        faults.append((f'"{end}" < "{start}"', f"{end}: before {start}"))
-    if source is not None:
-        faults.append(("record IS NULL", UNKNOWN_PATIENT))
-    reason = " ".join(
-        f"WHEN {condition} THEN '{text.replace(chr(39), chr(39) * 2)}'" for condition, text in faults
-    )
-    notes = [condition for cell in cells for condition, _ in cell.notes]
-    columns = ", ".join(f'{sql} AS "{name}"' for sql, name in others)
-    flags = "".join(f", coalesce({condition}, false) AS __note_{i}" for i, condition in enumerate(notes))
-    with_system = "".join(f', {sql} AS "{name}"' for sql, name in systems)
-    joined = (
-        ""
-        if source is None
-        else (
-            "LEFT JOIN (SELECT record, patient_id AS known FROM intake.patients WHERE source = $source) "
-            'ON known = "__raw_patient_id"'
-        )
-    )
-    select = (
-        f"SELECT * EXCLUDE ({FAULT}), "
-        f"CASE WHEN {FAULT} IS NOT NULL THEN {FAULT} {reason} END AS __reason FROM ("
-        f"SELECT *, {columns}{flags} FROM ("
-        f"SELECT *{with_system} FROM ("
-        f"SELECT {', '.join(raw)}, {LINES}, {FAULT} FROM __batch)) {joined})"
-    )
-    kept = ", ".join(
-        ['"' + name + '"' for cell in cells for _, name in cell.columns]
-        + ([] if source is None else ["record"])
-        + [LINES, "__reason"]
-        + [f"__note_{i}" for i in range(len(notes))]
-    )
-    parameters = {} if source is None else {"source": source}
-    empty = stream.schema.empty_table()
-    connection.register("__batch", empty)
-    connection.execute(f"CREATE TEMP TABLE __staged AS SELECT {kept} FROM ({select})", parameters)
-    connection.unregister("__batch")
-    for batch in stream.batches:
-        connection.register("__batch", batch)
-        connection.execute(f"INSERT INTO __staged SELECT {kept} FROM ({select})", parameters)
-        connection.unregister("__batch")
-
-
-def _one_row_a_patient(hub: Hub) -> None:
-    hub.connection.execute(
-        f"""
-        UPDATE __staged SET __reason = CASE WHEN t.torn THEN '{SHARED_PATIENT.replace("'", "''")}'
-                                            ELSE '{REPEATED}' END
-        FROM (
-            SELECT rowid AS row, rank, torn FROM (
-                SELECT rowid,
-                    count(DISTINCT birth_date) OVER p > 1
-                      OR count(DISTINCT regexp_replace(nhs_number, '[^0-9]', '', 'g')) OVER p > 1 AS torn,
-                    row_number() OVER (PARTITION BY patient_id ORDER BY
-                        (birth_date IS NULL)::INT + (nhs_number IS NULL)::INT + (given_name IS NULL)::INT
-                        + (family_name IS NULL)::INT + (sex IS NULL)::INT + (postcode IS NULL)::INT,
-                        nhs_number, birth_date, family_name, given_name, sex, postcode) AS rank
-                FROM __staged WHERE __reason IS NULL
-                WINDOW p AS (PARTITION BY patient_id)
-            ) WHERE rank > 1 OR torn
-        ) t WHERE __staged.rowid = t.row
-        """
-    )
-
-
-def _one_row_a_key(hub: Hub, spec: TableSpec) -> None:
-    """Of rows that repeat a unique key one is kept if they agree and none if they do not."""
-    if not spec.unique:
-        return
-    names = [name for field in spec.fields for name, _ in column_types(field)]
-    keys = ", ".join(f'"{name}"' for name in spec.unique)
-    content = ", ".join(f'"{name}"' for name in names)
-    hub.connection.execute(
-        f"""
-        UPDATE __staged SET __reason = CASE WHEN t.torn THEN '{CONTRADICTED}' ELSE '{REPEATED}' END
-        FROM (
-            SELECT rowid AS row, rank, torn FROM (
-                SELECT rowid, count(DISTINCT row({content})) OVER (PARTITION BY {keys}) > 1 AS torn,
-                    row_number() OVER (PARTITION BY {keys} ORDER BY {content}) AS rank
-                FROM __staged WHERE __reason IS NULL
-            ) WHERE rank > 1 OR torn
-        ) t WHERE __staged.rowid = t.row
-        """
-    )
 
 
 def _move(hub: Hub, source: str | None, table: str, spec: TableSpec) -> int:
@@ -353,7 +235,7 @@ def _move(hub: Hub, source: str | None, table: str, spec: TableSpec) -> int:
             selected.append(f'"{name}"')
     before = connection.execute(f"SELECT count(*) FROM {target}").fetchone()
     connection.execute(
-        f"INSERT INTO {target} SELECT {', '.join(selected)} FROM __staged WHERE __reason IS NULL",
+        f"INSERT INTO {target} SELECT {', '.join(selected)} FROM {STAGED} WHERE __reason IS NULL",
         {"source": source} if source is not None else {},
     )
     after = connection.execute(f"SELECT count(*) FROM {target}").fetchone()

@@ -8,8 +8,7 @@ birth date, an unknown sex code or a wrong NHS number does not: the person's rec
 row, so the cell becomes blank and a note counts it. Dates are ISO (``YYYY-MM-DD``, a time of day is
 dropped) unless the source declares another form, because a guess between day-first and month-first is
 wrong for twelve days of every month. Codes are put in capitals without dots, save Read codes, in which
-case and dots carry meaning. A text longer than :data:`LONGEST_TEXT`, or one that holds a NUL or a line
-break, is the mark of a broken quote or a binary file and refuses the row.
+case and dots carry meaning.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from cohorts.identity import nhs_digits_sql, nhs_number_sql, sex_sql
 
 Kind = Literal["text", "date", "number", "year", "decile", "flag", "system", "code", "nhs", "sex"]
 
-LONGEST_TEXT = 200
 EARLIEST = "1880-01-01"
 LATEST = "2100-01-01"
 
@@ -152,7 +150,8 @@ TABLES: Mapping[str, TableSpec] = {
         )
     ),
     "samples": TableSpec(
-        (_PATIENT, Field("sample_id", required=True), Field("collected", "date", soft=True)), unique=("sample_id",)
+        (_PATIENT, Field("sample_id", required=True), Field("collected", "date", soft=True)),
+        unique=("sample_id",),
     ),
     "consents": TableSpec(
         (_PATIENT, Field("consented", "flag"), Field("withdrawn", "date")), unique=("patient_id",)
@@ -174,8 +173,6 @@ REGION_TABLES: Mapping[str, TableSpec] = {
         (Field("area", required=True), Field("imd_decile", "decile", required=True)), unique=("area",)
     ),
 }
-
-_CODE_SIGNS = "[0-9A-Za-z .†*+-]*"
 
 _TYPES: Mapping[str, str] = {
     "date": "DATE",
@@ -206,8 +203,13 @@ def date_sql(text: str, form: str | None) -> str:
     """
     if form is not None:
         return f"CAST(try_strptime({text}, '{form.replace(chr(39), chr(39) * 2)}') AS DATE)"
-    iso = r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?"
-    return f"(CASE WHEN regexp_full_match({text}, '{iso}') THEN TRY_CAST(substr({text}, 1, 10) AS DATE) END)"
+    # a plain ISO date is one that reads back as itself; the pattern is tried only on the others
+    plain = f"TRY_CAST({text} AS DATE)"
+    iso = r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?"
+    return (
+        f"(CASE WHEN CAST({plain} AS VARCHAR) = {text} THEN {plain} "
+        f"WHEN regexp_full_match({text}, '{iso}') THEN TRY_CAST(substr({text}, 1, 10) AS DATE) END)"
+    )
 
 
 def system_sql(text: str) -> str:
@@ -217,8 +219,9 @@ def system_sql(text: str) -> str:
     True
     """
     plain = f"regexp_replace(lower({text}), '[ _-]', '', 'g')"
+    same = " ".join(f"WHEN '{name}' THEN '{name}'" for name in sorted(set(SYSTEMS.values())))
     choices = " ".join(f"WHEN '{theirs}' THEN '{ours}'" for theirs, ours in SYSTEMS.items())
-    return f"(CASE {plain} {choices} END)"
+    return f"(CASE {text} {same} ELSE (CASE {plain} {choices} END) END)"
 
 
 def code_sql(text: str, system: str) -> str:
@@ -230,16 +233,29 @@ def code_sql(text: str, system: str) -> str:
     >>> "read2" in code_sql("c", "'icd10'")
     True
     """
-    plain = f"upper(regexp_replace({text}, '[.\\s†*]', '', 'g'))"
+    plain = (
+        f"(CASE WHEN regexp_full_match({text}, '[0-9A-Z]+') THEN {text} "
+        f"ELSE upper(regexp_replace({text}, '[.\\s†*]', '', 'g')) END)"
+    )
     return (
-        f"(CASE WHEN {system} IN ('read2', 'ctv3') THEN {text} "
-        f"WHEN {system} = 'icd10' AND length({plain}) = 4 THEN rtrim({plain}, 'X') ELSE {plain} END)"
+        f"nullif((CASE WHEN {system} = 'read2' OR {system} = 'ctv3' THEN {text} "
+        f"WHEN {system} = 'icd10' AND length({plain}) = 4 THEN rtrim({plain}, 'X') ELSE {plain} END), '')"
     )
 
 
 @dataclass(frozen=True)
 class CellSql:
-    """How one field is read: columns it gives, conditions that refuse the row, conditions that are noted."""
+    """How one field is read.
+
+    Attributes
+    ----------
+    columns
+        (expression, name) of the columns it gives.
+    faults
+        (condition, sentence): the row is refused. Conditions may name the columns.
+    notes
+        (condition, sentence): the row is kept and counted.
+    """
 
     columns: tuple[tuple[str, str], ...]
     faults: tuple[tuple[str, str], ...]
@@ -251,7 +267,6 @@ class _Cell:
     """One field, the expression of its raw cell (NULL when blank), and how the file stores it."""
 
     field: Field
-    spec: TableSpec
     raw: str
     is_date: bool
     form: str | None
@@ -260,6 +275,11 @@ class _Cell:
     @property
     def name(self) -> str:
         return self.field.name
+
+    @property
+    def read(self) -> str:
+        """The column that holds the cell once read."""
+        return f'"{self.field.name}"'
 
     @property
     def date(self) -> str:
@@ -278,27 +298,29 @@ def _text(cell: _Cell) -> _Read:
 
 
 def _date(cell: _Cell) -> _Read:
-    open_ended = cell.spec.span is not None and cell.name == cell.spec.span[1]
-    kept = f"nullif({cell.date}, DATE '{OPEN_END}')" if open_ended else cell.date
+    """An open end may be written as :data:`OPEN_END`."""
     expected = "an ISO date (YYYY-MM-DD)" if cell.form is None else "a date of the declared form"
     bad = [
-        cell.unless(f"{cell.date} IS NOT NULL", f"not {expected}"),
-        (f"{kept} < DATE '{EARLIEST}'", f"{cell.name}: before {EARLIEST[:4]}"),
-        (f"{kept} > DATE '{cell.until}'", f"{cell.name}: after the end of the records"),
+        cell.unless(f"{cell.read} IS NOT NULL", f"not {expected}"),
+        (f"{cell.read} < DATE '{EARLIEST}'", f"{cell.name}: before {EARLIEST[:4]}"),
+        (
+            f"{cell.read} > DATE '{cell.until}' AND {cell.read} <> DATE '{OPEN_END}'",
+            f"{cell.name}: after the end of the records",
+        ),
     ]
-    impossible = " OR ".join(f"coalesce({condition}, false)" for condition, _ in bad)
-    return [(f"(CASE WHEN {impossible} THEN NULL ELSE {kept} END)", cell.name)], bad
+    return [(cell.date, cell.name)], bad
 
 
 def _number(cell: _Cell) -> _Read:
-    number = f"TRY_CAST({cell.raw} AS DOUBLE)"
-    return [(number, cell.name)], [cell.unless(f"isfinite({number})", "not a number")]
+    return [(f"TRY_CAST({cell.raw} AS DOUBLE)", cell.name)], [
+        cell.unless(f"isfinite({cell.read})", "not a number")
+    ]
 
 
 def _whole(cell: _Cell, low: int, high: int) -> _Read:
     plain = f"regexp_full_match({cell.raw}, '[0-9]{{1,4}}(\\.0)?')"
     number = f"(CASE WHEN {plain} THEN TRY_CAST({cell.raw} AS INTEGER) END)"
-    fault = cell.unless(f"{number} BETWEEN {low} AND {high}", f"not a whole number from {low} to {high}")
+    fault = cell.unless(f"{cell.read} BETWEEN {low} AND {high}", f"not a whole number from {low} to {high}")
     return [(number, cell.name)], [fault]
 
 
@@ -316,20 +338,20 @@ def _flag(cell: _Cell) -> _Read:
     yes = "false" if cell.is_date else f"lower({cell.raw}) IN ('1', '1.0', 'true', 'yes', 'y', 't')"
     no = "false" if cell.is_date else f"lower({cell.raw}) IN ('0', '0.0', 'false', 'no', 'n', 'f')"
     said = f"(CASE WHEN {cell.raw} IS NULL OR {no} THEN false WHEN {yes} OR {dated} THEN true END)"
-    fault = cell.unless(f"{yes} OR {no} OR {dated}", "neither yes, no nor a date")
+    fault = cell.unless(f"{cell.read} IS NOT NULL", "neither yes, no nor a date")
     return [(said, cell.name), (cell.date, f"{cell.name}_on")], [fault]
 
 
 def _system(cell: _Cell) -> _Read:
-    known = system_sql(cell.raw)
-    return [(known, cell.name)], [cell.unless(f"{known} IS NOT NULL", "not a known code system")]
+    return [(system_sql(cell.raw), cell.name)], [
+        cell.unless(f"{cell.read} IS NOT NULL", "not a known code system")
+    ]
 
 
 def _code(cell: _Cell) -> _Read:
     system = f"'{cell.field.system}'" if cell.field.system else '"system"'
-    plain = f"regexp_full_match({cell.raw}, '{_CODE_SIGNS}[0-9A-Za-z]{_CODE_SIGNS}')"
-    code = f"nullif({code_sql(cell.raw, system)}, '')"
-    return [(code, cell.name)], [cell.unless(plain, "signs that no code has")]
+    plain = f"regexp_full_match({cell.read}, '[0-9A-Za-z.+-]+')"
+    return [(code_sql(cell.raw, system), cell.name)], [cell.unless(plain, "signs that no code has")]
 
 
 def _nhs(cell: _Cell) -> _Read:
@@ -339,8 +361,8 @@ def _nhs(cell: _Cell) -> _Read:
 
 
 def _sex(cell: _Cell) -> _Read:
-    known = sex_sql(cell.raw)
-    return [(known, cell.name)], [cell.unless(f"{known} IS NOT NULL", "code not recognised, kept as unknown")]
+    fault = cell.unless(f"{cell.read} IS NOT NULL", "code not recognised, kept as unknown")
+    return [(sex_sql(cell.raw), cell.name)], [fault]
 
 
 _KINDS: Mapping[Kind, Callable[[_Cell], _Read]] = {
@@ -357,15 +379,13 @@ _KINDS: Mapping[Kind, Callable[[_Cell], _Read]] = {
 }
 
 
-def cell_sql(
-    field: Field, spec: TableSpec, raw: str, *, is_date: bool, form: str | None, until: str
-) -> CellSql:
+def cell_sql(field: Field, raw: str, *, is_date: bool, form: str | None, until: str) -> CellSql:
     """SQL that reads one field.
 
     Parameters
     ----------
-    field, spec
-        The column and its table.
+    field
+        The column.
     raw
         Expression of the cell: trimmed text that is NULL when blank, or a DATE if ``is_date``.
     is_date
@@ -378,18 +398,11 @@ def cell_sql(
     Examples
     --------
     >>> sex = Field("sex", "sex", soft=True)
-    >>> cell_sql(sex, TableSpec((sex,)), "x", is_date=False, form=None, until=LATEST).notes[0][1]
+    >>> cell_sql(sex, "x", is_date=False, form=None, until=LATEST).notes[0][1]
     'sex: code not recognised, kept as unknown'
     """
-    columns, bad = _KINDS[field.kind](_Cell(field, spec, raw, is_date, form, until))
-    faults = [(f"{raw} IS NULL", f"{field.name}: blank")] if field.required else []
-    if not is_date:
-        faults.append(
-            (
-                f"length({raw}) > {LONGEST_TEXT} OR contains({raw}, chr(0))",
-                f"{field.name}: longer than {LONGEST_TEXT} characters or not text",
-            )
-        )
+    columns, bad = _KINDS[field.kind](_Cell(field, raw, is_date, form, until))
+    blank = [(f"{raw} IS NULL", f"{field.name}: blank")] if field.required else []
     if field.soft:
-        return CellSql(tuple(columns), tuple(faults), tuple(bad))
-    return CellSql(tuple(columns), (*faults, *bad), ())
+        return CellSql(tuple(columns), tuple(blank), tuple(bad))
+    return CellSql(tuple(columns), (*blank, *bad), ())
