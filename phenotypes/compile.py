@@ -25,6 +25,7 @@ from phenotypes.rules import (
     Episodes,
     First,
     Has,
+    InOrder,
     Leaf,
     NoneOf,
     Prescribed,
@@ -170,15 +171,18 @@ class _Asker:
         if is_date_rule(rule):
             dates = self.dates(rule)
             return _Found(dates.group_by("who").agg(day=lambda t: t.day.min()), dates)
+        assert isinstance(rule, AnyOf | AllOf | NoneOf | InOrder)
         if isinstance(rule, NoneOf):
             found = self.find(AnyOf(rule.parts))
             people = self.records.people
             nobody = people.anti_join(found.holds, "who").select("who", day=ibis.null("int32"))
             return _Found(nobody, found.dates.filter(ibis.literal(False)))
-        assert isinstance(rule, AnyOf | AllOf)
         parts = [self.find(part) for part in rule.parts]
-        together = _union([part.holds for part in parts], distinct=False).group_by("who")
         dates = _union([part.dates for part in parts], distinct=True)
+        if isinstance(rule, InOrder):
+            holds = _one_after_another([part.holds for part in parts])
+            return _Found(holds, dates.semi_join(holds, "who"))
+        together = _union([part.holds for part in parts], distinct=False).group_by("who")
         if isinstance(rule, AnyOf):
             return _Found(together.agg(day=lambda t: t.day.min()), dates)
         every = together.agg(day=lambda t: t.day.max(), met=lambda t: t.count())
@@ -220,6 +224,15 @@ def _between(t: Any, start: int | None, end: int | None) -> Any:
     if start is not None:
         t = t.filter(t.day >= start)
     return t if end is None else t.filter(t.day < end)
+
+
+def _one_after_another(parts: list[Any]) -> Any:
+    """Who has every part, each dated earlier than the next; `day` is that of the last."""
+    so_far = parts[0]
+    for part in parts[1:]:
+        both = so_far.join(part.select("who", later=part.day), "who")
+        so_far = both.filter(both.day < both.later).select("who", day=both.later)
+    return so_far
 
 
 def _union(tables: list[Any], *, distinct: bool) -> Any:

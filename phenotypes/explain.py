@@ -14,6 +14,7 @@ from phenotypes.rules import (
     Episodes,
     First,
     Has,
+    InOrder,
     Leaf,
     NoneOf,
     Prescribed,
@@ -68,6 +69,8 @@ def phrase(rule: Rule) -> str:
         return _join([phrase(part) for part in rule.parts], "or")
     if isinstance(rule, AllOf):
         return _join([phrase(part) for part in rule.parts], "and")
+    if isinstance(rule, InOrder):
+        return f"first {', and later '.join(phrase(part) for part in rule.parts)}"
     if isinstance(rule, NoneOf):
         return _join(
             [f"no {phrase(part).removeprefix('a ').removeprefix('an ')}" for part in rule.parts], "and"

@@ -23,6 +23,7 @@ from phenotypes.rules import (
     Episodes,
     First,
     Has,
+    InOrder,
     Leaf,
     NoneOf,
     Prescribed,
@@ -74,7 +75,7 @@ def evaluate(rule: Rule, events: Iterable[Event], index: date) -> Found:
     if is_date_rule(rule):
         dates = _dates(rule, events, index)
         return Found(bool(dates), min(dates, default=None), frozenset(dates))
-    assert isinstance(rule, AnyOf | AllOf | NoneOf)
+    assert isinstance(rule, AnyOf | AllOf | NoneOf | InOrder)
     parts = [evaluate(part, events, index) for part in rule.parts]
     holding = [part for part in parts if part.holds]
     days = [part.day for part in holding if part.day is not None]
@@ -83,6 +84,8 @@ def evaluate(rule: Rule, events: Iterable[Event], index: date) -> Found:
         return Found(bool(holding), min(days, default=None), evidence)
     if isinstance(rule, AllOf) and len(holding) == len(parts):
         return Found(True, max(days, default=None), evidence)
+    if isinstance(rule, InOrder) and len(days) == len(parts) and days == sorted(set(days)):
+        return Found(True, days[-1], evidence)
     return Found(isinstance(rule, NoneOf) and not holding, None, frozenset())
 
 

@@ -3,9 +3,9 @@
 Two kinds of node. A *date rule* gives each person a set of dates: :class:`Has`, :class:`Value`,
 :class:`Prescribed`, and what narrows one (:class:`Within`, :class:`Before`, :class:`After`, :class:`First`,
 :class:`Episodes`, :class:`AtLeast`); :class:`AnyOf` of date rules is their union and again a date rule.
-A *condition* (:class:`AllOf`, :class:`NoneOf`, :class:`AnyOf` with a condition in it) is true or false for
-a person and carries the dates of its evidence. Windows and counts belong on date rules; putting one on a
-condition is refused, because it could mean two things.
+A *condition* (:class:`AllOf`, :class:`NoneOf`, :class:`InOrder`, :class:`AnyOf` with a condition in it) is
+true or false for a person and carries the dates of its evidence. Windows and counts belong on date rules;
+putting one on a condition is refused, because it could mean two things.
 
 Meaning, which :mod:`phenotypes.reference` states in plain Python and the compiler must equal:
 
@@ -13,6 +13,7 @@ Meaning, which :mod:`phenotypes.reference` states in plain Python and the compil
 - ``any_of`` holds where a part holds, and is dated by the earliest of those parts;
 - ``all_of`` holds where every part holds, and is dated by the latest of them (the day it became true);
 - ``none_of`` holds where no part does, and has no date;
+- ``in_order`` holds where every part holds and each is dated earlier than the next; it is dated by the last;
 - dates are distinct days: two rows on one day are one date;
 - every interval is half-open: ``within(-365, 0)`` is the year before the index date, without that day.
 """
@@ -182,10 +183,23 @@ class NoneOf:
         _some(self.parts, "none_of")
 
 
+@dataclass(frozen=True)
+class InOrder:
+    """Holds where every part holds and each is dated earlier than the next."""
+
+    parts: tuple[Rule, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.parts) < 2:
+            raise ValueError("in_order needs at least two rules")
+        if not all(is_always_dated(part) for part in self.parts):
+            raise ValueError("in_order needs rules that have a date whenever they hold")
+
+
 Leaf = Has | Prescribed | Value
 Narrowing = Within | Before | After | First | Episodes | AtLeast
 DateRule = Leaf | Narrowing | AnyOf
-Rule = DateRule | AllOf | NoneOf
+Rule = DateRule | AllOf | NoneOf | InOrder
 
 
 def has(codelist: CodeList, source: str | None = None) -> Has:
@@ -232,6 +246,11 @@ def none_of(*parts: Rule) -> NoneOf:
     return NoneOf(parts)
 
 
+def in_order(*parts: Rule) -> InOrder:
+    """Every part holds, each dated earlier than the next."""
+    return InOrder(parts)
+
+
 def is_date_rule(rule: object) -> bool:
     """Whether a rule gives dates that can be windowed and counted.
 
@@ -256,7 +275,7 @@ def leaves(rule: Rule) -> Iterator[Leaf]:
     """Every leaf of a rule, in the order written."""
     if isinstance(rule, Leaf):
         yield rule
-    elif isinstance(rule, AnyOf | AllOf | NoneOf):
+    elif isinstance(rule, AnyOf | AllOf | NoneOf | InOrder):
         for part in rule.parts:
             yield from leaves(part)
     else:
@@ -266,7 +285,7 @@ def leaves(rule: Rule) -> Iterator[Leaf]:
 def canonical(rule: Rule) -> dict[str, Any]:
     """A rule as plain data for its identity: code lists by content hash, dates as ISO text."""
     name = type(rule).__name__
-    if isinstance(rule, AnyOf | AllOf | NoneOf):
+    if isinstance(rule, AnyOf | AllOf | NoneOf | InOrder):
         return {name: [canonical(part) for part in rule.parts]}
     fields = {key: getattr(rule, key) for key in rule.__dataclass_fields__}
     return {name: {key: _plain(field) for key, field in fields.items()}}

@@ -200,13 +200,33 @@ class NoneSpec(Closed):
         return rules.NoneOf(build_all(self.none, lists, f"{where}.none"))
 
 
-RULES: dict[str, type[HasSpec | PrescribedSpec | ValueSpec | AnySpec | AllSpec | NoneSpec]] = {
+class InOrderSpec(Closed):
+    """Every one of several rules, each dated earlier than the next."""
+
+    in_order: list[RuleSpec] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _is_dated(self) -> Self:
+        for i, part in enumerate(self.in_order):
+            if not is_always_dated(part):
+                raise fault_at(
+                    "InOrderSpec", ("in_order", i), "this can hold without a date, and so has no order"
+                )
+        return self
+
+    def build(self, lists: Lists, where: str) -> rules.Rule:
+        """The rule, with its code lists bound."""
+        return rules.InOrder(build_all(self.in_order, lists, f"{where}.in_order"))
+
+
+RULES: dict[str, type[HasSpec | PrescribedSpec | ValueSpec | AnySpec | AllSpec | NoneSpec | InOrderSpec]] = {
     "has": HasSpec,
     "prescribed": PrescribedSpec,
     "value": ValueSpec,
     "any": AnySpec,
     "all": AllSpec,
     "none": NoneSpec,
+    "in_order": InOrderSpec,
 }
 
 
@@ -232,10 +252,20 @@ def _choose_rule(data: object) -> object:
 
 
 RuleSpec = Annotated[
-    HasSpec | PrescribedSpec | ValueSpec | AnySpec | AllSpec | NoneSpec, BeforeValidator(_choose_rule)
+    HasSpec | PrescribedSpec | ValueSpec | AnySpec | AllSpec | NoneSpec | InOrderSpec,
+    BeforeValidator(_choose_rule),
 ]
-for _model in (AnySpec, AllSpec, NoneSpec):
+for _model in (AnySpec, AllSpec, NoneSpec, InOrderSpec):
     _model.model_rebuild()
+
+
+def is_always_dated(spec: BaseModel) -> bool:
+    """Whether a rule has a date whenever it holds."""
+    if isinstance(spec, AnySpec):
+        return all(is_always_dated(part) for part in spec.any)
+    if isinstance(spec, AllSpec):
+        return any(is_always_dated(part) for part in spec.all)
+    return not isinstance(spec, NoneSpec)
 
 
 def _gives_dates(spec: BaseModel) -> bool:

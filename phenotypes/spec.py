@@ -28,6 +28,7 @@ from phenotypes.rulespec import (
     build_all,
     check_window,
     fault_at,
+    is_always_dated,
 )
 from phenotypes.units import analyte_of
 
@@ -207,6 +208,14 @@ class OutcomeSpec(Closed):
     registration_gap_days: Annotated[int, Field(ge=0, strict=True)] = Field(
         default=90, description="a shorter break in registration does not end follow-up"
     )
+
+    @model_validator(mode="after")
+    def _event_is_dated(self) -> Self:
+        if not is_always_dated(self.event):
+            raise fault_at(
+                "OutcomeSpec", ("event",), "the event can hold without a date; add a dated rule under all"
+            )
+        return self
 
     def build(self, codelists: Lists, name: str) -> Outcome:
         """The definition, with its code lists bound."""

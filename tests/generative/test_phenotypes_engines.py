@@ -1,0 +1,279 @@
+"""Generated hubs and definitions: the plain reference and the compiled engine give the same answers."""
+
+from __future__ import annotations
+
+import os
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from phenotypes import reference, rules
+from phenotypes.codelist import CodeList
+from phenotypes.compile import Question, ask
+from phenotypes.definitions import Adjustment, CategoryTrait, NumericTrait, Outcome, Phenotype
+from phenotypes.derive import derive
+from phenotypes.narrow import narrow
+from phenotypes.reference import Event, Person
+from phenotypes.session import session
+from phenotypes.worked import hub_of
+
+INDEX = date(2012, 1, 1)
+DATA_END = date(2012, 6, 30)
+END_DAY = (DATA_END - INDEX).days + 1
+CODES = [
+    ("icd10", "E119"),
+    ("icd10", "E11"),
+    ("icd10", "I10"),
+    ("snomed", "44054006"),
+    ("snomed", "38341003"),
+]
+DRUGS = [("bnf", "0601022B0"), ("bnf", "0212000Y0")]
+LISTS = [
+    CodeList.of("wide", [("icd10", "E11*"), ("snomed", "44054006")]),
+    CodeList.of("narrow", [("icd10", "E119"), ("icd10", "I10")]),
+    CodeList.of("other", [("snomed", "38341003")]),
+    CodeList.of("drug", [("bnf", "0601022*")]),
+    CodeList.of("drugs", [("bnf", "06*"), ("bnf", "0212000Y0")]),
+    CodeList.of("absent", [("icd10", "Z99")]),
+]
+UNITS = [None, "", " ", "%", "mmol/mol", "MMOL/MOL", "stone"]
+# People are cheap and queries are not: many people in few hubs. CAREOME_EXAMPLES asks for more hubs.
+FEW = settings(
+    max_examples=int(os.environ.get("CAREOME_EXAMPLES", "25")),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+
+# A narrow range of days makes ties, repeats and edges of windows common.
+days = st.integers(-12, 12) | st.sampled_from([-365, -364, -1, 0, 1, 90, END_DAY - 1, END_DAY, END_DAY + 5])
+dates = days.map(lambda d: INDEX + timedelta(days=d))
+plain_events = st.builds(
+    lambda day, code, source, value, unit: Event(day, *code, "event", source, value, unit),
+    dates,
+    st.sampled_from(CODES),
+    st.sampled_from(["gp", "hospital"]),
+    st.none() | st.sampled_from([6.4, 6.5, 47.0, 48.0, 49.5, 1e6, 0.0, float("nan")]),
+    st.sampled_from(UNITS),
+)
+prescriptions = st.builds(
+    lambda day, code: Event(day, *code, "prescription", "gp"), dates, st.sampled_from(DRUGS)
+)
+spans = st.tuples(dates, st.integers(-1, 400)).map(lambda s: (s[0], s[0] + timedelta(days=s[1])))
+people = st.builds(
+    lambda events, sex, spans, death: Person(tuple(events), sex, date(1960, 2, 29), tuple(spans), death),
+    st.lists(plain_events | prescriptions, max_size=9),
+    st.sampled_from(["M", "F", None]),
+    st.lists(spans, max_size=3),
+    st.none() | dates,
+)
+populations = st.lists(people, min_size=4, max_size=20)
+
+lists = st.sampled_from(LISTS)
+whens = st.just("index") | dates
+leaf_rules = (
+    st.builds(rules.has, lists, st.sampled_from([None, "gp"]))
+    | st.builds(rules.prescribed, lists)
+    | st.builds(
+        lambda codes, unit, low, high: rules.value(codes, unit, at_least=low, at_most=high, analyte="hba1c"),
+        lists,
+        st.sampled_from([None, "%", "mmol/mol"]),
+        st.none() | st.sampled_from([6.5, 48.0]),
+        st.none() | st.sampled_from([48.0, 100.0]),
+    )
+)
+offsets = st.none() | st.integers(-10, 0)
+
+
+def _narrowed(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return (
+        st.builds(lambda r, a, b: r.within(a, b), inner, offsets, st.none() | st.integers(1, 9))
+        | st.builds(lambda r, w: r.before(w), inner, whens)
+        | st.builds(lambda r, w: r.after(w), inner, whens)
+        | st.builds(lambda r: r.first(), inner)
+        | st.builds(lambda r, g: r.episodes(g), inner, st.integers(0, 5))
+        | st.builds(lambda r, n, g: r.at_least(n, gap_days=g), inner, st.integers(2, 4), st.integers(0, 8))
+        | st.lists(inner, min_size=1, max_size=3).map(lambda parts: rules.any_of(*parts))
+    )
+
+
+date_rules = st.recursive(leaf_rules, _narrowed, max_leaves=4)
+
+
+def _conditions(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    parts = st.lists(inner, min_size=1, max_size=3)
+    dated = st.lists(inner.filter(rules.is_always_dated), min_size=2, max_size=3)
+    return (
+        parts.map(lambda p: rules.any_of(*p))
+        | parts.map(lambda p: rules.all_of(*p))
+        | parts.map(lambda p: rules.none_of(*p))
+        | dated.map(lambda p: rules.in_order(*p))
+    )
+
+
+any_rules = st.recursive(date_rules, _conditions, max_leaves=5)
+
+
+@FEW
+@given(populations, st.lists(any_rules, min_size=1, max_size=4), st.sampled_from([None, 0]))
+def test_compiled_rules_equal_the_reference(
+    population: list[Person], asked: list[Any], end: int | None
+) -> None:
+    hub, persons = hub_of(population)
+    codelists = [leaf.codelist for rule in asked for leaf in rules.leaves(rule)]
+    with hub, session(hub) as opened:
+        records = narrow(opened, persons, codelists, index_date=INDEX, data_end=DATA_END)
+        answers, _ = ask(records, {i: Question(rule, end=end) for i, rule in enumerate(asked)})
+    limit = END_DAY if end is None else end
+    for i, rule in enumerate(asked):
+        for who, person in enumerate(population):
+            events = [e for e in person.events if (e.day - INDEX).days < limit]
+            plain = reference.evaluate(rule, events, INDEX)
+            found = (
+                bool(answers[i].holds[who]),
+                None if np.isnan(answers[i].day[who]) else int(answers[i].day[who]),
+                int(answers[i].n_dates[who]),
+            )
+            assert found == (plain.holds, plain.day, len(plain.dates))
+
+
+phenotypes = st.builds(
+    lambda rule, exclude, controls, until, sex: Phenotype(
+        "p", rule, "P", tuple(exclude), tuple(controls), until, sex
+    ),
+    any_rules,
+    st.lists(date_rules, max_size=2),
+    st.lists(date_rules, max_size=2),
+    st.sampled_from(["end", "index"]),
+    st.sampled_from([None, "M", "F"]),
+)
+
+
+@FEW
+@given(populations, phenotypes)
+def test_statuses_equal_the_reference(population: list[Person], phenotype: Phenotype) -> None:
+    hub, persons = hub_of(population)
+    with hub:
+        derived = derive(hub, persons, index_date=INDEX, data_end=DATA_END, phenotypes={"p": phenotype})
+    for person, row in zip(population, derived.long.itertuples(), strict=True):
+        day = None if pd.isna(row.first_date) else (row.first_date.date() - INDEX).days
+        assert (row.status, day, row.n_dates) == reference.status(phenotype, person, INDEX, END_DAY)
+
+
+windows = st.tuples(offsets, st.none() | st.integers(1, 9))
+numeric_traits = st.builds(
+    lambda codes, unit, pick, window, adjust, blank: NumericTrait(
+        "t",
+        tuple(codes),
+        unit,
+        (1.0, 200.0),
+        "T",
+        pick,
+        window,
+        tuple(adjust),
+        "hba1c",
+        blank,
+    ),
+    st.lists(st.sampled_from(LISTS[:3]), min_size=1, max_size=2, unique_by=lambda c: c.name),
+    st.sampled_from(["%", "mmol/mol"]),
+    st.sampled_from(["median", "mean", "nearest", "last", "first", "min", "max"]),
+    windows,
+    st.lists(
+        st.builds(
+            Adjustment,
+            st.sampled_from(LISTS[3:5]),
+            st.just(1.5),
+            st.just(1 / 0.7),
+            st.sampled_from([1, 3, 365]),
+        ),
+        max_size=2,
+    ),
+    st.sampled_from(["reject", "assume"]),
+)
+
+
+@FEW
+@given(populations, numeric_traits)
+def test_traits_equal_the_reference_and_account_for_every_measurement(
+    population: list[Person], trait: NumericTrait
+) -> None:
+    hub, persons = hub_of(population)
+    with hub:
+        derived = derive(hub, persons, index_date=INDEX, data_end=DATA_END, traits={"t": trait})
+    plain = [reference.trait_value(trait, person, INDEX, END_DAY) for person in population]
+    expected = np.array([np.nan if value is None else value for value in plain])
+    np.testing.assert_allclose(derived.wide["t"].to_numpy(), expected, rtol=1e-9, atol=1e-6)
+    row = derived.diagnostics.traits.iloc[0]
+    assert row["read"] == row[["repeated", "no_value", "unknown_unit", "implausible", "used"]].sum()
+
+
+@FEW
+@given(
+    populations,
+    st.permutations(LISTS[:3]),
+    st.sampled_from(["last", "first", "nearest"]),
+    windows,
+)
+def test_categories_equal_the_reference(
+    population: list[Person], order: list[CodeList], pick: Any, window: tuple[int | None, int | None]
+) -> None:
+    trait = CategoryTrait("c", tuple((codes.name, codes) for codes in order), "C", pick, window)
+    hub, persons = hub_of(population)
+    with hub:
+        derived = derive(hub, persons, index_date=INDEX, data_end=DATA_END, traits={"c": trait})
+    for person, row in zip(population, derived.wide.to_dict("records"), strict=True):
+        level = reference.category(trait, person, INDEX, END_DAY)
+        for column, (name, _) in zip(trait.columns, trait.levels, strict=False):
+            assert row[column] == float(level == name) if level is not None else np.isnan(row[column])
+
+
+outcomes = st.builds(
+    lambda event, years, prior, competing, gap: Outcome("o", event, "O", years, prior, competing, gap),
+    any_rules.filter(rules.is_always_dated),
+    st.sampled_from([0.02, 0.25, 10.0]),
+    st.booleans(),
+    st.sampled_from(["death", None]),
+    st.sampled_from([0, 3, 90]),
+)
+
+
+@FEW
+@given(populations, outcomes)
+def test_survival_equals_the_reference(population: list[Person], outcome: Outcome) -> None:
+    hub, persons = hub_of(population)
+    with hub:
+        derived = derive(hub, persons, index_date=INDEX, data_end=DATA_END, outcomes={"o": outcome})
+    rows = {row["person_id"]: row for row in derived.survival.to_dict("records")}
+    for who, person in enumerate(population):
+        plain = reference.survival(outcome, person, INDEX, END_DAY)
+        if isinstance(plain, str):
+            assert who not in rows
+        else:
+            assert ((rows[who]["exit"].date() - INDEX).days, rows[who]["state"]) == plain
+            assert rows[who]["years"] > 0
+    assert derived.diagnostics.outcomes["n"].sum() == len(population)
+
+
+def test_the_generators_reach_every_kind_of_rule() -> None:
+    seen: set[str] = set()
+
+    @settings(max_examples=300, deadline=None, derandomize=True, database=None)
+    @given(any_rules)
+    def collect(rule: Any) -> None:
+        def walk(r: Any) -> None:
+            seen.add(type(r).__name__)
+            for part in getattr(r, "parts", ()):
+                walk(part)
+            if hasattr(r, "rule"):
+                walk(r.rule)
+
+        walk(rule)
+
+    collect()
+    kinds = [rules.Has, rules.Prescribed, rules.Value, rules.Within, rules.Before, rules.After, rules.First]
+    kinds += [rules.Episodes, rules.AtLeast, rules.AnyOf, rules.AllOf, rules.NoneOf, rules.InOrder]
+    assert seen == {kind.__name__ for kind in kinds}
