@@ -556,6 +556,29 @@ def outcome(*, name: str = "coronary heart disease", plain: str = "heart disease
     )
 
 
+def crowded() -> c.PatientOutcome:
+    """The fullest outcome: more factors, inputs and notes than most, and long words."""
+    base = outcome(name="coronary heart disease or ischaemic stroke", plain="heart disease or stroke")
+    assert isinstance(base.result, c.RiskResult)
+    more = tuple(
+        c.Contribution(label=f"Further measurement number {k}", value="123.4 mL/min/1.73m²", points=0.0)
+        for k in range(6)
+    )
+    return dataclasses.replace(
+        base,
+        result=dataclasses.replace(base.result, contributions=(*base.result.contributions, *more)),
+        inputs=(
+            *base.inputs,
+            *(c.InputValue(label=f"Measurement {k}", value="1.0", date="2011-01-01") for k in range(5)),
+        ),
+        trust=dataclasses.replace(
+            base.trust,
+            missing_inputs=("air pollution", "eGFR", "HDL cholesterol"),
+            notes=("The score was made in the same region; its accuracy elsewhere has not been measured.",),
+        ),
+    )
+
+
 def abstention(name: str = "type 2 diabetes") -> c.PatientOutcome:
     """An outcome without a risk."""
     return c.PatientOutcome(

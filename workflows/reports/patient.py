@@ -215,7 +215,7 @@ def _against(risk: Risk, average: float) -> str:
         else f"{abs(more)} {'more' if more > 0 else 'fewer'} in 100 than average"
     )
     if out_of_hundred(risk.low) <= mean <= out_of_hundred(risk.high):
-        return f"That is {gap}, but the range includes the average: the two may not truly differ."
+        return f"That is {gap}, but the range includes the average."
     return f"That is {gap}, and the range does not reach the average."
 
 
@@ -241,9 +241,9 @@ def _legend(risk: Risk) -> tuple[tuple[str, str], ...]:
 
 
 def _table(result: RiskResult) -> tuple[Row, ...]:
-    rows = [("This patient: records and genetic score", result.integrated)]
+    rows = [("This patient, with genetic score", result.integrated)]
     if result.clinical_only is not None:
-        rows.append(("This patient: records only, no genetic score", result.clinical_only))
+        rows.append(("This patient, records alone", result.clinical_only))
     table = [
         Row(
             label=label,
@@ -328,7 +328,7 @@ def _trust(content: PatientContent, outcome: PatientOutcome) -> tuple[Checked, .
     if group is not None:
         rows.append(
             Checked(
-                label="Tested in unseen people",
+                label="In unseen people",
                 found=f"predicted {percent(group.predicted)}, observed {percent(group.observed)} "
                 f"({decimals(100 * group.low, 1)} to {decimals(100 * group.high, 1)})",
                 meaning=f"{group.label}: {count(group.people)} people, {count(group.events)} of whom "
@@ -347,7 +347,7 @@ def _trust(content: PatientContent, outcome: PatientOutcome) -> tuple[Checked, .
     )
     rows.append(
         Checked(
-            label="Whose risks these are",
+            label="Population",
             found=content.population,
             meaning=f"Records {content.data_from} to {content.data_to}. May not hold elsewhere or later.",
         )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from workflows.reports.content import Contribution, RiskResult
 from workflows.reports.page import percent, signed
 
-LEFT, RIGHT, STEP = 335.0, 655.0, 21
-MOST = 9
+LEFT, RIGHT, STEP = 335.0, 655.0, 20
+MOST = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Waterfall:
 def waterfall(result: RiskResult) -> Waterfall:
     """Bars from the average for age and sex through each contribution to the integrated risk.
 
-    Clinical factors come first by size, genetic ones last; beyond the nine largest, the rest are one row.
+    Clinical factors come first by size, genetic ones last; beyond the eight largest, the rest are one row.
     """
     steps = _ordered(result.contributions)
     average, own = 100 * result.average.risk, 100 * result.integrated.risk
