@@ -56,6 +56,8 @@ class RegionConfig:
         First and last day on which anything is recorded.
     chunk
         People simulated at once; it sets memory, and is part of what the seed means.
+    activity
+        How often people are seen by their practice, as a multiple of usual (some 60 coded events a person).
     withdrawn, opted_out
         Shares of participants who withdrew consent and of people with a national opt-out.
     faults
@@ -80,6 +82,7 @@ class RegionConfig:
     start_date: date = date(2000, 1, 1)
     end_date: date = date(2022, 12, 31)
     chunk: int = 10_000
+    activity: float = 1.0
     withdrawn: float = 0.01
     opted_out: float = 0.05
     faults: FaultRates = field(default_factory=FaultRates)
@@ -97,6 +100,13 @@ class RegionConfig:
                 raise DesignError(
                     "the region cannot be made", where=name, found=value, expected=f"{least} or more"
                 )
+        if not 0 < self.activity <= 10:
+            raise DesignError(
+                "the region cannot be made",
+                where="activity",
+                found=self.activity,
+                expected="above 0, at most 10",
+            )
         if not self.start_date < self.index_date < self.end_date:
             raise DesignError(
                 "the calendar is out of order",

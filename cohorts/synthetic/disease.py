@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cohorts.synthetic.config import RegionConfig
 from cohorts.synthetic.effects import ARCHITECTURES, TRAITS
-from cohorts.synthetic.hazards import CENTRES, DEATHS, DISEASES, FRAILTY, LEVELS, TREATMENTS, Hazard, knots
+from cohorts.synthetic.hazards import (
+    CENTRES,
+    DEATHS,
+    DISEASES,
+    FRAILTY,
+    LEVELS,
+    TREATMENTS,
+    Hazard,
+    Level,
+    knots,
+)
 from cohorts.synthetic.people import ANCESTRIES, YEAR, People
 from cohorts.synthetic.places import Places
 from cohorts.synthetic.tables import NEVER, day
@@ -77,9 +87,9 @@ def draw_lives(
     own: dict[str, Floats] = {}
     for trait, item in LEVELS.items():
         architecture = ARCHITECTURES[trait]
-        spare = architecture.sd**2 * (1 - architecture.genetic_variance) - cast(float, item["noise"]) ** 2
+        spare = architecture.sd**2 * (1 - architecture.genetic_variance) - item.noise**2
         rest = np.sqrt(max(spare, 0.1 * architecture.sd**2)) * _residual(trait, n, rng)
-        own[trait] = (cast(float, item["mean"]) + genetic[:, TRAITS.index(trait)] + rest).astype(np.float32)
+        own[trait] = (item.mean + genetic[:, TRAITS.index(trait)] + rest).astype(np.float32)
     liability = {
         name: (genetic[:, TRAITS.index(name)] + sd * rng.normal(size=n)).astype(np.float32)
         for name, sd in FRAILTY.items()
@@ -139,7 +149,7 @@ def _end_lives(
     first: int,
     after: int,
     entry: NDArray[np.int32],
-    age: NDArray[np.float64],
+    age: NDArray[np.floating],
     values: Mapping[str, NDArray[Any]],
     wait: NDArray[np.float64],
     people: People,
@@ -171,7 +181,11 @@ def _allowed(hazard: Hazard, lives: Lives, first: int) -> NDArray[np.bool_] | bo
 
 
 def yearly_hazard(
-    hazard: Hazard, age: NDArray[np.float64], values: Mapping[str, NDArray[Any]], people: People, lives: Lives
+    hazard: Hazard,
+    age: NDArray[np.floating],
+    values: Mapping[str, NDArray[Any]],
+    people: People,
+    lives: Lives,
 ) -> NDArray[np.float64]:
     """(n,) hazard per year, ignoring who is at risk."""
     log = hazard.intercept + np.interp(age, *knots(hazard.age))
@@ -181,7 +195,8 @@ def yearly_hazard(
         log += np.array([hazard.ancestry.get(name, 0.0) for name in ANCESTRIES])[people.ancestry]
     if hazard.liability:
         log += lives.liability[hazard.liability]
-    return np.exp(log)
+    rate: NDArray[np.float64] = np.exp(log)
+    return rate
 
 
 def covariates(year: int, people: People, lives: Lives, places: Places) -> dict[str, NDArray[Any]]:
@@ -215,7 +230,8 @@ def covariates(year: int, people: People, lives: Lives, places: Places) -> dict[
 
 
 def _recent(onset: NDArray[np.int32], first: int) -> Floats:
-    return ((onset < first) & (onset >= first - 366)).astype(np.float32)
+    recent: Floats = ((onset < first) & (onset >= first - 366)).astype(np.float32)
+    return recent
 
 
 def levels(
@@ -224,48 +240,40 @@ def levels(
     """True level of a trait of people `who` on `days`, in its unit, without measurement noise."""
     item = LEVELS[name]
     age = (days - people.birth[who]) / YEAR
-    curve = np.interp(age, *knots(cast(Mapping[float, float], item["age"])))
-    mean = cast(float, item["mean"])
-    own = lives.own[name][who]
+    own = lives.own[name][who].astype(np.float64)
     if name == "bmi":  # children differ less from each other than adults do
-        value = mean + curve + (own - mean) * np.interp(age, [0, 5, 25], [0.25, 0.4, 1.0])
-        return np.maximum(value, 11 + 2.5 * np.interp(age, [5, 18], [0, 1])).astype(np.float32)
-    value = own + curve
-    number = {key: value_ for key, value_ in item.items() if isinstance(value_, float)}
-    if "bmi" in number:
-        value = value + number["bmi"] * (lives.own["bmi"][who] - 27.0)
-    if name == "ldl":
-        value = np.maximum(value, 0.9) * np.where(
-            days >= lives.treated["statin"][who], number["on_statin"], 1.0
-        )
-    elif name == "sbp":
-        value = value + number["male"] * people.male[who]
-        value = value + number["on_antihypertensive"] * (days >= lives.treated["antihypertensive"][who])
-        value = np.maximum(value, 80)
-    elif name == "egfr":
-        value = value + number["t2d_year"] * _years_since(lives.onset["t2d"][who], days)
-        value = np.maximum(value, 8)
-    elif name == "hba1c":
-        value = value + _diabetic_hba1c(who, days, lives, number)
-    return value.astype(np.float32)
+        own = item.mean + (own - item.mean) * np.interp(age, [0, 5, 25], [0.25, 0.4, 1.0])
+    value = own + np.interp(age, *knots(item.age)) + item.male * people.male[who]
+    value += item.bmi * (lives.own["bmi"][who] - CENTRES["bmi"])
+    for treatment, factor in item.times.items():
+        value *= np.where(lives.since(treatment)[who] <= days, factor, 1.0)
+    if name == "hba1c":
+        value += _diabetic_hba1c(item, who, days, lives)
+    else:
+        for cause, amount in item.adds.items():
+            value += amount * (lives.since(cause)[who] <= days)
+        for disease, amount in item.per_year.items():
+            value += amount * _years_since(lives.onset[disease][who], days)
+    out: Floats = np.maximum(value, item.least).astype(np.float32)
+    return out
 
 
 def _years_since(onset: NDArray[np.int32], days: NDArray[np.int32]) -> NDArray[np.float64]:
-    return np.where(onset <= days, (days - onset) / YEAR, 0.0)
+    return np.where(onset <= days, np.minimum((days - onset) / YEAR, 15.0), 0.0)
 
 
 def _diabetic_hba1c(
-    who: NDArray[np.int64], days: NDArray[np.int32], lives: Lives, number: Mapping[str, float]
+    item: Level, who: NDArray[np.int64], days: NDArray[np.int32], lives: Lives
 ) -> NDArray[np.float64]:
-    """What diabetes and its drugs add to HbA1c, in mmol/mol; it climbs in the year before onset."""
+    """What diabetes and its drugs add to HbA1c, in mmol/mol.
+
+    It climbs in the year before onset, and treated or not stays 6 above the range of the healthy.
+    """
     t2d, t1d = lives.onset["t2d"][who], lives.onset["t1d"][who]
-    near = np.clip((days - t2d + 365) / 365, 0, 1)
-    extra = near * number["after_t2d"] + number["t2d_year"] * np.minimum(_years_since(t2d, days), 15)
-    extra = extra + (days >= t1d) * number["after_t1d"] * (days < NEVER)
-    extra = extra + number["diabetic_spread"] * lives.spread[who] * ((t2d <= days) | (t1d <= days))
-    drugs = sum(
-        number[f"on_{drug}"] * (days >= lives.treated[drug][who])
-        for drug in ("metformin", "second_drug", "insulin")
-    )
-    # treated or not, a diabetic does not fall below the range of the healthy
-    return np.maximum(extra + drugs, np.where((t2d <= days) | (t1d <= days), 3.0, 0.0))
+    diabetic = np.minimum(t2d, t1d) <= days
+    extra = item.adds["t2d"] * np.clip((days.astype(np.float64) - t2d + 365) / 365, 0, 1)
+    extra += item.per_year["t2d"] * _years_since(t2d, days) + item.adds["t1d"] * (t1d <= days)
+    extra += item.spread * lives.spread[who] * diabetic
+    for drug in ("metformin", "second_drug", "insulin"):
+        extra += item.adds[drug] * (lives.treated[drug][who] <= days)
+    return np.maximum(extra, np.where(diabetic, 6.0, 0.0))

@@ -23,11 +23,31 @@ from cohorts.synthetic.people import ANCESTRY_SHARE
 
 #: Chromosome lengths of GRCh38 in base pairs.
 LENGTHS: dict[str, int] = {
-    "1": 248_956_422, "2": 242_193_529, "3": 198_295_559, "4": 190_214_555, "5": 181_538_259, "6": 170_805_979,
-    "7": 159_345_973, "8": 145_138_636, "9": 138_394_717, "10": 133_797_422, "11": 135_086_622, "12": 133_275_309,
-    "13": 114_364_328, "14": 107_043_718, "15": 101_991_189, "16": 90_338_345, "17": 83_257_441, "18": 80_373_285,
-    "19": 58_617_616, "20": 64_444_167, "21": 46_709_983, "22": 50_818_468, "X": 156_040_895, "Y": 57_227_415,
-}  # fmt: skip
+    "1": 248_956_422,
+    "2": 242_193_529,
+    "3": 198_295_559,
+    "4": 190_214_555,
+    "5": 181_538_259,
+    "6": 170_805_979,
+    "7": 159_345_973,
+    "8": 145_138_636,
+    "9": 138_394_717,
+    "10": 133_797_422,
+    "11": 135_086_622,
+    "12": 133_275_309,
+    "13": 114_364_328,
+    "14": 107_043_718,
+    "15": 101_991_189,
+    "16": 90_338_345,
+    "17": 83_257_441,
+    "18": 80_373_285,
+    "19": 58_617_616,
+    "20": 64_444_167,
+    "21": 46_709_983,
+    "22": 50_818_468,
+    "X": 156_040_895,
+    "Y": 57_227_415,
+}
 #: Part of each chromosome with variants: X and Y without the pseudo-autosomal regions.
 _LIMITS = {"X": (3_000_000, 155_000_000), "Y": (3_000_000, 26_000_000)}
 #: Founder haplotypes and drift (FST from the common ancestor) of the source populations.
@@ -76,7 +96,8 @@ def make_map(config: RegionConfig) -> GenomeMap:
     """Place the variants and draw their frequencies."""
     rng = config.rng("map")
     counts = _counts(config.variants)
-    parts, blocks = [], []
+    parts: list[pd.DataFrame] = []
+    blocks: list[NDArray[np.int64]] = []
     for chrom, count in counts.items():
         pos, block = _positions(chrom, count, rng)
         blocks.append(block + (blocks[-1][-1] + 1 if blocks else 0))
@@ -190,8 +211,10 @@ class _Copying:
         for who in self.levels:
             mother, father = self.pedigree.mother[who], self.pedigree.father[who]
             self.copied[who, 0] = self.copied[mother, self.phase[who, 0].astype(np.int64)]
-            side = 1 if self.chrom == "Y" else self.phase[who, 1].astype(np.int64)
-            self.copied[who, 1] = self.copied[father, side]
+            paternal = (
+                np.ones(len(who), np.int64) if self.chrom == "Y" else self.phase[who, 1].astype(np.int64)
+            )
+            self.copied[who, 1] = self.copied[father, paternal]
             if self.chrom == "X":
                 self._one_x(who)
 

@@ -123,6 +123,7 @@ def gp_events(
     }
     ill["statin"] = lives.treated["statin"][:, None] < starts[None, :-1]
     eager = rng.gamma(4.0, 0.25, len(people))[:, None]
+    seen = config.activity
     diabetic = ill["t2d"] | ill["t1d"]
     later = np.interp(starts[:-1], starts[[0, -2]], [0.7, 1.15])
     plain = eager * np.interp(age, [0, 5, 18, 35, 60, 80, 95], [1.6, 0.9, 0.6, 0.7, 0.9, 1.3, 1.5])
@@ -130,11 +131,11 @@ def gp_events(
     pressure = pressure + ill["hypertension"] * 1.2 + diabetic * 1.0 + ill["chd"] * 0.6
     blood = eager * np.interp(age, [16, 18, 35, 50, 70, 90], [0, 0.06, 0.12, 0.28, 0.4, 0.35]) * later
     blood = blood + ill["hypertension"] * 0.5 + diabetic * 1.2 + ill["chd"] * 0.4 + ill["statin"] * 0.3
-    who, days = _visits(plain, starts, present, rng)
+    who, days = _visits(seen * plain, starts, present, rng)
     parts = [_rows(who, days, len(SNOMED) + _skewed(len(who), len(GP_BACKGROUND), rng))]
-    who, days = _visits(np.where(age > 16, pressure, 0), starts, present, rng)
+    who, days = _visits(seen * np.where(age > 16, pressure, 0), starts, present, rng)
     parts += _check_visit(who, days, people, lives, rng)
-    who, days = _visits(np.where(age > 16, blood, 0), starts, present, rng)
+    who, days = _visits(seen * np.where(age > 16, blood, 0), starts, present, rng)
     parts += _blood_visit(who, days, people, lives, places, rng)
     parts += _diagnoses(people, lives, present, rng)
     rows = _join(parts)
@@ -170,9 +171,7 @@ def _noisy(
     lives: Lives,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    noise = LEVELS[name]["noise"]
-    assert isinstance(noise, float)
-    return levels(name, who, days, people, lives) + noise * rng.normal(size=len(who))
+    return levels(name, who, days, people, lives) + LEVELS[name].noise * rng.normal(size=len(who))
 
 
 def _check_visit(
@@ -317,12 +316,11 @@ def gp_prescriptions(people: People, lives: Lives, config: RegionConfig, rng: np
         (np.ones(len(people), bool), 0.35, "background"),
     ):
         who = np.flatnonzero(who_has)
-        first = np.maximum(present.start, np.where(name == "inhaler", lives.onset["asthma"], 0))[who]
-        span = np.maximum(present.stop[who] - first, 0)
-        count = rng.poisson(rate * span / YEAR)
-        each = np.repeat(np.arange(len(who)), count)
-        days = first[each] + (rng.random(len(each)) * span[each]).astype(np.int64)
-        drug = _DRUG_AT[name] + rng.integers(0, len(BNF[name]), len(each))
-        parts.append(_rows(who[each], days.astype(np.int32), drug))
+        since = np.maximum(present.start, np.where(name == "inhaler", lives.onset["asthma"], 0))[who]
+        span = np.maximum(present.stop[who] - since, 0)
+        visit = np.repeat(np.arange(len(who)), rng.poisson(rate * span / YEAR))
+        when = since[visit] + (rng.random(len(visit)) * span[visit]).astype(np.int64)
+        drug = _DRUG_AT[name] + rng.integers(0, len(BNF[name]), len(visit))
+        parts.append(_rows(who[visit], when.astype(np.int32), drug))
     rows = _join(parts)
     return rows.take(np.lexsort((rows.code, rows.day, rows.who)))

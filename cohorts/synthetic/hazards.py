@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +50,26 @@ class Hazard:
 
 #: Values at which the terms are zero.
 CENTRES: Mapping[str, float] = {
-    "bmi": 27.0, "ldl": 3.3, "sbp": 130.0, "hba1c": 37.0, "egfr": 90.0, "pm25": 10.0, "no2": 25.0, "deprivation": 5.5,
-    "male": 0.0, "smoking_current": 0.0, "smoking_ex": 0.0, "t2d": 0.0, "t1d": 0.0, "chd": 0.0, "lung_cancer": 0.0,
-    "hypertension": 0.0, "diabetes_years": 0.0, "lung_cancer_new": 0.0, "chd_new": 0.0,
-}  # fmt: skip
+    "bmi": 27.0,
+    "ldl": 3.3,
+    "sbp": 130.0,
+    "hba1c": 37.0,
+    "egfr": 90.0,
+    "pm25": 10.0,
+    "no2": 25.0,
+    "deprivation": 5.5,
+    "male": 0.0,
+    "smoking_current": 0.0,
+    "smoking_ex": 0.0,
+    "t2d": 0.0,
+    "t1d": 0.0,
+    "chd": 0.0,
+    "lung_cancer": 0.0,
+    "hypertension": 0.0,
+    "diabetes_years": 0.0,
+    "lung_cancer_new": 0.0,
+    "chd_new": 0.0,
+}
 
 #: Standard deviation of the unmeasured, non-genetic part of each liability.
 FRAILTY: Mapping[str, float] = {"t2d": 0.45, "chd": 0.45, "asthma": 0.5, "lung_cancer": 0.4}
@@ -103,18 +120,27 @@ DISEASES: Mapping[str, Hazard] = {
         ancestry={"afr": 0.3},
     ),
     "retinopathy": Hazard(
-        intercept=-4.8, age={0: 0.0}, terms={"hba1c": 0.03, "diabetes_years": 0.05, "sbp": 0.01}, after=("t2d", "t1d")
+        intercept=-4.8,
+        age={0: 0.0},
+        terms={"hba1c": 0.03, "diabetes_years": 0.05, "sbp": 0.01},
+        after=("t2d", "t1d"),
     ),
     "nephropathy": Hazard(
-        intercept=-5.2, age={0: 0.0}, terms={"hba1c": 0.025, "diabetes_years": 0.04, "egfr": -0.03, "sbp": 0.012},
+        intercept=-5.2,
+        age={0: 0.0},
+        terms={"hba1c": 0.025, "diabetes_years": 0.04, "egfr": -0.03, "sbp": 0.012},
         after=("t2d", "t1d"),
     ),
     "foot_ulcer": Hazard(
-        intercept=-5.8, age={0: -0.5, 60: 0.0, 85: 0.4},
-        terms={"hba1c": 0.025, "diabetes_years": 0.04, "smoking_current": 0.3, "male": 0.3}, after=("t2d", "t1d"),
+        intercept=-5.8,
+        age={0: -0.5, 60: 0.0, 85: 0.4},
+        terms={"hba1c": 0.025, "diabetes_years": 0.04, "smoking_current": 0.3, "male": 0.3},
+        after=("t2d", "t1d"),
     ),
-    "dka": Hazard(intercept=-7.4, age={0: 0.6, 30: 0.0}, terms={"t1d": 3.4, "hba1c": 0.02}, after=("t2d", "t1d")),
-}  # fmt: skip
+    "dka": Hazard(
+        intercept=-7.4, age={0: 0.6, 30: 0.0}, terms={"t1d": 3.4, "hba1c": 0.02}, after=("t2d", "t1d")
+    ),
+}
 
 TREATMENTS: Mapping[str, Hazard] = {
     "statin": Hazard(
@@ -139,7 +165,20 @@ TREATMENTS: Mapping[str, Hazard] = {
 DEATHS: Mapping[str, Hazard] = {
     "other": Hazard(
         intercept=-4.75,
-        age={0: -3.4, 1: -4.6, 12: -5.2, 18: -4.2, 30: -3.7, 40: -2.6, 50: -1.75, 60: -0.95, 70: 0.0, 80: 1.1, 90: 2.1, 100: 3.0},
+        age={
+            0: -3.4,
+            1: -4.6,
+            12: -5.2,
+            18: -4.2,
+            30: -3.7,
+            40: -2.6,
+            50: -1.75,
+            60: -0.95,
+            70: 0.0,
+            80: 1.1,
+            90: 2.1,
+            100: 3.0,
+        },
         terms={
             "male": 0.25,
             "smoking_current": 0.55,
@@ -153,57 +192,101 @@ DEATHS: Mapping[str, Hazard] = {
         },
     ),
     "chd": Hazard(
-        intercept=-4.5, age={40: -1.6, 60: -0.6, 70: 0.0, 80: 0.8, 95: 1.8},
-        terms={"chd_new": 1.6, "male": 0.2, "smoking_current": 0.5, "t2d": 0.3}, after=("chd",),
+        intercept=-4.5,
+        age={40: -1.6, 60: -0.6, 70: 0.0, 80: 0.8, 95: 1.8},
+        terms={"chd_new": 1.6, "male": 0.2, "smoking_current": 0.5, "t2d": 0.3},
+        after=("chd",),
     ),
     "lung_cancer": Hazard(
-        intercept=-1.1, age={40: -0.3, 70: 0.0, 90: 0.4}, terms={"lung_cancer_new": 0.8}, after=("lung_cancer",)
+        intercept=-1.1,
+        age={40: -0.3, 70: 0.0, 90: 0.4},
+        terms={"lung_cancer_new": 0.8},
+        after=("lung_cancer",),
     ),
-}  # fmt: skip
-
-#: How measured levels follow from a person's own level. `age` are additive knots of the mean.
-LEVELS: Mapping[str, Mapping[str, object]] = {
-    "bmi": {
-        "mean": 27.0,
-        "age": {0: -10, 5: -11, 12: -8, 18: -4, 30: -1.2, 45: 0, 60: 0.6, 75: -0.3, 90: -2},
-        "noise": 0.6,
-    },
-    "ldl": {
-        "mean": 3.3,
-        "age": {0: -1.2, 20: -0.6, 40: 0, 60: 0.25, 75: 0, 90: -0.4},
-        "noise": 0.28,
-        "on_statin": 0.68,
-    },
-    "sbp": {
-        "mean": 126.0,
-        "age": {0: -36, 10: -24, 20: -10, 40: -3, 50: 0, 70: 9, 90: 12},
-        "noise": 8.0,
-        "male": 3.0,
-        "bmi": 0.5,
-        "on_antihypertensive": -12.0,
-    },
-    "hba1c": {
-        "mean": 36.5,
-        "age": {0: -4, 20: -2.5, 40: -0.8, 60: 0.6, 80: 1.2},
-        "noise": 1.2,
-        "bmi": 0.1,
-        "after_t2d": 17.0,
-        "t2d_year": 0.7,
-        "after_t1d": 32.0,
-        "on_metformin": -8.0,
-        "on_second_drug": -6.0,
-        "on_insulin": -6.0,
-        "diabetic_spread": 9.0,
-    },
-    "egfr": {
-        "mean": 92.0,
-        "age": {0: 15, 20: 18, 40: 8, 60: -6, 75: -18, 90: -32},
-        "noise": 4.0,
-        "t2d_year": -0.6,
-    },
 }
 
 
-def knots(table: Mapping[float, float]) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """How a level on a day follows from a person's own level (at the reference age, untreated).
+
+    Attributes
+    ----------
+    mean
+        Mean of the own levels of people without genetic value.
+    noise
+        Standard deviation of a single measurement around the level.
+    age
+        Knots of age and what they add.
+    male, bmi
+        Added for men, and per kg/m² of own BMI above 27.
+    times
+        Treatment and the factor from its first day on.
+    adds
+        Treatment, or disease, and what it adds from its first day on.
+    per_year
+        Disease and what each year with it adds, up to 15 years.
+    spread
+        Standard deviation between diabetics of what diabetes adds (HbA1c).
+    least
+        The level never falls below this.
+    """
+
+    mean: float
+    noise: float
+    age: Mapping[float, float]
+    least: float
+    male: float = 0.0
+    bmi: float = 0.0
+    times: Mapping[str, float] = field(default_factory=dict)
+    adds: Mapping[str, float] = field(default_factory=dict)
+    per_year: Mapping[str, float] = field(default_factory=dict)
+    spread: float = 0.0
+
+
+LEVELS: Mapping[str, Level] = {
+    "bmi": Level(
+        mean=27.0,
+        noise=0.6,
+        age={0: -10, 5: -11, 12: -8, 18: -4, 30: -1.2, 45: 0, 60: 0.6, 75: -0.3, 90: -2},
+        least=11.0,
+    ),
+    "ldl": Level(
+        mean=3.3,
+        noise=0.28,
+        age={0: -1.2, 20: -0.6, 40: 0, 60: 0.25, 75: 0, 90: -0.4},
+        times={"statin": 0.68},
+        least=0.6,
+    ),
+    "sbp": Level(
+        mean=126.0,
+        noise=8.0,
+        age={0: -36, 10: -24, 20: -10, 40: -3, 50: 0, 70: 9, 90: 12},
+        male=3.0,
+        bmi=0.5,
+        adds={"antihypertensive": -12.0},
+        least=75.0,
+    ),
+    "hba1c": Level(
+        mean=36.5,
+        noise=1.2,
+        age={0: -4, 20: -2.5, 40: -0.8, 60: 0.6, 80: 1.2},
+        bmi=0.1,
+        adds={"t2d": 20.0, "t1d": 32.0, "metformin": -8.0, "second_drug": -6.0, "insulin": -6.0},
+        per_year={"t2d": 0.7},
+        spread=7.0,
+        least=20.0,
+    ),
+    "egfr": Level(
+        mean=92.0,
+        noise=4.0,
+        age={0: 15, 20: 18, 40: 8, 60: -6, 75: -18, 90: -32},
+        per_year={"t2d": -0.6},
+        least=8.0,
+    ),
+}
+
+
+def knots(table: Mapping[float, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Knots as two arrays for :func:`numpy.interp`."""
     return np.array(list(table), float), np.array(list(table.values()), float)

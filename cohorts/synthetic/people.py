@@ -137,7 +137,9 @@ def choose_genotyped(
     index = day(config.index_date)
     age = (index - births.birth) / YEAR
     here = (births.arrive < index - 400) & (births.leave > index + 700)
-    weight = np.interp(age, [18, 34, 35, 45, 55, 65, 75, 80], [1e-6, 1e-6, 0.2, 0.6, 1, 1.6, 1.5, 0.1])
+    weight = np.interp(
+        age, [18, 34, 35, 45, 55, 65, 75, 80, 81], [1e-6, 1e-6, 0.2, 0.6, 1, 1.6, 1.5, 0.1, 1e-6]
+    )
     weight = np.where(here & (age >= 18), weight, 0)
     # weighted sampling without replacement by exponential races (Efraimidis and Spirakis, 2006)
     race = rng.standard_exponential(len(age)) / np.maximum(weight, 1e-300)
@@ -170,7 +172,7 @@ def nhs_numbers(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
 def settle(
     births: Births,
     genome: NDArray[np.int32],
-    mothers: NDArray[np.int32],
+    namesake: NDArray[np.int32],
     places: Places,
     config: RegionConfig,
 ) -> People:
@@ -182,21 +184,22 @@ def settle(
         With the families of the genotyped already in place.
     genome
         (n,) genome of each person, -1 for none.
-    mothers
-        (n,) a relative whose surname they were born with, -1 where `settle` is to find a mother among
-        the residents of the right age.
+    namesake
+        (n,) a relative whose surname they were born with, -1 for none. Whoever is young finds a mother
+        among the residents of the right age, and shares her name and homes.
     """
     rng = config.rng("settle")
     n = len(births.birth)
     birth, male = births.birth.copy(), births.male
-    _make_twins(birth, births, genome, rng)
+    twin = _make_twins(birth, births, genome, rng)
     mother = _find_mothers(birth, male, births.ancestry, config, rng)
     wife, husband = _find_couples(birth, male, births.ancestry, rng)
     origin = names.draw_origins(list(ANCESTRIES), births.ancestry, rng)
     given = names.draw_given(origin, male, rng)
     family = names.draw_family(origin, rng)
-    related = np.flatnonzero(mothers >= 0)
-    family[related] = family[mothers[related]]
+    family[twin] = family[twin - 1]
+    related = np.flatnonzero(namesake >= 0)
+    family[related] = family[namesake[related]]
     maiden = family.copy()
     married = np.full(n, NEVER, np.int32)
     takes = rng.random(len(wife)) < 0.75
@@ -233,13 +236,13 @@ def settle(
 
 def _make_twins(
     birth: NDArray[np.int32], births: Births, genome: NDArray[np.int32], rng: np.random.Generator
-) -> None:
-    """Let some neighbours in the list share a birthday; whoever gave DNA keeps theirs."""
-    second = np.flatnonzero(rng.random(len(birth)) < 0.012)
+) -> NDArray[np.int64]:
+    """Let some neighbours in the list share a birthday (who gave DNA keeps theirs); gives the second ones."""
+    second: NDArray[np.int64] = np.flatnonzero(rng.random(len(birth)) < 0.012)
     second = second[(second > 0) & (genome[second] < 0)]
-    same = births.ancestry[second] == births.ancestry[second - 1]
-    second = second[same & (births.arrive[second] < birth[second - 1] + 100_000)]
+    second = second[births.ancestry[second] == births.ancestry[second - 1]]
     birth[second] = birth[second - 1]
+    return second
 
 
 def _find_mothers(

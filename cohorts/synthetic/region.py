@@ -119,7 +119,7 @@ class Region:
 
     def _genetic_values(self, people: People, rng: np.random.Generator) -> NDArray[np.float32]:
         mean, sd = self.spread[people.ancestry, 0], self.spread[people.ancestry, 1]
-        values = (mean + sd * rng.normal(size=mean.shape)).astype(np.float32)
+        values: NDArray[np.float32] = (mean + sd * rng.normal(size=mean.shape)).astype(np.float32)
         typed = people.genome >= 0
         values[typed] = self.genetic[people.genome[typed]]
         return values

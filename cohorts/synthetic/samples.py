@@ -83,7 +83,6 @@ def plan_samples(
     again = groups["duplicate_of"]
     labelled = np.concatenate([people, people[again]])
     order = rng.permutation(len(labelled))
-    tube = np.concatenate([np.arange(k), again])
     fault = np.full(len(labelled), "none", object)
     of = np.full(len(labelled), -1)
     fault[k:], of[k:] = "duplicate_of", again
@@ -101,9 +100,8 @@ def plan_samples(
     true[groups["sex_mismatch"]] = -1
     for name in ("low_call_rate", "contaminated", "sex_mismatch", "swapped"):
         fault[groups[name]] = name
-    numbers = rng.choice(900_000, len(labelled), replace=False) + 100_000
+    numbers = rng.choice(max(900_000, 4 * len(labelled)), len(labelled), replace=False) + 100_000
     ids = np.array([f"S{number}" for number in numbers], object)
-    del tube
     table = pd.DataFrame(
         {
             "sample_id": ids,

@@ -23,8 +23,8 @@ from cohorts.synthetic.people import YEAR, People
 from cohorts.synthetic.tables import NEVER, day
 
 _DISEASE_CODES = (
-    "E119", "E109", "I214", "I219", "I209", "I251", "I259", "J459", "C349", "C341", "I10X", "E113", "H360", "E112",
-    "N083", "E115", "E111", "E101",
+    "E119", "E109", "I214", "I219", "I209", "I251", "I259", "J459", "C349", "C341", "I10X", "E113",
+    "H360", "E112", "N083", "E115", "E111", "E101",
 )  # fmt: skip
 ICD10: tuple[str, ...] = tuple(dict.fromkeys((*_DISEASE_CODES, *ICD10_BACKGROUND, *DEATH_BACKGROUND)))
 _ICD = {code: k for k, code in enumerate(ICD10)}
@@ -39,7 +39,7 @@ _COMORBID: tuple[tuple[str, str, float], ...] = (
     ("asthma", "J459", 0.5),
     ("lung_cancer", "C349", 0.8),
 )
-#: Disease, share admitted at onset, codes of which one is the reason, code that goes with it, days in hospital.
+#: Disease, share admitted at onset, codes of which one is the reason, code beside it, mean days in hospital.
 _ACUTE: tuple[tuple[str, float, tuple[str, ...], str, float], ...] = (
     ("chd", 0.72, ("I214", "I219", "I209", "I251"), "", 5.0),
     ("lung_cancer", 0.85, ("C349", "C341"), "", 6.0),
@@ -74,7 +74,7 @@ def admissions(people: People, lives: Lives, config: RegionConfig, rng: np.rando
     extra = np.concatenate([extra, np.full(len(other), -1)])
     length = np.concatenate([length, rng.exponential(2.5, len(other))])
     order = np.lexsort((reason, days, who))
-    who, days, reason, extra, length = (item[order] for item in (who, days, reason, extra, length))
+    who, days, reason, extra, length = who[order], days[order], reason[order], extra[order], length[order]
     diagnoses = np.full((len(who), 6), -1, np.int16)
     diagnoses[:, 0] = reason
     used = np.ones(len(who), np.int64)
@@ -129,12 +129,12 @@ def _background_rate(people: People, present: Stay) -> NDArray[np.float64]:
 
 
 def _spread(
-    rate: NDArray[np.float64], present: Stay, rng: np.random.Generator
+    rate: NDArray[np.floating], present: Stay, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Poisson days over the stay of each person."""
     span = present.stop - present.start
-    who = np.repeat(np.arange(len(span)), rng.poisson(rate * span / YEAR))
-    return who, present.start[who] + (rng.random(len(who)) * span[who]).astype(np.int64)
+    who: NDArray[np.int64] = np.repeat(np.arange(len(span), dtype=np.int64), rng.poisson(rate * span / YEAR))
+    return who, (present.start[who] + rng.random(len(who)) * span[who]).astype(np.int64)
 
 
 def _operations(reason: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int16]:

@@ -113,9 +113,9 @@ def model(config: RegionConfig) -> dict[str, Any]:
     return {
         "form": (
             "log hazard per year = intercept + age(age at mid-year, linear between knots)"
-            " + sum of coefficient * (value - centre) + ancestry + liability; constant within a calendar year,"
-            " covariates as on 1 January or at birth; hazards with 'after' start on the 1 January after one of"
-            " those diseases; deaths act from start_date, for the genotyped from index_date"
+            " + sum of coefficient * (value - centre) + ancestry + liability; constant within a calendar"
+            " year, covariates as on 1 January or at birth; hazards with 'after' start on the 1 January"
+            " after one of those diseases; deaths act from start_date, for the genotyped from index_date"
         ),
         "seed": config.seed,
         "start_date": config.start_date.isoformat(),
@@ -126,6 +126,6 @@ def model(config: RegionConfig) -> dict[str, Any]:
         "treatments": {name: asdict(item) for name, item in TREATMENTS.items()},
         "deaths": {name: asdict(item) for name, item in DEATHS.items()},
         "frailty_sd": dict(FRAILTY),
-        "levels": {name: dict(item) for name, item in LEVELS.items()},
+        "levels": {name: asdict(item) for name, item in LEVELS.items()},
         "genetics": {name: asdict(item) for name, item in ARCHITECTURES.items()},
     }
