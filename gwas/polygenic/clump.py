@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cohorts.errors import DesignError, InputError
 from gwas.genotypes import Genotypes
 from gwas.polygenic.linkage import haplotype_r2, squared_correlation
-from gwas.polygenic.match import USED, match
+from gwas.polygenic.match import USED, match, require_used
 from gwas.polygenic.weights import Weights, make_weights, weights_from_sumstats
 
 Floats = NDArray[np.float64]
@@ -106,7 +106,9 @@ def clump(
         raise DesignError("p2 is below p", found=f"p {p:g}, p2 {p2:g}", expected="p at most p2")
     weights = weights_from_sumstats(sumstats, name=name, build=build)
     log10_p = _minus_log10_p(sumstats, name)
-    found = match(weights, genotypes.variants, by="auto", palindromic="keep").table
+    matched = match(weights, genotypes.variants, by="auto", palindromic="keep")
+    require_used(matched)
+    found = matched.table
     usable = (found["status"] == USED).to_numpy() & np.isfinite(log10_p)
     looked_at = usable & (log10_p >= -np.log10(p2) - 1e-12)
     flow = pd.DataFrame(
@@ -232,6 +234,9 @@ def _greedy(
         free[k] = False
         near = slice(left[k], right[k])
         window = left[k] + np.flatnonzero(free[near] & (log10_p[near] >= least_member - 1e-12))
+        if not window.size:
+            leads.append((int(k), 0))
+            continue
         values = measure(calls[k], calls[window])
         linked = values >= r2
         free[window[linked]] = False

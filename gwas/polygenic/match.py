@@ -95,11 +95,6 @@ def match(
     -------
     Match
 
-    Raises
-    ------
-    InputError
-        If no weight at all can be used.
-
     Notes
     -----
     A weight without its other allele fits a variant that has its effect allele on either strand. The same
@@ -141,13 +136,25 @@ def match(
     first = ~pd.DataFrame({"v": result["variant"], "a": result["effect_is_alt"]})[status == USED].duplicated()
     status[first.index[~first]] = "duplicate"
     result["status"] = status
-    if not (status == USED).any():
-        counts = ", ".join(f"{k} {v}" for k, v in result["status"].value_counts().items())
-        raise InputError(
-            "no weight fits the genotypes", where=weights.source or weights.name, found=counts,
-            expected="variants of the genotype file", fix="check the genome build and the chromosomes",
-        )  # fmt: skip
     return Match(weights, result, _elsewhere(result, variants))
+
+
+def require_used(found: Match) -> None:
+    """Refuse a match in which no weight at all can be used.
+
+    Raises
+    ------
+    InputError
+        With the counts of every reason.
+    """
+    if found.used.empty:
+        raise InputError(
+            "no weight fits the genotypes",
+            where=found.weights.source or found.weights.name,
+            found=", ".join(f"{k} {v}" for k, v in found.counts().items() if v),
+            expected="variants of the genotype file",
+            fix="check the genome build and the chromosomes",
+        )
 
 
 def _candidates(frame: pd.DataFrame, variants: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cohorts.errors import DesignError
 from gwas.genotypes import Genotypes
-from gwas.polygenic.match import USED, By, Match, Palindromic, match
+from gwas.polygenic.match import USED, By, Match, Palindromic, match, require_used
 from gwas.polygenic.weights import Weights
 
 Floats = NDArray[np.float64]
@@ -27,7 +27,8 @@ class Scores:
     Parameters
     ----------
     scores
-        Sum of weight times copies of the effect allele; index iid, one column a score.
+        Sum of weight times copies of the effect allele; index iid, one column a score. NaN where none of
+        the score's weights can be used: one failing score does not stop the others.
     allele_count
         Alleles seen (2 for each variant with a call), same shape.
     named_alleles
@@ -94,7 +95,7 @@ def score(
     DesignError
         If two scores have the same name.
     InputError
-        If no weight of a score can be used.
+        If no weight of any score can be used.
 
     Notes
     -----
@@ -112,6 +113,8 @@ def score(
     matches = [
         match(one, genotypes.variants, by=by, palindromic=palindromic, frequencies=compared) for one in scores
     ]
+    if all(found.used.empty for found in matches):
+        require_used(matches[0])
     located = np.concatenate([m.table["variant"].to_numpy() for m in matches])
     needed = np.unique(
         located[located >= 0]
@@ -127,6 +130,7 @@ def score(
         if progress is not None:
             progress(block.n_variants)
     matches = [_mark_uncalled(m, mean) for m in matches]
+    total.withhold([m.used.empty for m in matches])
     alt = mean / 2
     index = pd.Index(genotypes.samples["iid"], name="iid")
     return Scores(
@@ -202,6 +206,11 @@ class _Totals:
 
     def __init__(self, people: int, scores: int) -> None:
         self.sums, self.calls, self.named, self.variance = (np.zeros((people, scores)) for _ in range(4))
+
+    def withhold(self, empty: Sequence[bool]) -> None:
+        """Give no score where nothing was used."""
+        self.sums[:, list(empty)] = np.nan
+        self.variance[:, list(empty)] = np.nan
 
     def add(
         self,

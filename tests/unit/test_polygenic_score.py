@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cohorts.errors import DesignError
+from cohorts.errors import DesignError, InputError
 from gwas.genotypes import Genotypes, open_genotypes
 from gwas.polygenic.clump import clump, threshold
 from gwas.polygenic.score import score
@@ -164,3 +164,14 @@ def test_thresholds_nest_and_palindromic_leads_of_the_same_file_are_used(small) 
         clump(stats, genotypes, p=0.1, p2=0.01)
     with pytest.raises(DesignError, match="no lead variant passes"):
         threshold(clump(stats.iloc[1:], genotypes), thresholds=[1e-300])
+
+
+def test_a_score_without_a_usable_weight_is_withheld_and_the_others_go_on(small) -> None:
+    genotypes, _ = small
+    lost = make_weights("lost", pd.DataFrame({"id": ["nobody"], "effect_allele": ["A"], "weight": [1.0]}))
+    result = score(genotypes, [lost, some_weights("s", 2, genotypes.variants)])
+    assert result.scores["lost"].isna().all()
+    assert result.scores["s"].notna().all()
+    assert result.summary.loc["lost", ["used", "not_found"]].tolist() == [0, 1]
+    with pytest.raises(InputError, match="lost: no weight fits the genotypes; found not_found 1"):
+        score(genotypes, lost)

@@ -64,20 +64,23 @@ def test_evaluation_intervals_hold_the_large_sample_values() -> None:
 
 def test_a_well_specified_model_is_calibrated_in_new_people() -> None:
     rng = np.random.default_rng(3)
-    train, _ = simulate(3000, rng)
-    model = fit_risk(train, factors=FACTORS)
-    fresh, truth = simulate(6000, rng)
-    told = model.predict(fresh)
-    result = evaluate_risk(told["risk"], fresh["years"], fresh["state"], horizon=10, rng=rng, replicates=50)
-    assert result.interval("calibration_slope")[0] == pytest.approx(1, abs=0.12)
-    assert result.interval("observed_expected")[0] == pytest.approx(1, abs=0.08)
-    assert np.corrcoef(told["risk"], truth)[0, 1] > 0.98
-    inside = (told["low"] <= truth) & (truth <= told["high"])
-    assert inside.mean() > 0.7
-    hit = (result.deciles["low"] <= result.deciles["predicted"]) & (
-        result.deciles["predicted"] <= result.deciles["high"]
-    )
-    assert hit.sum() >= 7
+    slopes, ratios, covered, hits = [], [], [], []
+    for _ in range(10):
+        train, _ = simulate(1500, rng)
+        fresh, truth = simulate(1500, rng)
+        told = fit_risk(train, factors=FACTORS).predict(fresh)
+        result = evaluate_risk(
+            told["risk"], fresh["years"], fresh["state"], horizon=10, rng=rng, replicates=2
+        )
+        slopes.append(result.interval("calibration_slope")[0])
+        ratios.append(result.interval("observed_expected")[0])
+        covered.append(((told["low"] <= truth) & (truth <= told["high"])).mean())
+        groups = result.deciles
+        hits.append(((groups["low"] <= groups["predicted"]) & (groups["predicted"] <= groups["high"])).mean())
+    assert np.mean(slopes) == pytest.approx(1, abs=0.16)
+    assert np.mean(ratios) == pytest.approx(1, abs=0.09)
+    assert np.mean(covered) > 0.85
+    assert np.mean(hits) > 0.8
 
 
 def test_ignoring_death_would_overstate_the_risk() -> None:
