@@ -212,10 +212,10 @@ def fit_cox(
 
     Examples
     --------
-    >>> x = np.array([[0.0], [1.0], [0.0], [1.0]])
-    >>> fit = fit_cox(x, np.array([4.0, 1.0, 3.0, 2.0]), np.array([True, True, True, False]))
+    >>> x = np.array([[0.0], [1.0], [0.0], [1.0], [1.0]])
+    >>> fit = fit_cox(x, np.array([4.0, 1.0, 3.0, 2.0, 5.0]), np.array([True, True, True, False, True]))
     >>> fit.n_events
-    3
+    4
     """
     factors = np.atleast_2d(np.asarray(factors, dtype=np.float64))
     time = np.asarray(time, dtype=np.float64)
