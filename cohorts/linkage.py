@@ -74,7 +74,7 @@ class Links:
 
 
 def link(
-    hub: Hub, *, threshold: float = 0.9, seed: int, largest: int = 50, sample_pairs: float = 2e6
+    hub: Hub, *, threshold: float = 0.9, seed: int, largest: int = 50, sample_pairs: float = 1e6
 ) -> Links:
     """Link the patients of all sources, within and between them.
 

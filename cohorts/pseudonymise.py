@@ -23,6 +23,7 @@ from cohorts.identity import person_ids
 from cohorts.linkage import Links
 
 BATCH_ROWS = 1 << 17
+SLICE_ROWS = 500_000
 
 
 @dataclass(frozen=True)
@@ -177,10 +178,35 @@ def build_hub(
 
 
 def _carry(intake: Hub, hub: Hub, table: str) -> None:
-    rows = intake.connection.execute(_QUERIES[table]).to_arrow_reader(BATCH_ROWS)
-    hub.connection.register("__rows", rows)
-    numbered = "row_number() OVER () - 1, *" if table == "events" else "*"
-    hub.connection.execute(f"INSERT INTO {table} SELECT {numbered} FROM __rows")
+    if table == "events":
+        _carry_events(intake, hub)
+    else:
+        _move(intake, hub, _QUERIES[table], f"INSERT INTO {table} SELECT * FROM __rows")
+
+
+def _carry_events(intake: Hub, hub: Hub) -> None:
+    """In slices of people, whose pseudonyms are spread evenly, so that a sort holds one slice only."""
+    counted = intake.connection.execute(
+        "SELECT (SELECT count(*) FROM intake.events) + (SELECT count(*) FROM intake.prescriptions) "
+        "+ (SELECT count(*) FROM intake.admissions) + (SELECT count(*) FROM intake.contacts)"
+    ).fetchone()
+    slices = 1 + (counted[0] if counted else 0) // SLICE_ROWS
+    for i in range(slices):
+        low, high = (i << 63) // slices, ((i + 1) << 63) // slices - 1
+        intake.connection.execute(
+            "CREATE OR REPLACE TEMP TABLE __slice AS "
+            f"SELECT * FROM __people WHERE person_id BETWEEN {low} AND {high}"
+        )
+        done = hub.connection.execute("SELECT count(*) FROM events").fetchone()
+        first = done[0] if done else 0
+        insert = f"INSERT INTO events SELECT {first} + row_number() OVER () - 1, * FROM __rows"
+        _move(intake, hub, _QUERIES["events"].replace("__people", "__slice"), insert)
+    intake.connection.execute("DROP TABLE __slice")
+
+
+def _move(intake: Hub, hub: Hub, query: str, insert: str) -> None:
+    hub.connection.register("__rows", intake.connection.execute(query).to_arrow_reader(BATCH_ROWS))
+    hub.connection.execute(insert)
     hub.connection.unregister("__rows")
 
 
