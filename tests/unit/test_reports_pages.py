@@ -408,7 +408,7 @@ def test_printed_report_has_two_pages_for_each_outcome_with_a_risk(
         printed = tmp_path / f"{at}.pdf"
         subprocess.run(
             [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
-             "--disable-background-networking", "--disable-component-update", 
+             "--disable-background-networking", "--disable-component-update",
              f"--user-data-dir={tmp_path / 'profile'}", "--no-pdf-header-footer",
              f"--print-to-pdf={printed}", str(page)],
             check=True, capture_output=True, timeout=120,

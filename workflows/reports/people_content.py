@@ -1,0 +1,137 @@
+"""The people's part of the cohort report's seam: records, linkage, flows, diseases and measurements.
+
+The conventions are those of :mod:`workflows.reports.content`, where all of it is importable from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workflows.reports.counts import Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedCount:
+    """A labelled number of people or records, for example ``('National data opt-out', 1240)``."""
+
+    label: str
+    people: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowStep:
+    """One step of a flow of people. The first step of a flow has ``removed`` 0.
+
+    ``remaining`` may be None where showing it would give ``removed`` away by subtraction.
+    """
+
+    label: str
+    removed: Count
+    remaining: Count | None
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RejectReason:
+    """Why rows of a table were not accepted, and how many."""
+
+    reason: str
+    rows: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntakeRow:
+    """One table of one source as it arrived."""
+
+    source: str
+    table: str
+    read: Count
+    accepted: Count
+    rejected: Count
+    reasons: tuple[RejectReason, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linkage:
+    """How the sources' records were brought together.
+
+    ``by_method`` counts records (e.g. 'Valid NHS number', 'Probabilistic match', 'Single record').
+    ``precision`` and ``recall`` are against a known truth, so only in synthetic regions.
+    """
+
+    records: Count
+    people: Count
+    by_method: tuple[NamedCount, ...] = ()
+    precision: float | None = None
+    recall: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgeSexCell:
+    """Cases among people of one age band ('40-49') and one sex ('Women' or 'Men')."""
+
+    age_band: str
+    sex: str
+    cases: Count
+    people: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhenotypeSummary:
+    """One disease: its definition in plain English and its counts at the index date or the data's end."""
+
+    name: str
+    label: str
+    definition: str
+    cases: Count
+    controls: Count
+    excluded: Count
+    unknown: Count
+    cells: tuple[AgeSexCell, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histogram:
+    """A distribution already binned (see ``binning.histogram``): bins under 10 people are ``'<10'``.
+
+    Attributes
+    ----------
+    label, unit
+        What is measured ('Call rate of people', 'mmol/L').
+    edges
+        n + 1 bin edges.
+    counts
+        n counts.
+    of
+        ``'people'``, or ``'variants'``, whose counts need no hiding (then pass them as `variant_counts`).
+    threshold, keep
+        Where the QC threshold lies, and the side that is kept: ``'above'``, ``'below'`` or ``'between'``
+        (then `threshold` is a pair).
+    """
+
+    label: str
+    edges: tuple[float, ...]
+    counts: tuple[Count, ...] = ()
+    variant_counts: tuple[int, ...] = ()
+    of: str = "people"
+    unit: str = ""
+    threshold: float | tuple[float, float] | None = None
+    keep: str = "above"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraitSummary:
+    """One measured trait among the study's people."""
+
+    name: str
+    label: str
+    unit: str
+    definition: str
+    people: Count
+    mean: float
+    sd: float
+    quartiles: tuple[float, float, float]
+    rejected_unit: Count = 0
+    rejected_implausible: Count = 0
+    distribution: Histogram | None = None
