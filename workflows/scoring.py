@@ -94,7 +94,7 @@ def run_score(
         progress=progress,
     )
     tables = {
-        ".sscore": sscore(result, genotypes.samples),
+        ".sscore": sscore(result, genotypes.samples, missing=missing),
         ".score.match.tsv": result.match,
         ".score.summary.tsv": result.summary.reset_index(),
     }
@@ -107,10 +107,11 @@ def run_score(
     return paths
 
 
-def sscore(result: Scores, samples: pd.DataFrame) -> pd.DataFrame:
+def sscore(result: Scores, samples: pd.DataFrame, *, missing: Missing = "mean") -> pd.DataFrame:
     """Lay scores out as PLINK 2's .sscore.
 
-    The average is the sum over ALLELE_CT, so that people with different missingness compare.
+    As there, the average is over all alleles of the score where missing calls count their expected copies,
+    and over the alleles seen (ALLELE_CT) where they count nothing.
     """
     import pandas as pd
 
@@ -121,7 +122,10 @@ def sscore(result: Scores, samples: pd.DataFrame) -> pd.DataFrame:
         count, total = result.allele_count[name].to_numpy(), result.scores[name].to_numpy()
         columns[f"{prefix}ALLELE_CT"] = count
         columns[f"{prefix}NAMED_ALLELE_DOSAGE_SUM"] = result.named_alleles[name].to_numpy()
-        columns[f"{name}_AVG"] = total / pd.Series(count).where(count > 0).to_numpy()
+        over = pd.Series(
+            count if missing == "zero" else 2 * result.summary.loc[name, "used"], range(len(total))
+        )
+        columns[f"{name}_AVG"] = total / over.where(over > 0).to_numpy(dtype="float64")
         columns[f"{name}_SUM"] = total
     return pd.DataFrame(columns)
 

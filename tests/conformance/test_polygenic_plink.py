@@ -15,7 +15,7 @@ from gwas.polygenic.catalog import read_pgs_catalog, read_scores
 from gwas.polygenic.clump import clump
 from gwas.polygenic.linkage import genotype_pairs, haplotype_r2, squared_correlation
 from gwas.polygenic.score import score
-from workflows.scoring import run_score
+from workflows.scoring import run_score, sscore
 
 
 def six_digits_agree(mine: np.ndarray, printed: np.ndarray) -> None:
@@ -65,6 +65,8 @@ def test_scores_with_missing_calls_agree_with_plink2(
     mine = score(genotypes, weights, missing=missing, palindromic="keep")
     assert mine.summary.loc["W", "missing_calls"] > 0.001
     six_digits_agree(mine.scores["W"].to_numpy(), theirs["SCORE1_SUM"].to_numpy())
+    table = sscore(mine, genotypes.samples, missing=missing)
+    six_digits_agree(table["W_AVG"].to_numpy(), theirs["SCORE1_AVG"].to_numpy())
     assert (mine.allele_count["W"].to_numpy() == theirs["ALLELE_CT"]).all()
 
 
