@@ -113,19 +113,20 @@ def sscore(result: Scores, samples: pd.DataFrame, *, missing: Missing = "mean") 
     As there, the average is over all alleles of the score where missing calls count their expected copies,
     and over the alleles seen (ALLELE_CT) where they count nothing.
     """
+    import numpy as np
     import pandas as pd
 
     columns: dict[str, object] = {"#FID": samples["fid"].to_numpy(), "IID": samples["iid"].to_numpy()}
     single = len(result.scores.columns) == 1
-    for name in result.scores.columns:
+    for k, name in enumerate(result.scores.columns):
         prefix = "" if single else f"{name}_"
         count, total = result.allele_count[name].to_numpy(), result.scores[name].to_numpy()
         columns[f"{prefix}ALLELE_CT"] = count
         columns[f"{prefix}NAMED_ALLELE_DOSAGE_SUM"] = result.named_alleles[name].to_numpy()
-        over = pd.Series(
-            count if missing == "zero" else 2 * result.summary.loc[name, "used"], range(len(total))
-        )
-        columns[f"{name}_AVG"] = total / over.where(over > 0).to_numpy(dtype="float64")
+        alleles = result.summary["used"].to_numpy(dtype=np.int64)[k] * 2
+        over = count.astype(np.float64) if missing == "zero" else np.full(count.size, float(alleles))
+        over[over == 0] = np.nan
+        columns[f"{name}_AVG"] = total / over
         columns[f"{name}_SUM"] = total
     return pd.DataFrame(columns)
 
