@@ -61,8 +61,9 @@ def join_genotypes(hub: Hub, persons: pd.DataFrame, genotypes: Genotypes) -> Gen
     crosswalk = hub.frame("SELECT sample_id, person_id FROM samples ORDER BY sample_id, person_id")
     claimed = crosswalk["sample_id"].duplicated(keep=False)
     iids = genotypes.samples["iid"].reset_index(drop=True)
-    known = crosswalk[~claimed].set_index("sample_id")["person_id"]
-    person = iids.map(known).astype("Int64")
+    # Int64 throughout: as floats, 63-bit pseudonyms would lose their last digits without a word.
+    known = crosswalk[~claimed].set_index("sample_id")["person_id"].astype("Int64")
+    person = known.reindex(iids).reset_index(drop=True)
     twice = iids.isin(crosswalk.loc[claimed, "sample_id"])
     unknown = person.isna() & ~twice
     outside = person.notna() & ~person.isin(persons["person_id"])
@@ -90,6 +91,8 @@ def join_genotypes(hub: Hub, persons: pd.DataFrame, genotypes: Genotypes) -> Gen
         raise AssertionError("samples in are not samples kept plus removed")
     rows = np.flatnonzero(keep)
     series = pd.Series(
-        person.iloc[rows].to_numpy(dtype=np.int64), index=pd.Index(iids.iloc[rows], name="iid"), name="person_id"
+        person.iloc[rows].to_numpy(dtype=np.int64),
+        index=pd.Index(iids.iloc[rows], name="iid"),
+        name="person_id",
     )
     return Genotyped(genotypes.select(samples=rows), series, flow)

@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cohorts.errors import DesignError
 from gwas.polygenic.ancestry_scale import AncestryScale, fit_ancestry_scale
 from gwas.polygenic.catalog import read_scores
 from gwas.polygenic.clump import clump, threshold
 from gwas.polygenic.performance import Performance, choose_score, score_performance
 from gwas.polygenic.score import Scores, alternate_frequencies, score
 from gwas.polygenic.weights import Weights
+from gwas.sumstats import SumStats
 from workflows.genotyped import Genotyped
 from workflows.study import Study
 
@@ -78,7 +80,7 @@ class PolygenicScores:
 
 
 def derive_weights(
-    study: Study, stats: Mapping[str, pd.DataFrame], discovery: Genotyped
+    study: Study, stats: Mapping[str, SumStats], discovery: Genotyped
 ) -> tuple[dict[str, list[Weights]], dict[str, str]]:
     """Clump and threshold the discovery results of each trait.
 
@@ -98,14 +100,12 @@ def derive_weights(
     dict
         Trait to the reason why it has none.
     """
-    from cohorts.errors import DesignError
-
     options = study.scores.derived
     candidates: dict[str, list[Weights]] = {}
     without: dict[str, str] = {}
     for trait, table in stats.items():
         clumps = clump(
-            table,
+            table.frame,
             discovery.genotypes,
             p=max(options.thresholds),
             r2=options.clump_r2,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from workflows.outputs import atomic_path
 Progress = Callable[[str, float], None]
 
 _BED_MAGIC = b"\x6c\x1b\x01"
-_EXCLUSIVE_SEX = {"M": "1", "F": "2"}
+_SEX_CODE = {"M": "1", "F": "2"}
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,15 @@ def write_region(
     """
     tell = progress or (lambda _line, _share: None)
     tell("drawing people and genomes", 0.0)
-    region = make_region(config, genotypes=None if bfile is None else existing_genotypes(bfile))
+    source = None if bfile is None else open_genotypes(bfile)
+    region = make_region(config, genotypes=None if source is None else existing_genotypes(source))
     folder = Path(folder)
     prefix = folder / "genotypes" / "region"
     tell("writing genotypes", 0.4)
-    if bfile is None:
+    if source is None:
         _write_genotypes(region, prefix)
     else:
-        _copy_genotypes(Path(bfile), prefix)
+        _copy_genotypes(source.path, prefix)
     tables = _write_tables(region, folder, tell)
     with atomic_path(folder / "truth" / "hazards.json") as path:
         path.write_text(json.dumps(region.model(), indent=1) + "\n", encoding="utf-8")
@@ -100,19 +101,14 @@ def write_region(
     return RegionPaths(folder, tables, prefix, folder / "truth")
 
 
-def existing_genotypes(bfile: Path) -> ExistingGenotypes:
-    """A genotype file as :func:`cohorts.synthetic.make_region` takes it."""
-    genotypes = open_genotypes(bfile)
+def existing_genotypes(genotypes: Genotypes) -> ExistingGenotypes:
+    """An opened genotype file as :func:`cohorts.synthetic.make_region` takes it."""
 
     def dosages(variants: NDArray[np.int64]) -> NDArray[np.int8]:
         blocks = genotypes.select(variants=variants).blocks()
         return np.concatenate([block.dosages() for block in blocks])
 
-    return ExistingGenotypes(_existing_samples(genotypes), genotypes.variants, dosages)
-
-
-def _existing_samples(genotypes: Genotypes) -> pd.DataFrame:
-    return genotypes.samples[["iid", "sex"]].reset_index(drop=True)
+    return ExistingGenotypes(genotypes.samples[["iid", "sex"]], genotypes.variants, dosages)
 
 
 def _write_genotypes(region: Region, prefix: Path) -> None:
@@ -127,21 +123,16 @@ def _write_genotypes(region: Region, prefix: Path) -> None:
         )
     sample = region.samples["sample_id"]
     fam = pd.DataFrame({"fid": sample, "iid": sample, "father": "0", "mother": "0"})
-    fam["sex"] = region.samples["sex"].map(_EXCLUSIVE_SEX)
+    fam["sex"] = region.samples["sex"].map(_SEX_CODE)
     fam["phenotype"] = "-9"
     with atomic_path(prefix.with_suffix(".fam")) as path:
         fam.to_csv(path, sep="\t", header=False, index=False, lineterminator="\n")
 
 
-def _copy_genotypes(bfile: Path, prefix: Path) -> None:
+def _copy_genotypes(bed: Path, prefix: Path) -> None:
     for suffix in (".bed", ".bim", ".fam"):
-        source = (
-            bfile
-            if bfile.suffix == suffix
-            else Path(f"{bfile.with_suffix('') if bfile.suffix == '.bed' else bfile}{suffix}")
-        )
-        with atomic_path(Path(f"{prefix}{suffix}")) as path:
-            shutil.copyfile(source, path)
+        with atomic_path(prefix.with_suffix(suffix)) as path:
+            shutil.copyfile(bed.with_suffix(suffix), path)
 
 
 class _Sink(Protocol):
@@ -208,8 +199,3 @@ def _column(values: pd.Series[Any], kind: pa.DataType) -> pa.Array:
         array = pa.DictionaryArray.from_arrays(codes, texts)
         return array if pa.types.is_dictionary(kind) else array.cast(kind)
     return pa.array(values, kind, from_pandas=True)
-
-
-def region_files(paths: RegionPaths) -> Iterator[Path]:
-    """All files of a written region, sorted."""
-    yield from sorted(path for path in paths.folder.rglob("*") if path.is_file())

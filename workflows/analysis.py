@@ -1,0 +1,128 @@
+"""Putting people's values beside their genotypes and testing them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from cohorts.exposure import exposure
+from cohorts.hub import Hub
+from cohorts.population import Population
+from gwas.associate import associate_blocks
+from gwas.design import Design, make_design
+from gwas.pca import Pca
+from gwas.sumstats import SumStats
+from phenotypes.derive import Derived
+from workflows.folder import RunFolder
+from workflows.genotyped import Genotyped
+from workflows.study import Study
+
+BLOCK = 1024
+
+
+def analysis_table(study: Study, hub: Hub, people: Population, derived: Derived) -> pd.DataFrame:
+    """One row a person of the population, index person_id.
+
+    Columns: ``age`` (years at the index date), ``sex`` (1 male, 0 female, NaN not known), every phenotype
+    (1 case, 0 control, NaN otherwise), every trait's columns and every exposure.
+    """
+    persons = people.persons.set_index("person_id")
+    table = derived.wide.set_index("person_id").reindex(persons.index)
+    table.insert(0, "age", persons["age"].astype(float))
+    table.insert(1, "sex", persons["sex"].map({"M": 1.0, "F": 0.0}).astype(float))
+    for name, spec in study.exposures.items():
+        values = exposure(
+            hub,
+            people.persons,
+            on=study.study.index_date,
+            pollutant=spec.pollutant,
+            window_years=spec.window_years,
+            lag_years=spec.lag_years,
+        )
+        table[name] = values.set_index("person_id")["value"].reindex(table.index).astype(float)
+    return table
+
+
+def traits_by_sample(study: Study, table: pd.DataFrame, samples: Genotyped) -> pd.DataFrame:
+    """The analysed traits of genotyped people, index iid."""
+    values = table.loc[samples.person_id, study.association.traits]
+    return values.set_index(samples.person_id.index)
+
+
+def association_design(
+    study: Study, table: pd.DataFrame, samples: Genotyped, components: Pca | None
+) -> Design:
+    """Traits and covariates of genotyped people, ready for :func:`gwas.associate_blocks`.
+
+    A trait that cannot be analysed (nobody has it, say) is left out with its reason in ``skipped``.
+    """
+    covariates = table.loc[samples.person_id, study.association.covariates]
+    covariates = covariates.set_index(samples.person_id.index)
+    if components is not None:
+        covariates = covariates.join(components.scores)
+    varying = [name for name in covariates if covariates[name].nunique() > 1]
+    return make_design(
+        list(samples.person_id.index),
+        traits_by_sample(study, table, samples),
+        covariates[varying],
+        kinds={
+            name: "binary" if name in study.phenotypes else "quantitative"
+            for name in study.association.traits
+        },
+        unusable="skip",
+    )
+
+
+def test_phenome(
+    study: Study,
+    discovery: Genotyped,
+    design: Design,
+    folder: RunFolder,
+    advance: Callable[[int], None],
+) -> dict[str, SumStats]:
+    """Test all traits in one pass of the genotypes, block by block, resuming what was done before.
+
+    Returns
+    -------
+    dict
+        Trait to its summary statistics in file order.
+    """
+    parts = folder.parts("association", fingerprint(study, discovery, design))
+    total = -(-discovery.genotypes.n_variants // BLOCK)
+    done = 0
+    while done < total and parts.has(done):
+        done += 1
+    for frame in associate_blocks(
+        discovery.genotypes,
+        design,
+        missing=study.association.missing_genotypes,
+        logistic="score-firth",
+        block_size=BLOCK,
+        start_block=done,
+    ):
+        parts.write(done, frame)
+        done += 1
+        advance(1)
+    table = parts.read(range(total))
+    rows = dict(iter(table.groupby("TRAIT", sort=False)))
+    return {
+        trait.name: SumStats(
+            trait.name, trait.kind, rows[trait.name].drop(columns="TRAIT").reset_index(drop=True)
+        )
+        for trait in design.traits
+    }
+
+
+def fingerprint(study: Study, samples: Genotyped, design: Design) -> str:
+    """SHA-256 of all that the results of :func:`test_phenome` depend on."""
+    digest = hashlib.sha256(study.association.model_dump_json().encode())
+    digest.update("\0".join(design.samples).encode())
+    digest.update("\0".join(samples.genotypes.variants["id"].astype(str)).encode())
+    for trait in design.traits:
+        digest.update(trait.name.encode())
+        digest.update(np.ascontiguousarray(trait.values).tobytes())
+    digest.update(np.ascontiguousarray(design.covariates).tobytes())
+    return digest.hexdigest()

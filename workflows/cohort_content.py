@@ -1,0 +1,389 @@
+"""From findings to what the cohort report says. Every number of people passes the release rule here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from phenotypes.explain import explain
+from workflows.findings import Findings, Receipt
+from workflows.methods import limits, methods
+from workflows.release import released_cell, released_loci
+from workflows.reports.binning import histogram, pca_map
+from workflows.reports.content import (
+    AgeSexCell,
+    Association,
+    CohortContent,
+    Disclosure,
+    Finding,
+    FlowStep,
+    InputFile,
+    IntakeRow,
+    Linkage,
+    Locus,
+    NamedCount,
+    PhenotypeSummary,
+    QcSummary,
+    Receipts,
+    RejectReason,
+    TraitSummary,
+    VariantStep,
+)
+from workflows.results import loci
+from workflows.score_content import risk_summaries, score_summaries
+
+AGE_BANDS = ((18, 39), (40, 49), (50, 59), (60, 69), (70, 79), (80, 120))
+SEXES = ((0.0, "Women"), (1.0, "Men"))
+LOCI_SHOWN = 12
+
+
+def cohort_content(findings: Findings, receipt: Receipt) -> CohortContent:
+    """All that the cohort report of a run says."""
+    about, use = findings.study.study, findings.study.data_use
+    rule = Disclosure(smallest_shown=max(10, 5 * -(-findings.study.privacy.minimum_count // 5)))
+    return CohortContent(
+        title=about.title,
+        created=receipt.finished[:10],
+        index_date=about.index_date.isoformat(),
+        synthetic=about.synthetic,
+        lay_summary=tuple(part.strip() for part in about.summary.split("\n\n") if part.strip()),
+        data_use=(
+            f"Purpose: {use.purpose}",
+            f"Public benefit: {use.public_benefit}",
+            f"Legal basis: {use.legal_basis}",
+            f"Controller: {use.controller}. Contact: {use.contact}.",
+            f"Objections: {use.opt_out}",
+        ),
+        disclosure=rule,
+        findings=_key_findings(findings, rule),
+        intake=_intake(findings, rule),
+        linkage=_linkage(findings, rule),
+        objections=tuple(
+            NamedCount(label=_sentence(row.reason), people=rule.show(int(row.people)))
+            for row in findings.consent.counts.itertuples()
+        ),
+        attrition=_attrition(findings, rule),
+        phenotypes=tuple(_phenotype(findings, name, rule) for name in findings.study.phenotypes),
+        traits=tuple(_traits(findings, rule)),
+        qc=_quality(findings, rule),
+        pca=_components(findings, rule),
+        associations=tuple(_association(findings, trait, rule) for trait in findings.stats),
+        scores=score_summaries(findings, rule),
+        risk_models=risk_summaries(findings, rule),
+        methods=methods(findings),
+        limits=limits(findings),
+        receipts=Receipts(
+            run_id=receipt.run_id,
+            version=receipt.version,
+            seed=about.seed,
+            study_sha256=receipt.study_sha256,
+            inputs=tuple(
+                InputFile(name=name, sha256=digest, bytes=path.stat().st_size)
+                for name, (path, digest) in receipt.inputs.items()
+            ),
+            software=software(),
+        ),
+    )
+
+
+def software() -> dict[str, str]:
+    """Versions of the packages that the numbers depend on."""
+    from importlib.metadata import version
+    from platform import python_version
+
+    names = ("numpy", "scipy", "pandas", "numba", "statsmodels", "duckdb", "ibis-framework", "splink")
+    return {"python": python_version(), **{name: version(name) for name in names}}
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _key_findings(findings: Findings, rule: Disclosure) -> tuple[Finding, ...]:
+    people = rule.show(len(findings.people.persons))
+    kept = rule.show(findings.kept.genotypes.n_samples)
+    made = [
+        Finding(
+            headline=f"{people:,} people were studied, {kept:,} of them with genotypes."
+            if isinstance(people, int) and isinstance(kept, int)
+            else "The study is too small to give its size.",
+            detail=f"{findings.kept.genotypes.n_variants:,} variants passed quality control; "
+            f"{len(findings.stats)} diseases and measurements were tested against each.",
+        )
+    ]
+    table = released_loci(loci(findings))
+    if len(table):
+        counted = table["TRAIT"].value_counts()
+        named = ", ".join(f"{findings.study.label_of(t)} ({n})" for t, n in counted.items())
+        made.append(
+            Finding(
+                headline=f"{len(table)} loci go with a disease or a measurement at P below 5e-8.",
+                detail=f"{named}.",
+            )
+        )
+    else:
+        made.append(Finding(headline="No locus goes with a disease or a measurement at P below 5e-8."))
+    for prediction in findings.predictions:
+        made.append(_risk_finding(prediction))
+    return tuple(made)
+
+
+def _risk_finding(prediction) -> Finding:  # type: ignore[no-untyped-def]
+    evaluation = prediction.evaluation
+    if evaluation is None or evaluation.status != "evaluated":
+        return Finding(headline=f"No risk of {prediction.label} is given.", detail=prediction.reason)
+    c, low, high = evaluation.interval("c_index")
+    detail = f"C-index {c:.3f} ({low:.3f} to {high:.3f}) in people the model had not seen"
+    if len(prediction.compared):
+        gain = prediction.compared.loc["c_index"]
+        detail += (
+            f"; the polygenic score changed it by {gain['difference']:+.3f} "
+            f"({gain['low']:+.3f} to {gain['high']:+.3f})"
+        )
+    headline = f"Ten-year risk of {prediction.label} could be predicted and was calibrated."
+    if prediction.reason:
+        headline = f"Risk of {prediction.label} is not given to anyone."
+        detail += f". {prediction.reason}"
+    return Finding(headline=headline, detail=detail + ".")
+
+
+def _intake(findings: Findings, rule: Disclosure) -> tuple[IntakeRow, ...]:
+    rejects = findings.intake.rejects
+    rows = []
+    for row in findings.intake.counts.itertuples():
+        mine = rejects[(rejects["source"] == row.source) & (rejects["table"] == row.table)]
+        rows.append(
+            IntakeRow(
+                source=str(row.source),
+                table=str(row.table),
+                read=rule.show(int(row.read)),
+                accepted=rule.show(int(row.accepted)),
+                rejected=rule.show(int(row.rejected)),
+                reasons=tuple(
+                    RejectReason(reason=str(reason), rows=rule.show(int(n)))
+                    for reason, n in zip(mine["reason"], mine["rows"], strict=True)
+                ),
+            )
+        )
+    return tuple(rows)
+
+
+def _linkage(findings: Findings, rule: Disclosure) -> Linkage:
+    summary = findings.links.summary.set_index("source").loc["all"]
+    return Linkage(
+        records=rule.show(int(summary["records"])),
+        people=rule.show(int(summary["entities"])),
+        by_method=(
+            NamedCount(label="Valid NHS number, with agreement", people=rule.show(int(summary["nhs"]))),
+            NamedCount(label="Probable match (Splink)", people=rule.show(int(summary["splink"]))),
+            NamedCount(label="Only record of the person", people=rule.show(int(summary["single"]))),
+        ),
+        note=f"Probable matches were accepted from a match probability of {findings.links.threshold:g}.",
+    )
+
+
+def _attrition(findings: Findings, rule: Disclosure) -> tuple[FlowStep, ...]:
+    table = findings.people.attrition
+    steps = [
+        FlowStep(
+            label="Everyone linked, after objections" if number == 0 else _sentence(str(row.step)),
+            removed=rule.show(int(row.removed)),
+            remaining=rule.show(int(row.remaining)),
+        )
+        for number, row in enumerate(table.itertuples())
+    ]
+    genotyped = findings.joined.person_id.nunique()
+    analysed = findings.kept.person_id.nunique()
+    population = len(findings.people.persons)
+    steps.append(
+        FlowStep(
+            label="Genotyped",
+            removed=rule.show(population - genotyped),
+            remaining=rule.show(genotyped),
+            why="no sample in the genotype file",
+        )
+    )
+    steps.append(
+        FlowStep(
+            label="Passed genotype quality control",
+            removed=rule.show(genotyped - analysed),
+            remaining=rule.show(analysed),
+        )
+    )
+    return tuple(steps)
+
+
+def _phenotype(findings: Findings, name: str, rule: Disclosure) -> PhenotypeSummary:
+    statuses = findings.derived.long[findings.derived.long["phenotype"] == name]
+    counts = statuses["status"].value_counts()
+    values, table = findings.table[name], findings.table
+    cells = []
+    for youngest, oldest in AGE_BANDS:
+        for code, sex in SEXES:
+            here = values[table["age"].between(youngest, oldest) & (table["sex"] == code)]
+            label = f"{youngest}-{oldest}" if oldest < 120 else f"{youngest}+"
+            cells.append(
+                AgeSexCell(
+                    age_band=label,
+                    sex=sex,
+                    cases=released_cell(int((here == 1).sum()), rule),
+                    people=released_cell(int(here.notna().sum()), rule),
+                )
+            )
+    spec = findings.study.phenotypes[name]
+    return PhenotypeSummary(
+        name=name,
+        label=spec.label,
+        definition=explain(spec.build(findings.codelists, name)),
+        cells=tuple(cells),
+        **{f"{s}s" if s in ("case", "control") else s: rule.show(int(counts.get(s, 0))) for s in
+           ("case", "control", "excluded", "unknown")},
+    )  # fmt: skip
+
+
+def _traits(findings: Findings, rule: Disclosure) -> Iterable[TraitSummary]:
+    quality = findings.derived.diagnostics.traits.set_index("column")
+    for name, spec in findings.study.traits.items():
+        if spec.kind != "number":
+            continue
+        values = findings.table[name].dropna().to_numpy()
+        if len(values) < rule.smallest_shown:
+            continue
+        low, middle, high = (float(q) for q in np.quantile(values, [0.25, 0.5, 0.75]))
+        yield TraitSummary(
+            name=name,
+            label=spec.label,
+            unit=spec.unit,
+            definition=explain(spec.build(findings.codelists, name)),
+            people=rule.show(len(values)),
+            mean=float(values.mean()),
+            sd=float(values.std(ddof=1)),
+            quartiles=(low, middle, high),
+            rejected_unit=rule.show(int(quality.at[name, "unknown_unit"])),
+            rejected_implausible=rule.show(int(quality.at[name, "implausible"])),
+            distribution=histogram(values, label=spec.label, unit=spec.unit, disclosure=rule),
+        )
+
+
+def _quality(findings: Findings, rule: Disclosure) -> QcSummary:
+    quality, plan = findings.quality, findings.study.qc
+    samples, variants = quality.sample_table, quality.variant_table
+    hwe = variants["hwe_log10_p"].clip(upper=20)
+    return QcSummary(
+        people_flow=tuple(
+            FlowStep(
+                label=_sentence(str(row.step)),
+                removed=rule.show(int(row.removed)),
+                remaining=rule.show(int(row.remaining)),
+                why=str(row.threshold),
+            )
+            for row in pd.concat([_joined_flow(findings), quality.sample_flow.iloc[1:]]).itertuples()
+        ),
+        variant_flow=tuple(
+            VariantStep(
+                label=_sentence(str(row.step)),
+                threshold=str(row.threshold),
+                removed=int(row.removed),
+                remaining=int(row.remaining),
+            )
+            for row in quality.variant_flow.itertuples()
+        ),
+        distributions=(
+            histogram(
+                samples["call_rate"],
+                label="Call rate of samples",
+                threshold=plan.sample_call_rate,
+                disclosure=rule,
+            ),
+            histogram(
+                samples["het_z"],
+                label="Heterozygosity beside people of like ancestry",
+                unit="robust SD",
+                threshold=plan.heterozygosity_sd,
+                keep="below",
+                disclosure=rule,
+            ),
+            histogram(
+                variants["call_rate"],
+                label="Call rate of variants",
+                of="variants",
+                threshold=plan.variant_call_rate,
+                disclosure=rule,
+            ),
+            histogram(
+                hwe,
+                label="Hardy-Weinberg, -log10 P",
+                of="variants",
+                threshold=-np.log10(plan.hwe_p) if plan.hwe_p > 0 else None,
+                keep="below",
+                disclosure=rule,
+            ),
+        ),
+        relatives=tuple(
+            NamedCount(label=_sentence(str(relation)), people=rule.show(int(n)))
+            for relation, n in quality.kinship["relation"].value_counts().items()
+        ),
+        note="Pairs of relatives are counted, not people. Hardy-Weinberg was tested among unrelated people of "
+        "the largest ancestry group who have none of the diseases tested.",
+    )
+
+
+def _joined_flow(findings: Findings) -> pd.DataFrame:
+    flow = findings.joined.flow.copy()
+    flow["threshold"] = ""
+    return flow
+
+
+def _components(findings: Findings, rule: Disclosure):  # type: ignore[no-untyped-def]
+    scores = findings.components.scores
+    if scores.shape[1] < 2:
+        return None
+    groups = findings.quality.sample_table.loc[scores.index, "ancestry_group"].to_numpy()
+    names = np.array([f"Group {g + 1}" if g >= 0 else "Not grouped" for g in groups])
+    shares = findings.components.eigenvalues / findings.components.total_variance
+    return pca_map(
+        scores["PC1"], scores["PC2"], names, explained=tuple(float(s) for s in shares), disclosure=rule
+    )
+
+
+def _association(findings: Findings, trait: str, rule: Disclosure) -> Association:
+    stats = findings.stats[trait]
+    frame = stats.frame
+    kept = next(t for t in findings.design.traits if t.name == trait)
+    values = kept.values[findings.design.mask(kept)]
+    disease = kept.kind == "binary"
+    shown = released_loci(loci(findings).query("TRAIT == @trait")).head(LOCI_SHOWN)
+    spec = None if disease else findings.study.traits[trait]
+    return Association(
+        name=trait,
+        label=findings.study.label_of(trait),
+        kind="logistic" if disease else "linear",
+        unit="log odds" if disease else getattr(spec, "unit", ""),
+        people=rule.show(len(values)),
+        cases=rule.show(int(values.sum())) if disease else None,
+        controls=rule.show(int((values == 0).sum())) if disease else None,
+        chrom=frame["#CHROM"].to_numpy(dtype=str),
+        pos=frame["POS"].to_numpy(dtype=np.int64),
+        log10_p=frame["LOG10_P"].to_numpy(dtype=float),
+        loci=tuple(
+            Locus(
+                variant=str(row["ID"]),
+                chrom=str(row["#CHROM"]),
+                pos=int(row["POS"]),
+                effect_allele=str(row["A1"]),
+                other_allele=str(row["REF"]),
+                frequency=round(float(row["A1_FREQ"]), 3),
+                effect=float(row["BETA"]),
+                se=float(row["SE"]),
+                log10_p=float(row["LOG10_P"]),
+            )
+            for _, row in shown.iterrows()
+        ),
+        lambda_gc=stats.lambda_gc,
+        not_fitted=int((frame["ERRCODE"] != ".").sum()),
+        model="score test, refitted by Firth's method where P is below 0.05"
+        if disease
+        else "linear regression",
+    )

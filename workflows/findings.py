@@ -1,0 +1,86 @@
+"""All that a run found, passed whole to what writes results and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cohorts.consent import ConsentResult
+from cohorts.linkage import Links
+from cohorts.population import Population
+from cohorts.sources import Intake
+from gwas.design import Design
+from gwas.pca import Pca
+from gwas.qc import QcResult
+from gwas.sumstats import SumStats
+from phenotypes.codelist import CodeList
+from phenotypes.derive import Derived
+from workflows.genotyped import Genotyped
+from workflows.polygenic_scores import PolygenicScores
+from workflows.prediction import Prediction
+from workflows.study import Study
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What each step of a run gave, in order.
+
+    Attributes
+    ----------
+    table
+        Index person_id: age, sex (1 male), and every phenotype, trait and exposure as a number.
+    joined, kept
+        Samples of people in the study, before and after quality control.
+    unrelated
+        bool (kept samples,): a maximal set without relatives of second degree and closer.
+    part
+        object (kept samples,): discovery, target or validation.
+    design
+        Phenotypes and covariates of the discovery people.
+    stats
+        Trait to its summary statistics.
+    """
+
+    study: Study
+    intake: Intake
+    links: Links
+    consent: ConsentResult
+    hub_flow: pd.DataFrame
+    people: Population
+    derived: Derived
+    table: pd.DataFrame
+    joined: Genotyped
+    quality: QcResult
+    kept: Genotyped
+    unrelated: npt.NDArray[np.bool_]
+    components: Pca
+    part: npt.NDArray[np.object_]
+    design: Design
+    stats: Mapping[str, SumStats]
+    scores: PolygenicScores
+    predictions: tuple[Prediction, ...]
+    codelists: Mapping[str, CodeList]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What is needed to make the same numbers again.
+
+    Attributes
+    ----------
+    run_id
+        First digits of the run's fingerprint.
+    inputs
+        Place in the study file to path and SHA-256.
+    """
+
+    run_id: str
+    version: str
+    finished: str
+    study_sha256: str
+    inputs: Mapping[str, tuple[Path, str]]

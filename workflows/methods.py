@@ -1,0 +1,103 @@
+"""The methods and limits of a run in words, with the numbers it was run with."""
+
+from __future__ import annotations
+
+from workflows.findings import Findings
+from workflows.reports.content import Note
+
+
+def methods(findings: Findings) -> tuple[Note, ...]:
+    """How each step was done, in the order it was done."""
+    study = findings.study
+    tested = ", ".join(study.label_of(name) for name in findings.stats) or "none"
+    derived = study.scores.derived
+    exposures = "".join(
+        f" {spec.label or name}: mean of {spec.pollutant} over {spec.window_years:g} years, weighted by the days "
+        f"lived in each area, ending {spec.lag_years:g} years before the index date."
+        for name, spec in study.exposures.items()
+    )
+    notes = [
+        Note(
+            heading="Records and linkage",
+            paragraphs=(
+                "Records of one person were brought together by valid NHS number (check digit right) together with "
+                "agreement of the birth date, or of name and sex; the rest by a Fellegi-Sunter model (Splink), "
+                f"trained without labels, from a match probability of {study.linkage.threshold:g}.",
+                "Objections were applied to whole people before anything else was done. Identifiers were then "
+                "replaced by keyed pseudonyms (HMAC-SHA-256) and dropped.",
+            ),
+        ),
+        Note(
+            heading="Population",
+            paragraphs=(
+                f"People alive and registered with a practice on {study.study.index_date:%-d %B %Y} and for "
+                f"{study.population.registered_days} days before, aged {study.population.age[0]} to "
+                f"{study.population.age[1]}.{exposures}",
+            ),
+        ),
+        Note(
+            heading="Genotypes",
+            paragraphs=(
+                "Samples were left out for a low call rate, a sex that differs from the record, too many "
+                "heterozygous calls for the person's ancestry, or being a duplicate; variants for a low call rate, "
+                "rarity, or departure from Hardy-Weinberg proportions (exact test, mid-P). Kinship was estimated by "
+                "KING-robust; principal components were fitted on unrelated people and the others projected.",
+            ),
+        ),
+        Note(
+            heading="Association",
+            paragraphs=(
+                f"Tested: {tested}. Families (third degree and closer) were dealt whole to discovery "
+                f"({study.split.discovery:.0%}), target ({study.split.target:.0%}) and validation "
+                f"({study.split.validation:.0%}). Association used unrelated discovery people, with "
+                f"{', '.join(study.association.covariates)} and {study.association.components} principal "
+                "components as covariates: linear regression for measurements; for diseases a score test, refitted "
+                "by Firth's penalised likelihood where P is below 0.05. A missing genotype counts as the variant's "
+                "mean among the people of that trait."
+                if study.association.missing_genotypes == "mean"
+                else "People with a missing genotype were left out of that variant.",
+            ),
+        ),
+        Note(
+            heading="Polygenic scores",
+            paragraphs=(
+                f"Variants were clumped in the discovery part (r2 below {derived.clump_r2:g} within "
+                f"{derived.clump_kb} kb) at several P thresholds; the threshold of each trait was chosen in the "
+                "target part and the score judged in the validation part. Scores are in standard deviations among "
+                "people of like ancestry: mean and variance were modelled along four principal components.",
+            ),
+        ),
+    ]
+    if findings.predictions:
+        notes.append(
+            Note(
+                heading="Risk",
+                paragraphs=(
+                    "Cause-specific Cox models of the disease and of death without it were fitted in the target part "
+                    "and joined into the absolute risk; intervals are the delta method's. Everything was judged in the "
+                    "validation part, with inverse-probability weights for censoring, Aalen-Johansen estimates of what "
+                    "was observed, and bootstrap intervals (200 resamples). Inputs not on record take the mean of "
+                    "target people of the same sex and age.",
+                ),
+            )
+        )
+    return tuple(notes)
+
+
+def limits(findings: Findings) -> tuple[str, ...]:
+    """What a reader must bear in mind."""
+    said = [
+        "Associations are not causes; a lead variant marks a region, not necessarily the variant that acts.",
+        "Records show what was written down: who did not seek care or moved away may count as healthy.",
+        "Linkage errs more for people who move often or whose names are spelt in several ways.",
+        "Effects of lead variants are overestimated in the people they were found in (winner's curse).",
+    ]
+    if findings.study.study.synthetic:
+        said.insert(0, "The region is synthetic: nothing here says anything about any real disease.")
+    if findings.quality.sample_table["ancestry_group"].max() > 0:
+        said.append("Most people are of one ancestry; scores and risks are less certain for everybody else.")
+    said += [
+        f"{findings.study.label_of(name)} was not tested: {why}."
+        for name, why in findings.design.skipped.items()
+    ]
+    return tuple(said)

@@ -1,0 +1,270 @@
+"""A study from beginning to end: :func:`run_study` is the whole of it, in reading order."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cohorts.linkage import link
+from cohorts.population import population
+from gwas.families import families, split_families
+from gwas.genotypes import open_genotypes
+from gwas.pca import pca
+from gwas.qc import QcPlan, qc
+from phenotypes.codelist import CodeList
+from phenotypes.derive import derive
+from workflows import results
+from workflows.analysis import analysis_table, association_design, test_phenome, traits_by_sample
+from workflows.cohort_content import cohort_content
+from workflows.crate import run_crate
+from workflows.findings import Findings, Receipt
+from workflows.folder import RunFolder, open_run_folder
+from workflows.genotyped import join_genotypes
+from workflows.installation import version
+from workflows.keys import read_project_key
+from workflows.outputs import sha256_of, write_json, write_text
+from workflows.patient_contents import patient_contents
+from workflows.polygenic_scores import derive_weights, score_people
+from workflows.prediction import predict_outcome
+from workflows.progress import Progress
+from workflows.records import pseudonymous_hub, read_extracts
+from workflows.reports.cohort import build_cohort_report
+from workflows.reports.patient import build_patient_report
+from workflows.study import Study
+
+STEPS = 12
+# Components beyond the real structure are all but equal: asking for more only turns them among themselves.
+COMPONENT_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """What a run found, where it lies, and a few lines to print."""
+
+    folder: Path
+    findings: Findings
+    summary: tuple[str, ...]
+
+
+def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> RunResult:
+    """Run a study from extracts and genotypes to both reports.
+
+    Parameters
+    ----------
+    study
+        A checked study, from :func:`workflows.study_file.read_study`.
+    out
+        The run folder; an unfinished run of the same study on the same inputs goes on in it.
+    progress
+        Where to show the steps; by default standard error.
+
+    Returns
+    -------
+    RunResult
+
+    Raises
+    ------
+    CareomeError
+        With one line that says where, what was found, what was expected and what to do.
+    """
+    key = read_project_key(study.privacy.key)
+    inputs = {name: sha256_of(path) for name, path in study.input_files().items()}
+    text = study.model_dump_json(exclude={"privacy": {"key", "crosswalk"}})
+    index_date = study.study.index_date
+    with (
+        open_run_folder(out, study=text, inputs=inputs, version=version()) as folder,
+        progress or Progress(total_steps=STEPS) as progress,
+    ):
+        with progress.step("Reading the extracts"):
+            extracts = read_extracts(study, folder.scratch)
+
+        with progress.step("Linking people across sources"):
+            links = link(extracts.hub, threshold=study.linkage.threshold, seed=study.study.seed)
+
+        with progress.step("Applying objections, replacing identifiers"):
+            built, consent = pseudonymous_hub(study, extracts, links, folder.scratch, key=key)
+            hub = built.hub
+
+        with progress.step("Choosing the population"):
+            rule = study.population
+            people = population(hub, on=index_date, age=rule.age, registered_days=rule.registered_days)
+
+        with progress.step("Deriving phenotypes, traits and outcomes"):
+            codelists = {name: CodeList.read(path, name) for name, path in study.codelists.items()}
+            derived = derive(
+                hub,
+                people.persons,
+                index_date=index_date,
+                data_end=study.study.data_end,
+                phenotypes=study.phenotypes,
+                traits=study.traits,
+                outcomes=study.outcomes,
+                codelists=codelists,
+            )
+            table = analysis_table(study, hub, people, derived)
+
+        with progress.step("Joining genotypes, quality control"):
+            joined = join_genotypes(hub, people.persons, open_genotypes(study.genotypes.path))
+            on_record = joined.person_id.map(people.persons.set_index("person_id")["sex"])
+            traits = traits_by_sample(study, table, joined)
+            quality = qc(
+                joined.genotypes,
+                plan=qc_plan(study),
+                expected_sex=on_record,
+                controls=without_disease(study, traits),
+                rng=generator(study, "quality control"),
+            )
+            kept = joined.select(quality.samples, quality.variants)
+            unrelated = np.isin(quality.samples, quality.unrelated)
+
+        with progress.step("Principal components"):
+            components = pca(
+                kept.genotypes,
+                components=study.association.components,
+                fit_on=unrelated,
+                build=study.genotypes.build,
+                tolerance=COMPONENT_TOLERANCE,
+                rng=generator(study, "components"),
+            )
+
+        with progress.step("Testing every trait against every variant") as advance:
+            related = families(list(kept.person_id.index), quality.kinship)
+            part = split_families(related, fractions=study.split.model_dump(), rng=generator(study, "split"))
+            discovery = kept.select(np.flatnonzero((part == "discovery") & unrelated))
+            design = association_design(study, table, discovery, components)
+            stats = test_phenome(study, discovery, design, folder, advance)
+
+        with progress.step("Polygenic weights and scores"):
+            weights, without = derive_weights(study, stats, discovery)
+            untouched = np.flatnonzero(part != "discovery")
+            others = kept.select(untouched)
+            covariates = association_design(study, table, others, None)
+            scores = score_people(
+                study,
+                weights,
+                without,
+                discovery=discovery,
+                others=others,
+                part=part[untouched],
+                outcomes=traits_by_sample(study, table, others),
+                covariates=pd.DataFrame(covariates.covariates, columns=list(covariates.covariate_names)),
+                components=components.scores.iloc[untouched],
+                rng=generator(study, "scores"),
+            )
+
+        with progress.step("Absolute risk"):
+            at_risk = table.loc[others.person_id].assign(
+                part=part[untouched], iid=others.person_id.index.to_numpy()
+            )
+            predictions = [
+                predict_outcome(
+                    study,
+                    spec,
+                    survival=derived.survival,
+                    table=at_risk,
+                    score=scores.traits[spec.score_for],
+                    discovery=frozenset(kept.person_id[part == "discovery"]),
+                    rng=generator(study, f"risk {number}"),
+                )
+                for number, spec in enumerate(study.risk)
+            ]
+
+        findings = Findings(
+            study=study,
+            intake=extracts.intake,
+            links=links,
+            consent=consent,
+            hub_flow=built.flow,
+            people=people,
+            derived=derived,
+            table=table,
+            joined=joined,
+            quality=quality,
+            kept=kept,
+            unrelated=unrelated,
+            components=components,
+            part=part,
+            design=design,
+            stats=stats,
+            scores=scores,
+            predictions=tuple(predictions),
+            codelists=codelists,
+        )
+        with progress.step("Writing results"):
+            results.write(findings, folder)
+
+        with progress.step("Writing reports"):
+            receipt = Receipt(
+                run_id=folder.fingerprint[:12],
+                version=version(),
+                finished=datetime.now(UTC).isoformat(timespec="seconds"),
+                study_sha256=hashlib.sha256(text.encode()).hexdigest(),
+                inputs={name: (path, inputs[name]) for name, path in study.input_files().items()},
+            )
+            write_text(folder.reports / "cohort.html", build_cohort_report(cohort_content(findings, receipt)))
+            for content in patient_contents(findings, receipt):
+                write_text(
+                    folder.reports / "patients" / f"{content.pseudonym}.html", build_patient_report(content)
+                )
+        hub.close()
+        finish(study, folder, inputs, receipt)
+        return RunResult(out, findings, results.summary(findings, folder))
+
+
+def qc_plan(study: Study) -> QcPlan:
+    """Thresholds of the study file as the plan of :func:`gwas.qc.qc`."""
+    declared = study.qc
+    return QcPlan(
+        sample_call_rate=declared.sample_call_rate,
+        variant_call_rate=declared.variant_call_rate,
+        maf=declared.minor_allele_frequency,
+        hwe_p=declared.hwe_p,
+        het_sd=declared.heterozygosity_sd,
+        build=study.genotypes.build,
+    )
+
+
+def without_disease(study: Study, traits: pd.DataFrame) -> np.ndarray:
+    """Bool (samples,): people who are a case of no analysed disease."""
+    diseases = [name for name in study.association.traits if name in study.phenotypes]
+    return ~(traits[diseases] == 1).any(axis=1).to_numpy()
+
+
+def generator(study: Study, purpose: str) -> np.random.Generator:
+    """Random numbers for one purpose: the same whatever the other steps draw."""
+    digest = hashlib.sha256(purpose.encode()).digest()
+    return np.random.default_rng([study.study.seed, int.from_bytes(digest[:8], "big")])
+
+
+def finish(study: Study, folder: RunFolder, inputs: dict[str, str], receipt: Receipt) -> None:
+    """Describe the folder as a crate and seal it with the manifest."""
+    files = sorted(
+        path.relative_to(folder.path).as_posix()
+        for place in (folder.results, folder.reports)
+        for path in place.rglob("*")
+        if path.is_file()
+    )
+    crate = run_crate(
+        title=study.study.title,
+        summary=study.study.summary,
+        purpose=study.data_use.purpose,
+        version=receipt.version,
+        finished=receipt.finished,
+        files=files,
+    )
+    write_json(folder.path / "ro-crate-metadata.json", crate)
+    folder.finish(
+        inputs=inputs,
+        facts={
+            "study": study.study.name,
+            "study_sha256": receipt.study_sha256,
+            "version": receipt.version,
+            "seed": study.study.seed,
+            "finished": receipt.finished,
+        },
+    )
