@@ -206,12 +206,16 @@ def settle(
     bride, groom = wife[takes], husband[takes]
     family[bride] = family[groom]
     married[bride] = birth[bride] + (YEAR * rng.normal(28, 5, len(bride)).clip(18, 60)).astype(np.int32)
-    child = np.flatnonzero(mother >= 0)
-    family[child] = family[mother[child]]
-    maiden[child] = family[child]
     area, unit, moved = _homes(n, birth, births.arrive, places, config, rng)
     area[wife], unit[wife], moved[wife] = area[husband], unit[husband], moved[husband]
-    _live_with(child, mother[child], birth, area, unit, moved)
+    has_mother = mother >= 0
+    # mothers who are themselves somebody's child here come first
+    for child in (
+        np.flatnonzero(has_mother & ~has_mother[mother]),
+        np.flatnonzero(has_mother & has_mother[mother]),
+    ):
+        family[child] = maiden[child] = family[mother[child]]
+        _live_with(child, mother[child], birth, area, unit, moved, day(config.end_date))
     start, quit_ = _smoking(birth, male, area[:, 0], places, rng)
     return People(
         birth=birth,
@@ -321,6 +325,7 @@ def _live_with(
     area: NDArray[np.int16],
     unit: NDArray[np.int8],
     moved: NDArray[np.int32],
+    end: int,
 ) -> None:
     """Children share their mother's homes until about nineteen and then have their own."""
     out = birth[child] + 19 * 365 + (child % 1500).astype(np.int32)
@@ -330,7 +335,7 @@ def _live_with(
     theirs[theirs >= out[:, None]] = NEVER
     slot = np.minimum((theirs < NEVER).sum(axis=1), HOMES - 2)
     rows = np.arange(len(child))
-    theirs[rows, slot] = out
+    theirs[rows, slot] = np.where(out <= end, out, NEVER)
     area[child, slot + 1], unit[child, slot + 1] = own_area, own_unit
     moved[child] = theirs
 
