@@ -139,7 +139,7 @@ def convert(
 def apply_conversion(value: Any, how: Conversion) -> Any:
     """Expression of `how` applied to a value."""
     converted = value * how.scale + how.offset
-    return (converted + 0.5).floor().cast("float64") if how.whole else converted
+    return converted.round().cast("float64") if how.whole else converted
 
 
 def _leaf_rows(records: Records, leaf: Leaf) -> Any:
@@ -147,7 +147,7 @@ def _leaf_rows(records: Records, leaf: Leaf) -> Any:
     if isinstance(leaf, Has) and leaf.source is not None:
         rows = rows.filter(rows.source == leaf.source)
     if isinstance(leaf, Value):
-        rows = rows.filter(rows.value.notnull(), ~rows.value.isnan())
+        rows = rows.filter(rows.value.notnull())
         if leaf.unit is not None:
             rows = rows.mutate(value=convert(records, rows, leaf.analyte, leaf.unit))
             rows = rows.filter(rows.value.notnull())

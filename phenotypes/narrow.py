@@ -20,7 +20,7 @@ import pyarrow as pa
 from cohorts.errors import DesignError
 from phenotypes.codelist import CodeList, normalised
 from phenotypes.session import Session
-from phenotypes.units import canonical_unit
+from phenotypes.units import LARGEST_VALUE, canonical_unit
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Records:
     narrow
         Ibis table (who int32, day int32 counted from the index date, list int32, entry int32, rx bool,
         source string, value double, unit int32): a row for each record and code list that means it. A
-        record matched by several entries of a list counts for the most specific.
+        record matched by several entries of a list counts for the most specific; a value that cannot be a
+        measurement (not a number, not finite, absurdly large) is NULL.
     persons
         The people, in the order given, with a fresh index.
     codelists
@@ -136,7 +137,9 @@ def narrow(
         "entry",
         (rows.kind == "prescription").name("rx"),
         "source",
-        "value",
+        rows.value.between(-LARGEST_VALUE, LARGEST_VALUE)
+        .ifelse(rows.value, ibis.null("float64"))
+        .name("value"),
         rows.unit_number.fill_null(0).name("unit"),
     ).filter(lambda t: t.day.notnull())
     return Records(

@@ -6,11 +6,11 @@ to see that it does. Days are counted from the index date.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from statistics import fmean, median
+from typing import cast
 
 from phenotypes.definitions import Adjustment, CategoryTrait, NumericTrait, Outcome, Phenotype
 from phenotypes.egfr import ckd_epi_2021, years_of_age
@@ -33,7 +33,7 @@ from phenotypes.rules import (
     Within,
     is_date_rule,
 )
-from phenotypes.units import canonical_unit, conversion
+from phenotypes.units import canonical_unit, conversion, usable_value
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,9 @@ def _is_meant(event: Event, leaf: Leaf) -> bool:
     if isinstance(leaf, Has):
         return leaf.source is None or event.source == leaf.source
     if isinstance(leaf, Value):
-        found = event.value
-        if found is None or math.isnan(found):
+        if not usable_value(event.value):
             return False
+        found = cast("float", event.value)
         if leaf.unit is not None:
             how = conversion(leaf.analyte, canonical_unit(event.unit), leaf.unit)
             if how is None:
@@ -183,8 +183,9 @@ def trait_value(trait: NumericTrait, person: Person, index: date, end_day: int) 
 
 
 def _measured(trait: NumericTrait, person: Person, event: Event) -> float | None:
-    if event.value is None or math.isnan(event.value):
+    if not usable_value(event.value):
         return None
+    value = cast("float", event.value)
     unit = canonical_unit(event.unit)
     if trait.blank_unit == "assume" and not (event.unit or "").strip():
         unit = trait.source_unit
@@ -192,10 +193,10 @@ def _measured(trait: NumericTrait, person: Person, event: Event) -> float | None
     if how is None:
         return None
     if trait.formula is None:
-        return how(event.value)
-    if person.sex not in ("M", "F") or person.birth is None or how(event.value) <= 0:
+        return how(value)
+    if person.sex not in ("M", "F") or person.birth is None or how(value) <= 0:
         return None
-    return float(ckd_epi_2021(how(event.value), years_of_age(person.birth, event.day), person.sex == "F"))
+    return float(ckd_epi_2021(how(value), years_of_age(person.birth, event.day), person.sex == "F"))
 
 
 def category(trait: CategoryTrait, person: Person, index: date, end_day: int) -> str | None:

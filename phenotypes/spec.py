@@ -35,6 +35,9 @@ from phenotypes.units import analyte_of
 Location = tuple[str | int, ...]
 
 
+Believable = Annotated[float, Field(ge=-1e9, le=1e9)]
+
+
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -117,7 +120,9 @@ class NumericTraitSpec(Closed):
     label: str = Field(min_length=1)
     codes: Annotated[list[Reference], Field(min_length=1), BeforeValidator(_listed)]
     unit: Unit
-    plausible: tuple[Number, Number] = Field(description="smallest and largest believable value in the unit")
+    plausible: tuple[Believable, Believable] = Field(
+        description="smallest and largest believable value in the unit"
+    )
     pick: Pick = "median"
     window_days: DayWindow = Field(default=(None, None), description="days from the index date, [start, end)")
     adjust: list[AdjustmentSpec] = Field(default=[])

@@ -108,7 +108,7 @@ def _measures(records: Records, trait: NumericTrait) -> Any:
     low, high = trait.plausible
     t = t.mutate(
         outcome=ibis.cases(
-            (t.value.isnull() | t.value.isnan(), "no_value"),
+            (t.value.isnull(), "no_value"),
             (_unit_is_unknown(t), "unknown_unit"),
             (t.result.isnull(), "no_value"),
             ((t.result < low) | (t.result > high), "implausible"),

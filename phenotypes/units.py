@@ -17,7 +17,7 @@ from cohorts.errors import StudyError
 
 @dataclass(frozen=True)
 class Conversion:
-    """``value * scale + offset``, then to the nearest whole number where `whole` (halves go up)."""
+    """``value * scale + offset``, then to the nearest whole number where `whole` (halves away from zero)."""
 
     scale: float
     offset: float = 0.0
@@ -25,7 +25,7 @@ class Conversion:
 
     def __call__(self, value: float) -> float:
         converted = value * self.scale + self.offset
-        return float(math.floor(converted + 0.5)) if self.whole else converted
+        return math.copysign(math.floor(abs(converted) + 0.5), converted) if self.whole else converted
 
 
 SPELLINGS: dict[str, str] = {
@@ -82,6 +82,21 @@ CONVERSIONS: dict[tuple[str, str, str], Conversion] = {
 }
 
 SAME = Conversion(1.0)
+
+
+#: A recorded value beyond this is not a measurement of anything, and would overflow exact sums.
+LARGEST_VALUE = 1e12
+
+
+def usable_value(value: float | None) -> bool:
+    """Whether a recorded value is a number that can be a measurement.
+
+    Examples
+    --------
+    >>> usable_value(5.2), usable_value(None), usable_value(float("nan")), usable_value(1e300)
+    (True, False, False, False)
+    """
+    return value is not None and abs(value) <= LARGEST_VALUE
 
 
 def canonical_unit(text: str | None) -> str | None:
