@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import doctest
+import importlib
 import importlib.util
 import re
 import shutil
@@ -17,7 +19,7 @@ import pytest
 
 from cohorts.errors import DesignError
 from workflows.reports import content as c
-from workflows.reports import figures, genome_figures
+from workflows.reports import figures, genome_figures, people_figures
 from workflows.reports.binning import histogram, pca_map
 from workflows.reports.cohort import build_cohort_report
 from workflows.reports.page import fingerprint
@@ -386,6 +388,30 @@ def test_bins_and_cells_under_ten_people_are_hidden() -> None:
     few = next(g for g in grid.groups if g.label == "few")
     assert few == c.PcaGroup(label="few", people="<10", cells=(), ellipse=None)
     assert all(n >= 10 for g in grid.groups for _, _, n in g.cells)
+
+
+@pytest.mark.parametrize(
+    "name", ["binning", "cohort", "counts", "figures", "genome_figures", "identifiers", "page", "patient"]
+)
+def test_examples_in_the_docstrings_hold(name: str) -> None:
+    done = doctest.testmod(importlib.import_module(f"workflows.reports.{name}"))
+    assert done.failed == 0
+    assert done.attempted > 0 or name == "identifiers"
+
+
+def test_crowded_map_names_every_group_and_no_two_names_meet() -> None:
+    rng = np.random.default_rng(3)
+    names = np.repeat([f"GRP{k}" for k in range(8)], 60)
+    x, y = rng.normal(0, 0.3, names.size), rng.normal(0, 0.3, names.size)
+    svg = people_figures.pca_figure(pca_map(x, y, names))
+    places = [
+        (float(a), float(b))
+        for a, b in re.findall(r'<text[^>]*x="([\d.]+)" y="([\d.]+)"[^>]*>GRP\d</text>', svg)
+    ]
+    assert len(places) == 8
+    assert all(
+        abs(a[0] - b[0]) > 20 or abs(a[1] - b[1]) > 7 for k, a in enumerate(places) for b in places[k + 1 :]
+    )
 
 
 @pytest.mark.slow

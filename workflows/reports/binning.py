@@ -14,6 +14,9 @@ from workflows.reports.content import Disclosure, Histogram, PcaGroup, PcaMap
 TAIL = 0.001
 """Part of the values beyond either end of a default axis, so that no axis ends at somebody's own value."""
 
+SIDES = (60, 48, 40, 32, 25, 20, 15, 10)
+"""Grids tried for a map of principal components, cells along a side."""
+
 
 def histogram(
     values: ArrayLike,
@@ -109,7 +112,8 @@ def pca_map(
     groups
         str, shape (n,): group of each person (for example genetic ancestry or population).
     bins
-        Cells along each side; by default some ten people a cell would fill it, between 10 and 60.
+        Cells along each side; by default the finest of a few grids on which at least six tenths of the people
+        are in cells that may be shown.
 
     Returns
     -------
@@ -127,7 +131,7 @@ def pca_map(
     rule = disclosure or Disclosure()
     px, py = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     names = np.asarray(groups).astype(str)
-    sides = bins or int(np.clip(round(np.sqrt(px.size / 10)), 10, 60))
+    sides = bins or _finest(px, py, names, rule)
     x_edges, y_edges = _grid(px, sides), _grid(py, sides)
     labels, sizes = np.unique(names, return_counts=True)
     drawn = []
@@ -153,6 +157,16 @@ def pca_map(
         groups=tuple(drawn),
         explained=explained,
     )
+
+
+def _finest(x: NDArray[np.float64], y: NDArray[np.float64], names: NDArray[np.str_], rule: Disclosure) -> int:
+    for sides in SIDES[:-1]:
+        cells = (_grid(x, sides), _grid(y, sides))
+        tables = [np.histogram2d(x[names == g], y[names == g], bins=cells)[0] for g in np.unique(names)]
+        shown = sum(float(table[table >= rule.smallest_shown].sum()) for table in tables)
+        if shown >= 0.6 * x.size:
+            return sides
+    return SIDES[-1]
 
 
 def _grid(values: NDArray[np.float64], sides: int) -> NDArray[np.float64]:

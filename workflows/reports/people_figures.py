@@ -5,7 +5,7 @@ Every mark stands for at least ten people; what is hidden is drawn as hidden, no
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from markupsafe import Markup
@@ -19,6 +19,12 @@ from workflows.reports.figures import BLUE, GREY, INK, MUTED, ORANGE, TEAL, new_
 
 GROUP_LOOKS: Final = ((BLUE, "-"), (ORANGE, "--"), (TEAL, "-."), (GREY, ":"))
 """Colour and line of the ellipses of a PCA map, in turn; the label beside each does the telling."""
+
+
+REACH: Final = 4.605**0.5
+"""Half axis of a 90% ellipse in standard deviations: 4.605 is that point of chi-square on two degrees."""
+
+Box: TypeAlias = tuple[float, float, float, float]
 
 
 def histogram_figure(histogram: Histogram, *, name: str, width: float = 2.9, height: float = 1.75) -> Markup:
@@ -146,7 +152,7 @@ def pca_figure(grid: PcaMap) -> Markup:
             Rectangle((x_edges[c], y_edges[r]), x_edges[c + 1] - x_edges[c], y_edges[r + 1] - y_edges[r])
             for c, r, _ in group.cells
         ]
-        shades = [0.18 + 0.5 * (int(n) / most) ** 0.5 for _, _, n in group.cells if n != SUPPRESSED]
+        shades = [0.12 + 0.45 * (int(n) / most) ** 0.5 for _, _, n in group.cells if n != SUPPRESSED]
         if boxes:
             ax.add_collection(PatchCollection(boxes, facecolor=colour, alpha=shades, linewidth=0))
     ax.set_xlim(x_edges[0], x_edges[-1])
@@ -169,15 +175,13 @@ def pca_figure(grid: PcaMap) -> Markup:
 
 
 def _ellipses(ax: Axes, groups: tuple[PcaGroup, ...]) -> None:
-    taken: list[tuple[float, float, float, float]] = []
-    for at, group in enumerate(groups):
-        if group.ellipse is None:
-            continue
+    """Draw each group's 90% ellipse and write its name beside it, clear of the other names."""
+    drawn = [(at, g, g.ellipse) for at, g in enumerate(groups) if g.ellipse is not None]
+    boxes = []
+    for at, _, (x, y, sx, sy, r) in drawn:
         colour, line = GROUP_LOOKS[at % len(GROUP_LOOKS)]
-        x, y, sx, sy, r = group.ellipse
         values, vectors = np.linalg.eigh(np.array([[sx**2, r * sx * sy], [r * sx * sy, sy**2]]))
-        # 4.605 is the 90th percentile of chi-square on two degrees of freedom
-        long_axes = 2 * np.sqrt(np.clip(values, 0, None) * 4.605)
+        long_axes = 2 * REACH * np.sqrt(np.clip(values, 0, None))
         turn = float(np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1])))
         ax.add_patch(
             Ellipse(
@@ -191,29 +195,40 @@ def _ellipses(ax: Axes, groups: tuple[PcaGroup, ...]) -> None:
                 linewidth=1.1,
             )
         )
-        _label(ax, group.label, x, y + sy * 4.605**0.5, colour, taken)
+        corners = ax.transData.transform([(x - REACH * sx, y - REACH * sy), (x + REACH * sx, y + REACH * sy)])
+        boxes.append((corners[0, 0], corners[0, 1], corners[1, 0], corners[1, 1]))
+    taken: list[Box] = []
+    for place, (at, group, _) in enumerate(drawn):
+        others = boxes[:place] + boxes[place + 1 :]
+        _label(ax, group.label, boxes[place], GROUP_LOOKS[at % len(GROUP_LOOKS)][0], taken, others)
 
 
-def _label(
-    ax: Axes, text: str, x: float, y: float, colour: str, taken: list[tuple[float, float, float, float]]
-) -> None:
-    """Write `text` above (x, y), or as near as it finds room, with a thin leader."""
+def _label(ax: Axes, text: str, own: Box, colour: str, taken: list[Box], others: list[Box]) -> None:
+    """Write `text` next to the box `own`: where no name stands and least of the other groups is covered."""
     scale = ax.figure.dpi / 72
-    px, py = ax.transData.transform((x, y))
-    wide, tall = len(text) * 5.2 * scale, 11 * scale
-    top = ax.get_window_extent().y1
-    for step in (0, 1, 2, 3, -2, -3, -4, -5, 4, 5):
-        middle = py + (7 + step * 11) * scale
-        box = (px - wide / 2, middle - tall / 2, px + wide / 2, middle + tall / 2)
-        if box[3] <= top and not any(
-            box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3] for o in taken
-        ):
-            break
-    taken.append(box)
+    wide, tall, gap = len(text) * 5.4 * scale, 10 * scale, 3 * scale
+    frame = ax.get_window_extent()
+    middle, centre = (own[0] + own[2]) / 2, (own[1] + own[3]) / 2
+    places = [(middle, own[3] + gap + tall * (k + 0.5)) for k in range(5)] + [
+        (middle, own[1] - gap - tall * (k + 0.5)) for k in range(5)
+    ]
+    places[1:1] = [(own[2] + gap + wide / 2, centre), (own[0] - gap - wide / 2, centre)]
+    best, least = places[0], np.inf
+    for px, py in places:
+        box = (px - wide / 2, py - tall / 2, px + wide / 2, py + tall / 2)
+        outside = box[0] < frame.x0 or box[2] > frame.x1 or box[1] < frame.y0 or box[3] > frame.y1
+        cost = 1e9 * (outside or any(_shared(box, other) for other in taken))
+        cost += sum(_shared(box, other) for other in others) + 0.5 * abs(py - centre) + 0.1 * abs(px - middle)
+        if cost < least:
+            best, least = (px, py), cost
+    px, py = best
+    taken.append((px - wide / 2, py - tall / 2, px + wide / 2, py + tall / 2))
+    far = py > own[3] + gap + tall or py < own[1] - gap - tall
+    edge = (middle, own[3] if py > centre else own[1])
     ax.annotate(
         text,
-        (x, y),
-        xytext=(0, 7 + step * 11),
+        tuple(ax.transData.inverted().transform(edge)),
+        xytext=((px - edge[0]) / scale, (py - edge[1]) / scale),
         textcoords="offset points",
         ha="center",
         va="center",
@@ -222,5 +237,10 @@ def _label(
         color=INK,
         zorder=6,
         bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "alpha": 0.75, "linewidth": 0},
-        arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6} if step else None,
+        arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6} if far else None,
     )
+
+
+def _shared(a: Box, b: Box) -> float:
+    """Area that two boxes have in common."""
+    return float(max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1])))
