@@ -12,10 +12,11 @@ import numpy as np
 from numba import njit
 
 from gwas.kernels.logistic import (
-    TOLERANCE,
     cholesky,
+    copy_into,
     dot,
     information,
+    largest,
     last_variance,
     linear_predictor,
     log_likelihood,
@@ -24,6 +25,7 @@ from gwas.kernels.logistic import (
 )
 
 MAX_FIRTH_ITERATIONS: Final = 200
+TOLERANCE: Final = 1e-14
 MAX_STEP: Final = 5.0
 """Largest change of a coefficient in one step, as in Heinze & Schemper's program."""
 
@@ -94,7 +96,7 @@ def firth_newton(x: Any, y: Any, beta: Any, free: int) -> Any:
         solve(lower_free, gradient, step)
         if dot(gradient, step) < TOLERANCE:
             return True, last_variance(lower), value
-        scale = min(damping, MAX_STEP / np.max(np.abs(step)))
+        scale = min(damping, MAX_STEP / largest(step))
         moved = False
         for _ in range(25):
             for a in range(free):
@@ -110,6 +112,6 @@ def firth_newton(x: Any, y: Any, beta: Any, free: int) -> Any:
             scale *= 0.5
         if not moved:
             return False, np.nan, value
-        beta[:] = trial
+        copy_into(trial, beta, False)
         value = new_value
     return False, np.nan, value

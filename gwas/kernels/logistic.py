@@ -12,8 +12,10 @@ import numpy as np
 from numba import njit
 
 MAX_ITERATIONS: Final = 25
-TOLERANCE: Final = 1e-14
-"""Newton stops where the step's squared length, in standard errors, is below this."""
+TOLERANCE: Final = 1e-12
+"""Newton stops after a step whose squared length, in standard errors, is below this."""
+CAREFUL: Final = 1.0
+"""Steps of a squared length above this must not lower the likelihood."""
 MAX_ETA: Final = 20.0
 """A linear predictor beyond this means a fitted probability of 0 or 1: the data are separated."""
 
@@ -27,9 +29,26 @@ def dot(a: Any, b: Any) -> Any:
 
 
 @njit(cache=True)
+def largest(values: Any) -> Any:
+    """Largest absolute value."""
+    found = 0.0
+    for i in range(values.shape[0]):
+        found = max(found, abs(values[i]))
+    return found
+
+
+@njit(cache=True)
+def copy_into(values: Any, target: Any, add: bool) -> None:
+    """Overwrite the target, or add to it."""
+    for i in range(values.shape[0]):
+        target[i] = target[i] + values[i] if add else values[i]
+
+
+@njit(cache=True)
 def linear_predictor(x: Any, beta: Any, eta: Any) -> None:
-    eta[:] = 0.0
-    for a in range(x.shape[0]):
+    for i in range(eta.shape[0]):
+        eta[i] = beta[0] * x[0, i]
+    for a in range(1, x.shape[0]):
         if beta[a] != 0.0:
             for i in range(eta.shape[0]):
                 eta[i] += beta[a] * x[a, i]
@@ -107,7 +126,7 @@ def probabilities(eta: Any, mu: Any, w: Any) -> None:
 
 @njit(cache=True)
 def logistic_newton(x: Any, y: Any, beta: Any) -> Any:
-    """Maximum likelihood by Newton's method with step halving.
+    """Maximum likelihood by Newton's method, with step halving while far from the maximum.
 
     Parameters
     ----------
@@ -120,7 +139,7 @@ def logistic_newton(x: Any, y: Any, beta: Any) -> Any:
 
     Returns
     -------
-    (converged, variance of the last coefficient, log-likelihood)
+    (converged, variance of the last coefficient)
         `converged` is False if the information becomes singular, fitted probabilities reach 0 or 1, or the
         iterations run out.
     """
@@ -129,7 +148,6 @@ def logistic_newton(x: Any, y: Any, beta: Any) -> Any:
     info, lower = np.zeros((p, p)), np.zeros((p, p))
     gradient, step, trial = np.empty(p), np.empty(p), np.empty(p)
     linear_predictor(x, beta, eta)
-    value = log_likelihood(eta, y)
     for _ in range(MAX_ITERATIONS):
         probabilities(eta, mu, w)
         for i in range(n):
@@ -138,25 +156,20 @@ def logistic_newton(x: Any, y: Any, beta: Any) -> Any:
             gradient[a] = dot(x[a], mu)
         information(x, w, wx, info)
         if not cholesky(info, lower):
-            return False, np.nan, value
+            return False, np.nan
         solve(lower, gradient, step)
         decrement = dot(gradient, step)
         if decrement < TOLERANCE:
-            beta += step
-            return np.max(np.abs(eta)) < MAX_ETA, last_variance(lower), value
+            copy_into(step, beta, True)
+            return largest(eta) < MAX_ETA, last_variance(lower)
         scale = 1.0
-        moved = False
+        before = log_likelihood(eta, y) if decrement > CAREFUL else 0.0
         for _ in range(12):
             for a in range(p):
                 trial[a] = beta[a] + scale * step[a]
             linear_predictor(x, trial, eta)
-            new_value = log_likelihood(eta, y)
-            if new_value >= value - 1e-10 * (1.0 + abs(value)):
-                moved = True
+            if decrement <= CAREFUL or log_likelihood(eta, y) >= before:
                 break
             scale *= 0.5
-        if not moved:
-            return False, np.nan, value
-        beta[:] = trial
-        value = new_value
-    return False, np.nan, value
+        copy_into(trial, beta, False)
+    return False, np.nan

@@ -76,34 +76,51 @@ def _padded(matrix: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
     return whole
 
 
+# Each parallel loop calls a plain function for its body: numba compiles that several times faster.
+
+
 @njit(parallel=True, cache=True)
 def _tiles(packed: Any, flip: Any, table: Any, linear: Any, squared: Any, out: Any, out_squared: Any) -> None:
-    m = packed.shape[0]
+    for tile in prange((packed.shape[0] + TILE_VARIANTS - 1) // TILE_VARIANTS):
+        _tile(packed, tile * TILE_VARIANTS, flip, table, linear, squared, out, out_squared)
+
+
+@njit(cache=True)
+def _tile(
+    packed: Any, first: int, flip: Any, table: Any, linear: Any, squared: Any, out: Any, out_squared: Any
+) -> None:
+    last = min(first + TILE_VARIANTS, packed.shape[0])
     n_bytes = packed.shape[1]
     step = TILE_SAMPLES // 4
     # the last tile is filled up with zeros: every product has the same shape, whatever the block
-    for tile in prange((m + TILE_VARIANTS - 1) // TILE_VARIANTS):
-        first = tile * TILE_VARIANTS
-        last = min(first + TILE_VARIANTS, m)
-        sums = np.zeros((TILE_VARIANTS, linear.shape[1]))
-        sums_squared = np.zeros((TILE_VARIANTS, squared.shape[1]))
-        for byte0 in range(0, n_bytes, step):
-            byte1 = min(byte0 + step, n_bytes)
-            calls = np.zeros((TILE_VARIANTS, (byte1 - byte0) * 4), dtype=linear.dtype)
-            for row in range(first, last):
-                oriented = table[flip[row]]
-                for byte in range(byte0, byte1):
-                    four = oriented[packed[row, byte]]
-                    column = (byte - byte0) * 4
-                    calls[row - first, column] = four[0]
-                    calls[row - first, column + 1] = four[1]
-                    calls[row - first, column + 2] = four[2]
-                    calls[row - first, column + 3] = four[3]
-            sums += np.dot(calls, linear[byte0 * 4 : byte1 * 4])
-            if squared.shape[1] > 0:
-                sums_squared += np.dot(calls * calls, squared[byte0 * 4 : byte1 * 4])
-        out[first:last] = sums[: last - first]
-        out_squared[first:last] = sums_squared[: last - first]
+    for byte0 in range(0, n_bytes, step):
+        byte1 = min(byte0 + step, n_bytes)
+        calls = np.zeros((TILE_VARIANTS, (byte1 - byte0) * 4), dtype=linear.dtype)
+        for row in range(first, last):
+            _decode_run(packed[row, byte0:byte1], table[flip[row]], calls[row - first])
+        _add(np.dot(calls, linear[byte0 * 4 : byte1 * 4]), out, first, last)
+        if squared.shape[1] > 0:
+            for row in range(calls.shape[0]):
+                for column in range(calls.shape[1]):
+                    calls[row, column] *= calls[row, column]
+            _add(np.dot(calls, squared[byte0 * 4 : byte1 * 4]), out_squared, first, last)
+
+
+@njit(cache=True)
+def _decode_run(codes: Any, table: Any, calls: Any) -> None:
+    for byte in range(codes.shape[0]):
+        code = codes[byte]
+        calls[4 * byte] = table[code, 0]
+        calls[4 * byte + 1] = table[code, 1]
+        calls[4 * byte + 2] = table[code, 2]
+        calls[4 * byte + 3] = table[code, 3]
+
+
+@njit(cache=True)
+def _add(part: Any, out: Any, first: int, last: int) -> None:
+    for row in range(first, last):
+        for column in range(out.shape[1]):
+            out[row, column] += part[row - first, column]
 
 
 def missing_sums(
@@ -132,16 +149,19 @@ def missing_sums(
 @njit(parallel=True, cache=True)
 def _missing_sums(packed: Any, variants: Any, columns: Any, out: Any) -> None:
     for v in prange(variants.shape[0]):
-        row = variants[v]
-        for byte in range(packed.shape[1]):
-            code = packed[row, byte]
-            marks = code & ~(code >> 1) & 0x55
-            if marks:
-                for call in range(4):
-                    sample = 4 * byte + call
-                    if (marks >> (2 * call)) & 1 and sample < columns.shape[0]:
-                        for c in range(columns.shape[1]):
-                            out[v, c] += columns[sample, c]
+        _sum_missing(packed[variants[v]], columns, out[v])
+
+
+@njit(cache=True)
+def _sum_missing(codes: Any, columns: Any, out: Any) -> None:
+    for byte in range(codes.shape[0]):
+        marks = codes[byte] & ~(codes[byte] >> 1) & 0x55
+        if marks:
+            for call in range(4):
+                sample = 4 * byte + call
+                if (marks >> (2 * call)) & 1 and sample < columns.shape[0]:
+                    for c in range(columns.shape[1]):
+                        out[c] += columns[sample, c]
 
 
 def missing_cross_products(
@@ -177,19 +197,21 @@ def missing_cross_products(
 @njit(parallel=True, cache=True)
 def _missing_cross(packed: Any, variants: Any, basis: Any, traits: Any, qq: Any, qy: Any, yy: Any) -> None:
     for v in prange(variants.shape[0]):
-        row = variants[v]
-        for byte in range(packed.shape[1]):
-            code = packed[row, byte]
-            marks = code & ~(code >> 1) & 0x55
-            if marks:
-                for call in range(4):
-                    sample = 4 * byte + call
-                    if (marks >> (2 * call)) & 1 and sample < basis.shape[0]:
-                        for a in range(basis.shape[1]):
-                            qa = basis[sample, a]
-                            for b in range(basis.shape[1]):
-                                qq[v, a, b] += qa * basis[sample, b]
-                            for j in range(traits.shape[1]):
-                                qy[v, a, j] += qa * traits[sample, j]
+        _cross_missing(packed[variants[v]], basis, traits, qq[v], qy[v], yy[v])
+
+
+@njit(cache=True)
+def _cross_missing(codes: Any, basis: Any, traits: Any, qq: Any, qy: Any, yy: Any) -> None:
+    for byte in range(codes.shape[0]):
+        marks = codes[byte] & ~(codes[byte] >> 1) & 0x55
+        if marks:
+            for call in range(4):
+                sample = 4 * byte + call
+                if (marks >> (2 * call)) & 1 and sample < basis.shape[0]:
+                    for a in range(basis.shape[1]):
+                        for b in range(basis.shape[1]):
+                            qq[a, b] += basis[sample, a] * basis[sample, b]
                         for j in range(traits.shape[1]):
-                            yy[v, j] += traits[sample, j] * traits[sample, j]
+                            qy[a, j] += basis[sample, a] * traits[sample, j]
+                    for j in range(traits.shape[1]):
+                        yy[j] += traits[sample, j] * traits[sample, j]

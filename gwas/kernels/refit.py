@@ -11,6 +11,7 @@ from numba import njit, prange
 from gwas.kernels.firth import firth_newton
 from gwas.kernels.logistic import (
     cholesky,
+    copy_into,
     dot,
     information,
     last_variance,
@@ -72,33 +73,58 @@ def _refit(
     method: int,
     out: Any,
 ) -> None:
-    k, n_all = covariates.shape
     for v in prange(variants.shape[0]):
         row = variants[v]
-        x_all = np.empty((k + 1, n_all))
-        y_all = np.empty(n_all)
-        n = _fill_predictors(
-            packed[row], positions, table[flip[row]], means[row], covariates, outcome, drop, x_all, y_all
+        _refit_one(
+            packed[row],
+            means[row],
+            table[flip[row]],
+            positions,
+            covariates,
+            outcome,
+            start,
+            drop,
+            method,
+            out[v],
         )
-        x = x_all if n == n_all else x_all[:, :n].copy()
-        y = y_all[:n]
-        beta = np.zeros(k + 1)
-        beta[:k] = start
-        if method == WALD:
-            converged, variance, _ = logistic_newton(x, y, beta)
-            out[v, 3] = np.nan
-        elif method == FIRTH:
-            converged, variance, value = firth_newton(x, y, beta, k + 1)
-            without = np.zeros(k + 1)
-            without[:k] = start
-            converged_null, _, value_null = firth_newton(x, y, without, k)
-            out[v, 3] = max(2.0 * (value - value_null), 0.0) if converged_null else np.nan
-        else:
-            converged, variance, value = _score(x, y, beta)
-            out[v, 3] = value
-        out[v, 0] = 1.0 if converged else 0.0
-        out[v, 1] = beta[k]
-        out[v, 2] = np.sqrt(variance) if variance > 0 else np.nan
+
+
+@njit(cache=True)
+def _refit_one(
+    codes: Any,
+    mean: float,
+    table: Any,
+    positions: Any,
+    covariates: Any,
+    outcome: Any,
+    start: Any,
+    drop: bool,
+    method: int,
+    out: Any,
+) -> None:
+    k, n_all = covariates.shape
+    x, y = np.empty((k + 1, n_all)), np.empty(n_all)
+    n = _fill_predictors(codes, positions, table, mean, covariates, outcome, drop, x, y)
+    if n < n_all:
+        x, y = np.ascontiguousarray(x[:, :n]), y[:n]
+    beta = np.zeros(k + 1)
+    copy_into(start, beta, False)
+    value = np.nan
+    if method == WALD:
+        converged, variance = logistic_newton(x, y, beta)
+    elif method == FIRTH:
+        converged, variance, penalised = firth_newton(x, y, beta, k + 1)
+        without = np.zeros(k + 1)
+        copy_into(start, without, False)
+        converged_null, _, penalised_null = firth_newton(x, y, without, k)
+        if converged_null:
+            value = max(2.0 * (penalised - penalised_null), 0.0)
+    else:
+        converged, variance, value = _score(x, y, beta)
+    out[0] = 1.0 if converged else 0.0
+    out[1] = beta[k]
+    out[2] = np.sqrt(variance) if variance > 0 else np.nan
+    out[3] = value
 
 
 @njit(cache=True)
@@ -106,7 +132,7 @@ def _score(x: Any, y: Any, beta: Any) -> Any:
     """One step from the null model refitted to these samples: its size, 1 / its information, and U²/V."""
     k = x.shape[0] - 1
     null = beta[:k].copy()
-    converged, _, _ = logistic_newton(x[:k], y, null)
+    converged, _ = logistic_newton(x[:k], y, null)
     n = x.shape[1]
     eta, mu, w, wx = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     info, lower = np.zeros((k + 1, k + 1)), np.zeros((k + 1, k + 1))
@@ -115,7 +141,9 @@ def _score(x: Any, y: Any, beta: Any) -> Any:
     information(x, w, wx, info)
     if not converged or not cholesky(info, lower):
         return False, np.nan, np.nan
-    u = dot(x[k], y - mu)
+    for i in range(n):
+        mu[i] = y[i] - mu[i]
+    u = dot(x[k], mu)
     variance = last_variance(lower)
     beta[k] = u * variance
     return True, variance, u * u * variance

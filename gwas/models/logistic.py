@@ -89,7 +89,7 @@ def fit_logistic_null(group: Group, outcome: Floats) -> LogisticNull:
     """
     design = np.ascontiguousarray(np.column_stack([np.ones(group.n), group.basis.centred]).T)
     coefficients = np.zeros(group.k)
-    converged, _, _ = logistic_newton(design, outcome, coefficients)
+    converged, _ = logistic_newton(design, outcome, coefficients)
     if not converged:
         coefficients[:] = 0.0
     p = 1.0 / (1.0 + np.exp(-(coefficients @ design)))
@@ -195,7 +195,8 @@ def score_tests(
         fewer = np.flatnonzero((verdict == status.OK) & (calls.missing > 0)).astype(np.int64)
         result[fewer] = _refit(null, calls, packed, fewer, missing=missing, method=refit.SCORE)
     verdict[(verdict == status.OK) & (result[:, 0] != 1)] = status.LOGISTIC_CONVERGE_FAIL
-    z = np.sign(result[:, 1]) * np.sqrt(result[:, 3])
+    with np.errstate(invalid="ignore"):
+        z = np.sign(result[:, 1]) * np.sqrt(result[:, 3])
     tail = np.flatnonzero(
         (verdict == status.OK) & ((log10p_normal(z) > -np.log10(firth_below)) | (not null.converged))
     ).astype(np.int64)
@@ -205,7 +206,7 @@ def score_tests(
     used_firth = np.zeros(len(verdict), dtype=bool)
     used_firth[tail] = True
     beta, se = _clean(result, verdict, calls)
-    z = np.where(np.isnan(beta), np.nan, np.sign(beta) * np.sqrt(result[:, 3]))
+    z = np.sign(beta) * np.sqrt(np.where(np.isnan(beta), np.nan, result[:, 3]))
     return VariantTests(screened.n, calls.alt_frequency, beta, se, z, log10p_normal(z), verdict, used_firth)
 
 
