@@ -165,7 +165,7 @@ def name_sql(column: str) -> str:
     >>> "strip_accents" in name_sql("n")
     True
     """
-    plain = f"upper(regexp_replace(strip_accents({column}), '[^\\p{{L}}]', '', 'g'))"
+    plain = f"upper(regexp_replace(strip_accents(replace({column}, 'ß', 'ss')), '[^\\p{{L}}]', '', 'g'))"
     placeholders = ", ".join(f"'{name}'" for name in ("", *NAME_PLACEHOLDERS))
     return f"(CASE WHEN {plain} NOT IN ({placeholders}) THEN {plain} END)"
 

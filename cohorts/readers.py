@@ -12,6 +12,7 @@ with a NUL or with a text of more than 200 characters, which no column of ours c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,19 +189,25 @@ def _odd_signs(column: pa.Array) -> set[str]:
     return {sign for sign in ("\0", "\n", "\r") if sign.encode() in view}
 
 
-def _as_text(column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
-    """Bytes as text; None where they are not UTF-8, and which those are."""
-    try:
-        return column.cast(pa.string()), None
-    except pa.ArrowInvalid:
-        pass
+def _as_text(column: pa.Array, *, bytewise: bool) -> tuple[pa.Array, pa.Array | None]:
+    """Cells as text; None where they are not UTF-8, and which those are.
+
+    In a ``bytewise`` column each byte of the file stands as one Latin-1 letter, so that the parser sees
+    valid text whatever the bytes; here they become bytes again and are read as what they are.
+    """
+    column = column.cast(pa.string())
+    content = column.buffers()[2]
+    if not bytewise or content is None or memoryview(content).tobytes().isascii():
+        return column, None
+    distinct = pc.dictionary_encode(column)
     texts: list[str | None] = []
-    for cell in column.to_pylist():
+    for cell in distinct.dictionary.to_pylist():
         try:
-            texts.append(cell.decode("utf-8"))
+            texts.append(cell.encode("latin-1").decode("utf-8"))
         except UnicodeDecodeError:
             texts.append(None)
-    return pa.array(texts, pa.string()), pa.array([text is None for text in texts])
+    known = pa.array(texts, pa.string()).take(distinct.indices)
+    return known, pc.is_null(known)
 
 
 def _read_csv(path: Path, source: TableSource, spec: TableSpec) -> Stream:
@@ -208,19 +215,20 @@ def _read_csv(path: Path, source: TableSource, spec: TableSpec) -> Stream:
     ragged_lines: list[int] = []
 
     def refuse(row: Any) -> str:
-        text = row.text or ""
-        ragged_lines.append(1 + len(text.splitlines()[1:]))
+        ragged_lines.append(1 + len(_LINE_BREAK.findall(row.text or "")))
         return "skip"
 
-    encoding = _encoding(path, source)
-    opened = _opened_csv(path, encoding, refuse, column_types=None)
-    names = [name.strip().strip("\ufeff") for name in opened.schema.names]
-    chosen = choose_columns(path, names, source, spec)
+    encoding, mark = _encoding(path, source)
+    bytewise = encoding == "latin-1"
+    opened = _opened_csv(path, encoding, mark, refuse, column_types=None)
+    names = opened.schema.names
     opened.close()
     ragged_lines.clear()
-    opened = _opened_csv(
-        path, encoding, refuse, column_types={name: pa.binary() for name in opened.schema.names}
-    )
+    opened = _opened_csv(path, encoding, mark, refuse, column_types=dict.fromkeys(names, pa.binary()))
+    if bytewise:
+        names = [name.encode("latin-1").decode("utf-8", "replace") for name in names]
+    names = [name.strip() for name in names]
+    chosen = choose_columns(path, names, source, spec)
     position = {ours: names.index(theirs) for ours, theirs in chosen.items()}
     schema = pa.schema(
         [*((ours, pa.string()) for ours in position), (LINES, pa.int32()), (FAULT, pa.string())]
@@ -232,11 +240,11 @@ def _read_csv(path: Path, source: TableSource, spec: TableSpec) -> Stream:
                 raw = opened.read_next_batch()
             except StopIteration:
                 break
-            except (pa.ArrowInvalid, UnicodeDecodeError, OSError) as error:
+            except (pa.ArrowInvalid, UnicodeError, OSError) as error:
                 raise _unreadable(path, error) from None
             columns, wrong = [], None
             for index in position.values():
-                text, bad = _as_text(raw.column(index))
+                text, bad = _as_text(raw.column(index), bytewise=bytewise)
                 columns.append(text)
                 if bad is not None:
                     wrong = bad if wrong is None else pc.or_(wrong, bad)
@@ -253,11 +261,17 @@ def _read_csv(path: Path, source: TableSource, spec: TableSpec) -> Stream:
 
 
 def _opened_csv(
-    path: Path, encoding: str, refuse: Callable[[Any], str], column_types: Mapping[str, pa.DataType] | None
+    path: Path,
+    encoding: str,
+    mark: int,
+    refuse: Callable[[Any], str],
+    column_types: Mapping[str, pa.DataType] | None,
 ) -> Any:
     try:
+        content = pa.input_stream(str(path), compression="detect")
+        content.read(mark)
         return pcsv.open_csv(
-            pa.input_stream(str(path), compression="detect"),
+            content,
             read_options=pcsv.ReadOptions(block_size=BLOCK_BYTES, encoding=encoding, use_threads=False),
             parse_options=pcsv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
             convert_options=pcsv.ConvertOptions(
@@ -268,15 +282,18 @@ def _opened_csv(
         raise _unreadable(path, error) from None
 
 
-def _encoding(path: Path, source: TableSource) -> str:
-    with pa.input_stream(str(path), compression="detect") as start:
-        try:
-            mark = start.read(2)
-        except OSError as error:
-            raise _unreadable(path, error) from None
-    if mark in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
-    return source.encoding
+def _encoding(path: Path, source: TableSource) -> tuple[str, int]:
+    """Codec to open the file with (Latin-1, bytewise, for UTF-8), and bytes of its mark to skip."""
+    try:
+        with pa.input_stream(str(path), compression="detect") as content:
+            start = content.read(3)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16", 0
+    if source.encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig", "ascii"):
+        return "latin-1", 3 if start == b"\xef\xbb\xbf" else 0
+    return source.encoding, 0
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
@@ -339,6 +356,8 @@ def _target_type(path: Path, name: str, kind: pa.DataType, spec: TableSpec) -> p
         )
     return pa.string()
 
+
+_LINE_BREAK = re.compile(r"\r\n|\n|\r")
 
 READERS: Mapping[str, Callable[[Path, TableSource, TableSpec], Stream]] = {
     ".csv": _read_csv,

@@ -350,7 +350,10 @@ def _system(cell: _Cell) -> _Read:
 
 def _code(cell: _Cell) -> _Read:
     system = f"'{cell.field.system}'" if cell.field.system else '"system"'
-    plain = f"regexp_full_match({cell.read}, '[0-9A-Za-z.+-]+')"
+    plain = (
+        f"(CASE WHEN {system} = 'snomed' OR {system} = 'dmd' THEN regexp_full_match({cell.read}, '[0-9]+') "
+        f"ELSE regexp_full_match({cell.read}, '[0-9A-Za-z.+-]+') END)"
+    )
     return [(code_sql(cell.raw, system), cell.name)], [cell.unless(plain, "signs that no code has")]
 
 
