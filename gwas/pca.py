@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,9 @@ from gwas.long_range_ld import in_long_range_ld
 
 Index = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
-TILE = 256
+Tile = npt.NDArray[np.float32]
+T = TypeVar("T")
+TILE_BYTES = 8 * 2**20
 HELD_BYTES = 256 * 2**20
 
 
@@ -285,7 +288,11 @@ def _frequencies(genotypes: Genotypes, fitted: npt.NDArray[np.bool_]) -> tuple[F
 
 
 class _Tiles:
-    """Standardised genotypes (variants by people) in tiles; few packed calls stay in memory."""
+    """Standardised genotypes (variants by people) in tiles; few packed calls stay in memory.
+
+    Threads take whole tiles, and sums are made in the order of the tiles, so that with a single-threaded BLAS
+    the result does not depend on the number of threads.
+    """
 
     def __init__(self, genotypes: Genotypes, table: npt.NDArray[np.float32], *, threads: int) -> None:
         self._genotypes = genotypes
@@ -294,55 +301,73 @@ class _Tiles:
         self.n = genotypes.n_samples
         self.m = genotypes.n_variants
         self.squares = 0.0
+        self._rows = min(max(TILE_BYTES // (4 * max(self.n, 1)), 64), max(self.m, 1))
         fits = self.m * ((self.n + 3) // 4) <= HELD_BYTES
         self._held = list(self._read()) if fits else None
 
     def _read(self) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
-        for block in self._genotypes.blocks(TILE):
+        for block in self._genotypes.blocks(self._rows):
             packed = block.packed if block.sample_index is None else repack(block.packed, block.sample_index)
             yield block.start, packed
 
-    def __iter__(self) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
-        out = np.empty((min(TILE, self.m), self.n), dtype=np.float32)
+    def _each(self, work: Callable[[slice, Tile], T]) -> Iterator[tuple[slice, T]]:
+        """Results of ``work(rows, tile)`` in the order of the tiles, a few tiles ahead of the consumer."""
+        buffers: SimpleQueue[Tile] = SimpleQueue()
+        for _ in range(self._threads):
+            buffers.put(np.empty((self._rows, self.n), dtype=np.float32))
+
+        def job(rows: slice, packed: npt.NDArray[np.uint8]) -> tuple[slice, T]:
+            buffer = buffers.get()
+            try:
+                tile = buffer[: len(packed)]
+                standardise(packed, self._table[rows], tile)
+                return rows, work(rows, tile)
+            finally:
+                buffers.put(buffer)
+
         with ThreadPoolExecutor(max_workers=self._threads) as pool:
+            waiting: deque[Future[tuple[slice, T]]] = deque()
             for start, packed in self._read() if self._held is None else self._held:
-                size = len(packed)
-                table = self._table[start : start + size]
-                cuts = np.linspace(0, size, self._threads + 1).astype(int)
-                jobs = [
-                    pool.submit(standardise, packed[a:b], table[a:b], out[a:b])
-                    for a, b in pairwise(cuts.tolist())
-                ]
-                for job in jobs:
-                    job.result()
-                yield slice(start, start + size), out[:size]
+                waiting.append(pool.submit(job, slice(start, start + len(packed)), packed))
+                if len(waiting) > 2 * self._threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
     def gram(self, vectors: F64) -> F64:
         """``Z' Z v`` for float64 (n, k)."""
         right = vectors.astype(np.float32)
+
+        def work(_: slice, tile: Tile) -> tuple[Tile, float]:
+            return tile.T @ (tile @ right), float(np.vdot(tile, tile))
+
         total = np.zeros(vectors.shape)
-        squares = 0.0
-        for _, tile in self:
-            total += tile.T @ (tile @ right)
-            squares += float(np.vdot(tile, tile))
-        self.squares = squares
+        self.squares = 0.0
+        for _, (part, squares) in self._each(work):
+            total += part
+            self.squares += squares
         return total
 
     def times(self, vectors: F64) -> F64:
         """``Z v``: float64 (m, k)."""
         right = vectors.astype(np.float32)
         out = np.empty((self.m, vectors.shape[1]))
-        for rows, tile in self:
-            out[rows] = tile @ right
+        for rows, part in self._each(lambda _, tile: tile @ right):
+            out[rows] = part
         return out
 
     def weigh(self, loadings: F64) -> tuple[F64, F64]:
         """``Z' w`` (n, k) and the people's sums of squares (n,)."""
+        weights = loadings.astype(np.float32)
+
+        def work(rows: slice, tile: Tile) -> tuple[Tile, Tile]:
+            return tile.T @ weights[rows], np.einsum("ij,ij->j", tile, tile)
+
         total = np.zeros((self.n, loadings.shape[1]))
         squares = np.zeros(self.n)
-        for rows, tile in self:
-            total += tile.T @ loadings[rows].astype(np.float32)
-            squares += np.einsum("ij,ij->j", tile, tile)
+        for _, (part, sums) in self._each(work):
+            total += part
+            squares += sums
         return total, squares
 
 
