@@ -24,6 +24,7 @@ from workflows.reports.binning import histogram, pca_map
 from workflows.reports.cohort import build_cohort_report
 from workflows.reports.page import fingerprint
 from workflows.reports.patient import answer_in_words, build_patient_report, out_of_hundred
+from workflows.reports.waterfall import waterfall
 
 VOID = {"meta", "br", "link", "img", "hr", "input", "wbr"}
 
@@ -255,6 +256,33 @@ def test_many_small_factors_become_one_row_that_keeps_the_sum() -> None:
     html = build_patient_report(example.patient(dataclasses.replace(outcome, result=result)))
     assert "13 other factors" in html
     assert "+0.7" in html
+
+
+def test_a_long_label_ends_before_its_value() -> None:
+    outcome = example.outcome()
+    long = "Fine particles (PM2.5) where the person lived, five-year mean"
+    parts = (
+        dataclasses.replace(outcome.result.contributions[0], label=long, value="8.5 µg/m³"),
+        *outcome.result.contributions[1:],
+    )
+    bars = waterfall(dataclasses.replace(outcome.result, contributions=parts)).rows
+    assert bars[1].label.endswith("…")
+    assert all(6.6 * (len(bar.label) + len(bar.value)) < 320 for bar in bars)
+
+
+def test_a_risk_equal_to_the_average_is_called_the_same() -> None:
+    outcome = example.outcome()
+    equal = dataclasses.replace(outcome.result, average=c.AverageRisk(risk=0.082), contributions=())
+    words = Page(build_patient_report(example.patient(dataclasses.replace(outcome, result=equal)))).words
+    assert "That is the same as average." in words
+
+
+def test_far_values_do_not_squeeze_the_rest_and_are_counted() -> None:
+    values = np.concatenate([np.random.default_rng(1).normal(size=990), np.full(30, 400.0)])
+    bins = histogram(values, label="x", bins=25, threshold=(-6.0, 6.0))
+    assert bins.edges[0] <= -6 <= 6 <= bins.edges[-1] < 20
+    assert bins.beyond == 30
+    assert "30 beyond the axis" in people_figures.histogram_figure(bins, name="x")
 
 
 def test_abstention_gives_reasons_and_no_number(abstention_html: str) -> None:

@@ -6,6 +6,8 @@ and no single extreme value.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -39,7 +41,8 @@ def histogram(
     label, unit, of, threshold, keep
         As in :class:`~workflows.reports.content.Histogram`.
     bins, edges
-        About how many bins of a round width over the middle 99.8% of the values; or the edges themselves.
+        About how many bins of a round width over the bulk of the values and the threshold; or the edges
+        themselves.
     disclosure
         Rule for counts of people; the default rule if None. Not used for variants.
 
@@ -56,9 +59,11 @@ def histogram(
     rule = disclosure or Disclosure()
     data = np.asarray(values, dtype=float)
     data = data[np.isfinite(data)]
-    cuts = np.asarray(edges, dtype=float) if edges is not None else round_edges(data, bins=bins)
+    marks = [cut for cut in (threshold if isinstance(threshold, tuple) else (threshold,)) if cut is not None]
+    cuts = np.asarray(edges, dtype=float) if edges is not None else round_edges(data, bins=bins, show=marks)
     counts, _ = np.histogram(data, bins=cuts)
     people = of == "people"
+    beyond = int(data.size - counts.sum())
     return Histogram(
         label=label,
         unit=unit,
@@ -68,11 +73,16 @@ def histogram(
         variant_counts=() if people else tuple(int(n) for n in counts),
         threshold=threshold,
         keep=keep,
+        beyond=rule.show(beyond) if people else 0,
+        variants_beyond=0 if people else beyond,
     )
 
 
-def round_edges(values: NDArray[np.float64], *, bins: int) -> NDArray[np.float64]:
-    """Edges a round step (1, 2 or 5 times a power of ten) apart over the middle 99.8% of `values`.
+def round_edges(values: NDArray[np.float64], *, bins: int, show: Sequence[float] = ()) -> NDArray[np.float64]:
+    """Edges a round step (1, 2 or 5 times a power of ten) apart over the bulk of `values` and all of `show`.
+
+    The bulk is the middle 99.8%, but no further than five interquartile ranges from the quartiles, so that a
+    few far values do not squeeze all others into one bar.
 
     Examples
     --------
@@ -81,7 +91,10 @@ def round_edges(values: NDArray[np.float64], *, bins: int) -> NDArray[np.float64
     """
     if values.size == 0:
         return np.array([0.0, 1.0])
-    low, high = np.quantile(values, [TAIL, 1 - TAIL])
+    low, lower, upper, high = np.quantile(values, [TAIL, 0.25, 0.75, 1 - TAIL])
+    if upper > lower:
+        low, high = max(low, lower - 5 * (upper - lower)), min(high, upper + 5 * (upper - lower))
+    low, high = min([low, *show]), max([high, *show])
     if high <= low:
         spread = abs(low) * 0.05 or 0.5
         low, high = low - spread, high + spread

@@ -202,7 +202,9 @@ def _name_loci(
     half = 2.2 / points
     taken = [(a - half, b - half, a + half, b + half) for a, b in ax.transData.transform(hits)]
     for locus in [locus for locus in loci if locus.log10_p >= GENOME_WIDE][:LABELS]:
-        text = locus.nearby or locus.variant
+        text = locus.nearby or (
+            locus.variant if len(locus.variant) < 14 else f"{locus.chrom}:{locus.pos / 1e6:.1f} Mb"
+        )
         px, py = ax.transData.transform((starts[locus.chrom] + locus.pos, locus.log10_p))
         wide, tall = len(text) * 4.6 / points, 9.5 / points
         for dx, dy, anchor in ((0, 4, "center"), (5, -2, "left"), (-5, -2, "right"), (0, 13, "center")):

@@ -165,7 +165,7 @@ def answer_in_words(content: PatientContent, outcome: PatientOutcome) -> Markup:
         name=outcome.name,
         years=outcome.horizon_years,
         would_not=in_words(PEOPLE - n),
-        average_of=result.average.described_as[:1].upper() + result.average.described_as[1:],
+        average_of=_begin(result.average.described_as),
         average=in_words(out_of_hundred(result.average.risk)),
     )
 
@@ -201,6 +201,11 @@ def _who(content: PatientContent) -> str:
     return "women" if content.sex == "F" else "men"
 
 
+def _begin(text: str) -> str:
+    """`text` with a capital, as the beginning of a line."""
+    return text[:1].upper() + text[1:]
+
+
 def _range(risk: Risk) -> str:
     low, high = out_of_hundred(risk.low), out_of_hundred(risk.high)
     return in_words(low) if low == high else f"{in_words(low)} to {in_words(high)}"
@@ -214,6 +219,8 @@ def _against(risk: Risk, average: float) -> str:
         if more == 0
         else f"{abs(more)} {'more' if more > 0 else 'fewer'} in 100 than average"
     )
+    if more == 0:
+        return f"That is {gap}."
     if out_of_hundred(risk.low) <= mean <= out_of_hundred(risk.high):
         return f"That is {gap}, but the range includes the average."
     return f"That is {gap}, and the range does not reach the average."
@@ -256,7 +263,7 @@ def _table(result: RiskResult) -> tuple[Row, ...]:
     ]
     mean = result.average.risk
     last = Row(
-        label=result.average.described_as[:1].upper() + result.average.described_as[1:],
+        label=_begin(result.average.described_as),
         would=in_words(out_of_hundred(mean)),
         range="",
         would_not=in_words(PEOPLE - out_of_hundred(mean)),
@@ -331,7 +338,7 @@ def _trust(content: PatientContent, outcome: PatientOutcome) -> tuple[Checked, .
                 label="In unseen people",
                 found=f"predicted {percent(group.predicted)}, observed {percent(group.observed)} "
                 f"({decimals(100 * group.low, 1)} to {decimals(100 * group.high, 1)})",
-                meaning=f"{group.label}: {count(group.people)} people, {count(group.events)} of whom "
+                meaning=f"{_begin(group.label)}: {count(group.people)} people, {count(group.events)} of whom "
                 "developed it; nearest group to this patient.",
             )
         )
@@ -339,7 +346,7 @@ def _trust(content: PatientContent, outcome: PatientOutcome) -> tuple[Checked, .
     rows.append(
         Checked(
             label="Not on record",
-            found=missing or "nothing missing",
+            found=_begin(missing) or "Nothing missing",
             meaning="Filled in with what is usual for age and sex."
             if missing
             else "All inputs were recorded.",
@@ -348,7 +355,7 @@ def _trust(content: PatientContent, outcome: PatientOutcome) -> tuple[Checked, .
     rows.append(
         Checked(
             label="Population",
-            found=content.population,
+            found=_begin(content.population),
             meaning=f"Records {content.data_from} to {content.data_to}. May not hold elsewhere or later.",
         )
     )

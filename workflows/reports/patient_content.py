@@ -154,7 +154,10 @@ class Trust:
 
 @dataclass(frozen=True, kw_only=True)
 class InputValue:
-    """A recorded value the risk was worked out from, with the date it was taken ('' if not recorded)."""
+    """A recorded value the risk was worked out from, with the date it was taken.
+
+    `value` is 'not recorded' where it is missing; `date` is '' there and where it has no meaning (age, sex).
+    """
 
     label: str
     value: str

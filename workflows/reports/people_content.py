@@ -108,6 +108,8 @@ class Histogram:
     threshold, keep
         Where the QC threshold lies, and the side that is kept: ``'above'``, ``'below'`` or ``'between'``
         (then `threshold` is a pair).
+    beyond
+        People (or variants) whose values lie outside the edges.
     """
 
     label: str
@@ -118,6 +120,8 @@ class Histogram:
     unit: str = ""
     threshold: float | tuple[float, float] | None = None
     keep: str = "above"
+    beyond: Count = 0
+    variants_beyond: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,8 +48,16 @@ def histogram_figure(histogram: Histogram, *, name: str, width: float = 2.9, hei
     ax.set_ylabel(histogram.of.capitalize())
     _thousands(ax)
     ax.xaxis.set_major_locator(MaxNLocator(5))
+    outside = (
+        "under 10" if histogram.beyond == SUPPRESSED else f"{histogram.beyond or histogram.variants_beyond:,}"
+    )
+    if outside != "0":
+        ax.text(
+            1, 1.0, f"{outside} beyond the axis", transform=ax.transAxes, size=6.8, color=MUTED, ha="right"
+        )
     peak = middles[int(np.argmax(drawn))] if drawn.size else 0.0
-    note = f" {int(hidden.sum())} bins with fewer than 10 people are not drawn." if hidden.any() else ""
+    note = "" if outside == "0" else f" {outside} lie beyond the axis."
+    note += f" {int(hidden.sum())} bins with fewer than 10 people are not drawn." if hidden.any() else ""
     return to_svg(
         figure,
         name=name,

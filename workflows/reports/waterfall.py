@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from workflows.reports.content import Contribution, RiskResult
 from workflows.reports.page import percent, signed
 
+LETTER = 6.6
+"""Width of a letter of the labels, which share LEFT with the values at its right end."""
+
 LEFT, RIGHT, STEP = 335.0, 655.0, 20
 MOST = 8
 
@@ -60,7 +63,7 @@ def waterfall(result: RiskResult) -> Waterfall:
         left, right = sorted((at(before), at(after)))
         rows.append(
             Bar(
-                label=step.label,
+                label=_shortened(step.label, beside=step.value),
                 value=step.value,
                 points=signed(step.points),
                 y=place * STEP,
@@ -82,6 +85,14 @@ def waterfall(result: RiskResult) -> Waterfall:
         described=f"From {percent(average / 100)} on average to {percent(own / 100)}, "
         f"in percentage points: {parts}.",
     )
+
+
+def _shortened(label: str, *, beside: str) -> str:
+    """`label` cut at a word so that it ends before the value; the table of records holds it in full."""
+    room = int((LEFT - 30) / LETTER) - len(beside)
+    if len(label) <= room:
+        return label
+    return label[: room - 1].rsplit(" ", 1)[0].rstrip(",;(") + "…"
 
 
 def _ordered(contributions: tuple[Contribution, ...]) -> list[Contribution]:
