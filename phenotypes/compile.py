@@ -36,7 +36,7 @@ from phenotypes.rules import (
     is_date_rule,
     leaves,
 )
-from phenotypes.units import Conversion, conversion
+from phenotypes.units import Conversion, believable, conversion
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,15 @@ def convert(
     return ibis.cases(*branches) if branches else ibis.null("float64")
 
 
+def _is_believable(records: Records, rows: Any, analyte: str | None) -> Any:
+    """Expression: whether a recorded value is one that a living person can have."""
+    branches = []
+    for number, found in enumerate(records.units):
+        if (limits := believable(analyte, found)) is not None:
+            branches.append((rows.unit == number, rows.value.between(*limits)))
+    return ibis.cases(*branches, else_=True) if branches else ibis.literal(True)
+
+
 def apply_conversion(value: Any, how: Conversion) -> Any:
     """Expression of `how` applied to a value."""
     converted = value * how.scale + how.offset
@@ -149,6 +158,7 @@ def _leaf_rows(records: Records, leaf: Leaf) -> Any:
     if isinstance(leaf, Value):
         rows = rows.filter(rows.value.notnull())
         if leaf.unit is not None:
+            rows = rows.filter(_is_believable(records, rows, leaf.analyte))
             rows = rows.mutate(value=convert(records, rows, leaf.analyte, leaf.unit))
             rows = rows.filter(rows.value.notnull())
         if leaf.low is not None:

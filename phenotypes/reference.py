@@ -33,7 +33,7 @@ from phenotypes.rules import (
     Within,
     is_date_rule,
 )
-from phenotypes.units import canonical_unit, conversion, usable_value
+from phenotypes.units import believable, canonical_unit, conversion, usable_value
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,9 @@ def _is_meant(event: Event, leaf: Leaf) -> bool:
             return False
         found = cast("float", event.value)
         if leaf.unit is not None:
-            how = conversion(leaf.analyte, canonical_unit(event.unit), leaf.unit)
-            if how is None:
+            unit = canonical_unit(event.unit)
+            how, limits = conversion(leaf.analyte, unit, leaf.unit), believable(leaf.analyte, unit)
+            if how is None or (limits is not None and not limits[0] <= found <= limits[1]):
                 return False
             found = how(found)
         return (leaf.low is None or found >= leaf.low) and (leaf.high is None or found <= leaf.high)

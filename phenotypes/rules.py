@@ -78,7 +78,8 @@ class Value(_Chain):
     """Dates of measurements from `low` to `high`, both included, in `unit`.
 
     Records in another unit are converted where the conversion is known (see :mod:`phenotypes.units`);
-    those in an unknown unit, or in none, do not count. Without `unit`, numbers are taken as recorded.
+    those in an unknown unit, or in none, do not count, nor, where the analyte is known, do values no living
+    person can have (a "48 %" that was meant as mmol/mol). Without `unit`, numbers are taken as recorded.
     """
 
     codelist: CodeList

@@ -12,8 +12,6 @@ import math
 import re
 from dataclasses import dataclass
 
-from cohorts.errors import StudyError
-
 
 @dataclass(frozen=True)
 class Conversion:
@@ -82,6 +80,21 @@ CONVERSIONS: dict[tuple[str, str, str], Conversion] = {
 }
 
 SAME = Conversion(1.0)
+
+#: What a living person can have, in recorded units. Wide on purpose: it catches a value under the wrong
+#: unit (an HbA1c of "48 %"), not an unusual patient.
+BELIEVABLE: dict[tuple[str, str], tuple[float, float]] = {
+    ("hba1c", "%"): (2.9, 25.0),
+    ("hba1c", "mmol/mol"): (8.0, 250.0),
+    ("cholesterol", "mmol/L"): (0.05, 40.0),
+    ("cholesterol", "mg/dL"): (2.0, 1550.0),
+    ("triglycerides", "mmol/L"): (0.05, 120.0),
+    ("triglycerides", "mg/dL"): (4.0, 10600.0),
+    ("glucose", "mmol/L"): (0.3, 150.0),
+    ("glucose", "mg/dL"): (5.0, 2700.0),
+    ("creatinine", "umol/L"): (5.0, 4000.0),
+    ("creatinine", "mg/dL"): (0.05, 45.0),
+}
 
 
 #: A recorded value beyond this is not a measurement of anything, and would overflow exact sums.
@@ -159,14 +172,12 @@ def conversion(analyte: str | None, found: str | None, wanted: str) -> Conversio
     return None if analyte is None else CONVERSIONS.get((analyte, found, wanted))
 
 
-def check_analyte(analyte: str | None, *, where: str) -> None:
-    """Refuse an analyte that no conversion knows.
+def believable(analyte: str | None, unit: str | None) -> tuple[float, float] | None:
+    """Smallest and largest value a living person can have; None where we have no opinion.
 
-    Raises
-    ------
-    StudyError
-        Naming the field and the known analytes.
+    Examples
+    --------
+    >>> believable("hba1c", "%"), believable(None, "mmHg")
+    ((2.9, 25.0), None)
     """
-    known = sorted(set(ANALYTES.values()))
-    if analyte is not None and analyte not in known:
-        raise StudyError("unknown analyte", where=where, found=repr(analyte), expected=", ".join(known))
+    return None if analyte is None or unit is None else BELIEVABLE.get((analyte, unit))
