@@ -135,9 +135,18 @@ def connect(
         "autoload_known_extensions": False,
         "allow_community_extensions": False,
     }
+    connection = duckdb.connect(":memory:", config=settings)
+    if str(target) == ":memory:":
+        return Hub(connection)
+    # attached under a name of ours: DuckDB would name the catalog after the file, and a file called
+    # intake.duckdb would make the schema intake ambiguous
+    quoted = str(target).replace("'", "''")
     try:
-        return Hub(duckdb.connect(str(target), read_only=read_only, config=settings))
+        connection.execute(f"ATTACH '{quoted}' AS hub{' (READ_ONLY)' if read_only else ''}")
+        connection.execute("USE hub")
+        return Hub(connection)
     except duckdb.Error as error:
+        connection.close()
         raise InputError(
             "cannot be opened as a DuckDB database",
             where=target,
