@@ -302,6 +302,7 @@ def gp_prescriptions(people: People, lives: Lives, config: RegionConfig, rng: np
     for treatment, (drugs, gap) in _COURSES.items():
         start = np.maximum(lives.treated[treatment], present.start)
         who = np.flatnonzero(start < present.stop)
+        gap = round(gap / config.activity)
         keys = np.concatenate([np.arange(len(BNF[name])) + _DRUG_AT[name] for name in drugs])
         favourite = keys[rng.integers(0, len(keys), len(who))]
         count = (present.stop[who] - start[who]) // gap + 1
@@ -318,7 +319,7 @@ def gp_prescriptions(people: People, lives: Lives, config: RegionConfig, rng: np
         who = np.flatnonzero(who_has)
         since = np.maximum(present.start, np.where(name == "inhaler", lives.onset["asthma"], 0))[who]
         span = np.maximum(present.stop[who] - since, 0)
-        visit = np.repeat(np.arange(len(who)), rng.poisson(rate * span / YEAR))
+        visit = np.repeat(np.arange(len(who)), rng.poisson(config.activity * rate * span / YEAR))
         when = since[visit] + (rng.random(len(visit)) * span[visit]).astype(np.int64)
         drug = _DRUG_AT[name] + rng.integers(0, len(BNF[name]), len(visit))
         parts.append(_rows(who[visit], when.astype(np.int32), drug))
