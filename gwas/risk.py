@@ -59,6 +59,7 @@ def fit_risk(
     person: str = "person_id",
     discovery: Iterable[Hashable] = (),
     events_per_factor: float = 10.0,
+    shrink_below: float = 10.0,
 ) -> RiskModel:
     """Fit absolute risk with competing mortality.
 
@@ -79,8 +80,9 @@ def fit_risk(
     discovery
         People that the polygenic weights came from: none of them may be in `frame`.
     events_per_factor
-        With this many events a factor the model is fitted as is; with at least half as many its
-        coefficients are shrunk; with fewer it abstains.
+        With fewer than half as many events a factor it abstains.
+    shrink_below
+        With fewer events a factor than this the coefficients are shrunk.
 
     Returns
     -------
@@ -128,7 +130,7 @@ def fit_risk(
     begin = table[entry].to_numpy() if entry else None
     settings = {"horizon": horizon, "age": age, "sex": sex, "person": person}
     event, competing, names, status, reason, shrinkage = _fit(
-        table, factors, time, state, begin, settings, events_per_factor
+        table, factors, time, state, begin, settings, events_per_factor, shrink_below
     )
     return RiskModel(
         factors=factors,
@@ -159,6 +161,7 @@ def _fit(
     begin: Floats | None,
     settings: Mapping[str, object],
     events_per_factor: float,
+    shrink_below: float,
 ) -> _Fit:
     horizon = float(str(settings["horizon"]))
     exits = table[time].to_numpy()
@@ -178,7 +181,7 @@ def _fit(
         event = fit_cox(values, exits, happened, entry=begin)
         status: Status = "fitted"
         reason, shrinkage = "", 1.0
-        if events < events_per_factor * p:
+        if events < shrink_below * p:
             chi2 = 2 * (event.log_likelihood - event.null_log_likelihood)
             shrinkage = (chi2 - p) / chi2 if chi2 > p else 0.0
             if shrinkage < 0.5:

@@ -9,7 +9,9 @@ import pandas as pd
 
 from phenotypes.explain import explain
 from workflows.findings import Findings, Receipt
+from workflows.frames import cell, each_row, row_of
 from workflows.methods import limits, methods
+from workflows.prediction import Prediction
 from workflows.release import released_cell, released_loci
 from workflows.reports.binning import histogram, pca_map
 from workflows.reports.content import (
@@ -24,6 +26,7 @@ from workflows.reports.content import (
     Linkage,
     Locus,
     NamedCount,
+    PcaMap,
     PhenotypeSummary,
     QcSummary,
     Receipts,
@@ -37,6 +40,7 @@ from workflows.score_content import risk_summaries, score_summaries
 AGE_BANDS = ((18, 39), (40, 49), (50, 59), (60, 69), (70, 79), (80, 120))
 SEXES = ((0.0, "Women"), (1.0, "Men"))
 LOCI_SHOWN = 12
+RELATIONS = {"duplicate": "Duplicates or identical twins", "second": "Second degree", "third": "Third degree"}
 
 
 def cohort_content(findings: Findings, receipt: Receipt) -> CohortContent:
@@ -62,7 +66,7 @@ def cohort_content(findings: Findings, receipt: Receipt) -> CohortContent:
         linkage=_linkage(findings, rule),
         objections=tuple(
             NamedCount(label=_sentence(row.reason), people=rule.show(int(row.people)))
-            for row in findings.consent.counts.itertuples()
+            for row in each_row(findings.consent.counts)
         ),
         attrition=_attrition(findings, rule),
         phenotypes=tuple(_phenotype(findings, name, rule) for name in findings.study.phenotypes),
@@ -116,7 +120,7 @@ def _key_findings(findings: Findings, rule: Disclosure) -> tuple[Finding, ...]:
     table = released_loci(loci(findings))
     if len(table):
         counted = table["TRAIT"].value_counts()
-        named = ", ".join(f"{findings.study.label_of(t)} ({n})" for t, n in counted.items())
+        named = ", ".join(f"{findings.study.label_of(str(t))} ({n})" for t, n in counted.items())
         made.append(
             Finding(
                 headline=f"{len(table)} loci go with a disease or a measurement at P below 5e-8.",
@@ -130,14 +134,14 @@ def _key_findings(findings: Findings, rule: Disclosure) -> tuple[Finding, ...]:
     return tuple(made)
 
 
-def _risk_finding(prediction) -> Finding:  # type: ignore[no-untyped-def]
+def _risk_finding(prediction: Prediction) -> Finding:
     evaluation = prediction.evaluation
     if evaluation is None or evaluation.status != "evaluated":
         return Finding(headline=f"No risk of {prediction.label} is given.", detail=prediction.reason)
     c, low, high = evaluation.interval("c_index")
     detail = f"C-index {c:.3f} ({low:.3f} to {high:.3f}) in people the model had not seen"
     if len(prediction.compared):
-        gain = prediction.compared.loc["c_index"]
+        gain = row_of(prediction.compared, "c_index")
         detail += (
             f"; the polygenic score changed it by {gain['difference']:+.3f} "
             f"({gain['low']:+.3f} to {gain['high']:+.3f})"
@@ -152,7 +156,7 @@ def _risk_finding(prediction) -> Finding:  # type: ignore[no-untyped-def]
 def _intake(findings: Findings, rule: Disclosure) -> tuple[IntakeRow, ...]:
     rejects = findings.intake.rejects
     rows = []
-    for row in findings.intake.counts.itertuples():
+    for row in each_row(findings.intake.counts):
         mine = rejects[(rejects["source"] == row.source) & (rejects["table"] == row.table)]
         rows.append(
             IntakeRow(
@@ -171,7 +175,7 @@ def _intake(findings: Findings, rule: Disclosure) -> tuple[IntakeRow, ...]:
 
 
 def _linkage(findings: Findings, rule: Disclosure) -> Linkage:
-    summary = findings.links.summary.set_index("source").loc["all"]
+    summary = row_of(findings.links.summary.set_index("source"), "all")
     return Linkage(
         records=rule.show(int(summary["records"])),
         people=rule.show(int(summary["entities"])),
@@ -192,7 +196,7 @@ def _attrition(findings: Findings, rule: Disclosure) -> tuple[FlowStep, ...]:
             removed=rule.show(int(row.removed)),
             remaining=rule.show(int(row.remaining)),
         )
-        for number, row in enumerate(table.itertuples())
+        for number, row in enumerate(each_row(table))
     ]
     genotyped = findings.joined.person_id.nunique()
     analysed = findings.kept.person_id.nunique()
@@ -261,8 +265,8 @@ def _traits(findings: Findings, rule: Disclosure) -> Iterable[TraitSummary]:
             mean=float(values.mean()),
             sd=float(values.std(ddof=1)),
             quartiles=(low, middle, high),
-            rejected_unit=rule.show(int(quality.at[name, "unknown_unit"])),
-            rejected_implausible=rule.show(int(quality.at[name, "implausible"])),
+            rejected_unit=rule.show(int(cell(quality, name, "unknown_unit"))),
+            rejected_implausible=rule.show(int(cell(quality, name, "implausible"))),
             distribution=histogram(values, label=spec.label, unit=spec.unit, disclosure=rule),
         )
 
@@ -279,7 +283,7 @@ def _quality(findings: Findings, rule: Disclosure) -> QcSummary:
                 remaining=rule.show(int(row.remaining)),
                 why=str(row.threshold),
             )
-            for row in pd.concat([_joined_flow(findings), quality.sample_flow.iloc[1:]]).itertuples()
+            for row in each_row(pd.concat([_joined_flow(findings), quality.sample_flow.iloc[1:]]))
         ),
         variant_flow=tuple(
             VariantStep(
@@ -288,7 +292,7 @@ def _quality(findings: Findings, rule: Disclosure) -> QcSummary:
                 removed=int(row.removed),
                 remaining=int(row.remaining),
             )
-            for row in quality.variant_flow.itertuples()
+            for row in each_row(quality.variant_flow)
         ),
         distributions=(
             histogram(
@@ -322,7 +326,7 @@ def _quality(findings: Findings, rule: Disclosure) -> QcSummary:
             ),
         ),
         relatives=tuple(
-            NamedCount(label=_sentence(str(relation)), people=rule.show(int(n)))
+            NamedCount(label=RELATIONS.get(str(relation), _sentence(str(relation))), people=rule.show(int(n)))
             for relation, n in quality.kinship["relation"].value_counts().items()
         ),
         note="Pairs of relatives are counted, not people. Hardy-Weinberg was tested among unrelated people of "
@@ -336,7 +340,7 @@ def _joined_flow(findings: Findings) -> pd.DataFrame:
     return flow
 
 
-def _components(findings: Findings, rule: Disclosure):  # type: ignore[no-untyped-def]
+def _components(findings: Findings, rule: Disclosure) -> PcaMap | None:
     scores = findings.components.scores
     if scores.shape[1] < 2:
         return None
@@ -383,7 +387,5 @@ def _association(findings: Findings, trait: str, rule: Disclosure) -> Associatio
         ),
         lambda_gc=stats.lambda_gc,
         not_fitted=int((frame["ERRCODE"] != ".").sum()),
-        model="score test, refitted by Firth's method where P is below 0.05"
-        if disease
-        else "linear regression",
+        model="(score test, refitted by Firth's method where P is below 0.05)" if disease else "",
     )

@@ -137,23 +137,24 @@ def _variants(genotypes: Genotypes, kept: Mask, option: str, lines: list[str]) -
 
 @dataclass(frozen=True, eq=False)
 class _Counts:
-    """int64 (m, 4) counts of 0, 1, 2 copies of ALT and missing, among everyone, males, founders, both."""
+    """int64 (m, 4) counts of 0, 1, 2 copies of ALT and missing, of groups."""
 
     everyone: npt.NDArray[np.int64]
     male: npt.NDArray[np.int64]
     founders: npt.NDArray[np.int64]
     male_founders: npt.NDArray[np.int64]
+    female_founders: npt.NDArray[np.int64]
 
 
 def _count(genotypes: Genotypes) -> _Counts:
     samples: pd.DataFrame = genotypes.samples
     everyone = np.ones(len(samples), dtype=bool)
-    male = np.asarray(samples["sex"] == "M")
+    male, female = np.asarray(samples["sex"] == "M"), np.asarray(samples["sex"] == "F")
     founder = np.asarray((samples["father"] == "0") & (samples["mother"] == "0"))
     parts: list[list[npt.NDArray[np.int64]]] = []
     for block in genotypes.blocks():
         packed = block.packed_selected()
-        masks = (everyone, male, founder, male & founder)
+        masks = (everyone, male, founder, male & founder, female & founder)
         parts.append([count_genotypes(packed, mask) for mask in masks])
     return _Counts(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
@@ -190,15 +191,14 @@ def _by_counts(genotypes: Genotypes, filters: Filters, lines: list[str]) -> Geno
 
 
 def _hwe_p(counts: _Counts, kinds: npt.NDArray[np.str_]) -> Floats:
-    """Exact P among founders; with males' alleles on X; 1 where the test means nothing (Y, MT)."""
+    """Exact P among founders; on X of known sex, with males' alleles; 1 on Y and MT."""
     from gwas.hwe import hwe_exact, hwe_exact_x
 
     p = np.ones(len(kinds))
     diploid, on_x = kinds == "diploid", kinds == "x"
     none, one, two = counts.founders[diploid, :3].T
     p[diploid] = hwe_exact(one, none, two)
-    female = (counts.founders - counts.male_founders)[on_x]
-    male = counts.male_founders[on_x]
+    female, male = counts.female_founders[on_x], counts.male_founders[on_x]
     p[on_x] = hwe_exact_x(female[:, 1], female[:, 0], female[:, 2], male[:, 0], male[:, 2])
     return np.where(np.isnan(p), 1.0, p)
 

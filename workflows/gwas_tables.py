@@ -12,7 +12,7 @@ import pandas as pd
 
 from cohorts.errors import InputError
 
-MISSING_TOKENS: Final = frozenset({"", "na", "nan", "-nan", ".", "n/a", "-9"})
+MISSING_TOKENS: Final = frozenset({"na", "nan", "-nan", "none", ".", "n/a", "-9"})
 """What stands for a missing value, in any case; -9 too, as PLINK 2 reads it in phenotypes and covariates."""
 
 

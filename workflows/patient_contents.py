@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from gwas.polygenic.performance import percentile
-from gwas.risk import RiskModel
+from gwas.risk_model import RiskModel
 from workflows.findings import Findings, Receipt
+from workflows.frames import cell, each_row, row_of
 from workflows.prediction import SCORE, Prediction, ancestry_distance, chosen_people
 from workflows.reports.content import (
     Abstention,
@@ -49,12 +50,12 @@ def patient_contents(findings: Findings, receipt: Receipt) -> Iterator[PatientCo
     for person, predictions in chosen.items():
         yield PatientContent(
             pseudonym=f"{person:016x}",
-            sex=str(persons.at[person, "sex"]),
-            age=int(persons.at[person, "age"]),
+            sex=str(cell(persons, person, "sex")),
+            age=int(cell(persons, person, "age")),
             created=receipt.finished[:10],
             expires=_later(receipt.finished[:10], VALID_YEARS),
             index_date=about.index_date.isoformat(),
-            data_from=_first_day(persons.at[person, "registered_since"]),
+            data_from=_first_day(cell(persons, person, "registered_since")),
             data_to=(about.index_date - timedelta(days=1)).isoformat(),
             sample_date="",
             population="people registered with the practices of " + findings.study.data_use.controller,
@@ -106,7 +107,7 @@ def _trust(
 ) -> Trust:
     score = findings.scores.traits[prediction.spec.score_for]
     distance, limit = float(distances[0].get(person, np.nan)), distances[1]
-    filled = prediction.filled.loc[person]
+    filled = row_of(prediction.filled, person)
     known = np.isfinite(distance) and np.isfinite(limit)
     return Trust(
         coverage=score.coverage if np.isfinite(score.coverage) else None,
@@ -129,11 +130,11 @@ def _validation_group(prediction: Prediction, person: int) -> ValidationGroup | 
     evaluation, risks = prediction.evaluation, prediction.risks
     if evaluation is None or risks is None or not len(evaluation.deciles):
         return None
-    risk = float(risks.at[person, "risk"])
+    risk = float(cell(risks, person, "risk"))
     if not np.isfinite(risk):
         return None
     groups = evaluation.deciles.reset_index(drop=True)
-    nearest = groups.loc[(groups["predicted"] - risk).abs().idxmin()]
+    nearest = row_of(groups, (groups["predicted"] - risk).abs().idxmin())
     rule = Disclosure()
     return ValidationGroup(
         label="people of similar predicted risk whom the model had not seen",
@@ -156,7 +157,7 @@ def _reasons(prediction: Prediction, person: int, trust: Trust) -> list[Reason]:
                 remedy="A larger study, or a model made elsewhere and checked here.",
             )
         )
-    elif prediction.risks is None or not np.isfinite(prediction.risks.at[person, "risk"]):
+    elif prediction.risks is None or not np.isfinite(cell(prediction.risks, person, "risk")):
         reasons.append(
             Reason(what="The model gives no risk for this person.", meaning="An input is not usable.")
         )
@@ -186,11 +187,11 @@ def _reasons(prediction: Prediction, person: int, trust: Trust) -> list[Reason]:
 def _result(findings: Findings, prediction: Prediction, person: int) -> RiskResult:
     assert prediction.risks is not None
     assert prediction.integrated is not None
-    row = prediction.people.loc[person]
+    row = row_of(prediction.people, person)
     model = prediction.integrated
     average = model.average(float(row["age"]), float(row["sex"]))
     parts = _contributions(findings, prediction, model, row)
-    mine, clinical = prediction.risks.loc[person], prediction.clinical_risks.loc[person]
+    mine, clinical = row_of(prediction.risks, person), row_of(prediction.clinical_risks, person)
     return RiskResult(
         integrated=_risk(mine),
         average=AverageRisk(risk=average.risk),
@@ -209,9 +210,9 @@ def _contributions(
 ) -> list[Contribution]:
     groups = _groups(findings, prediction)
     parts = model.contributions(row, groups=groups).parts
-    filled = prediction.filled.loc[row.name]
+    filled = row_of(prediction.filled, row.name)
     made = []
-    for part in parts.itertuples():
+    for part in each_row(parts):
         members = groups.get(str(part.group), [str(part.group)])
         genetic = members == [SCORE]
         if genetic:
@@ -251,7 +252,7 @@ def _genetic(findings: Findings, prediction: Prediction, person: int) -> Genetic
     score = findings.scores.traits[prediction.spec.score_for]
     if score.standardised is None or score.se is None:
         return None
-    iid = prediction.people.at[person, "iid"]
+    iid = cell(prediction.people, person, "iid")
     part = pd.Series(findings.part, index=findings.kept.person_id.index)
     reference = score.standardised[part.reindex(score.standardised.index) == "target"]
     se = float(score.se[iid])
@@ -268,7 +269,7 @@ def _genetic(findings: Findings, prediction: Prediction, person: int) -> Genetic
 
 
 def _inputs(findings: Findings, prediction: Prediction, person: int) -> Iterator[InputValue]:
-    row, filled = prediction.people.loc[person], prediction.filled.loc[person]
+    row, filled = row_of(prediction.people, person), prediction.filled.loc[person]
     for factor in prediction.factors:
         yield InputValue(
             label=label_of(findings, prediction, factor) if factor != "sex" else "Sex",

@@ -17,6 +17,7 @@ from gwas.polygenic.performance import Performance, choose_score, score_performa
 from gwas.polygenic.score import Scores, alternate_frequencies, score
 from gwas.polygenic.weights import Weights
 from gwas.sumstats import SumStats
+from workflows.frames import cell
 from workflows.genotyped import Genotyped
 from workflows.study import Study
 
@@ -184,7 +185,7 @@ def score_people(
             scale=scale,
             standardised=pd.Series(z, index=mine.index),
             se=pd.Series(scored.se[best].to_numpy() / scale.spread_at(scale_on), index=mine.index),
-            coverage=float(scored.summary.loc[best, "variance_coverage"]),
+            coverage=float(cell(scored.summary, best, "variance_coverage")),
             candidates=table,
             performance=score_performance(
                 z[validation],

@@ -10,12 +10,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from gwas.evaluation import Evaluation, compare_risk, validate
-from gwas.risk import RiskModel, fit_risk
+from gwas.risk import fit_risk
+from gwas.risk_model import RiskModel
+from workflows.frames import cell
 from workflows.polygenic_scores import TraitScore
 from workflows.study import RiskSpec, Study
 
 SCORE = "score"
 IMPUTE_BAND = 10
+# Below some fifty events a factor, coefficients are too large for new people by a noticeable margin.
+SHRINK_BELOW = 50.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,17 +106,21 @@ def predict_outcome(
     factors = list(spec.factors)
     filled = people[factors].isna()
     people = _fill(people, factors, conditions=set(study.phenotypes))
-    usable = score.standardised is not None
-    if usable:
+    if score.standardised is not None:
         people[SCORE] = people["iid"].map(score.standardised)
     target, rest = (people[people["part"] == part] for part in ("target", "validation"))
-    options = {"horizon": horizon, "age": "age", "sex": "sex", "discovery": discovery}
-    clinical = fit_risk(target, factors=factors, **options)
+
+    def fitted(columns: list[str]) -> RiskModel:
+        return fit_risk(
+            target, factors=columns, horizon=horizon, discovery=discovery, shrink_below=SHRINK_BELOW
+        )
+
+    clinical = fitted(factors)
     clinical_evaluation, clinical_risks = validate(clinical, rest, rng=rng)
     integrated = evaluation = risks = None
     compared = pd.DataFrame()
-    if usable:
-        integrated = fit_risk(target, factors=[*factors, SCORE], **options)
+    if SCORE in people:
+        integrated = fitted([*factors, SCORE])
         evaluation, risks = validate(integrated, rest, rng=rng)
         if not clinical_risks["risk"].isna().all() and not risks["risk"].isna().all():
             compared = compare_risk(
@@ -168,7 +176,7 @@ def _fill(people: pd.DataFrame, factors: list[str], *, conditions: set[str]) -> 
         by_sex = seen.groupby("sex")[name].mean()
         missing = filled.index[filled[name].isna()]
         values = [
-            by_band.get((filled.at[p, "sex"], band[p]), by_sex.get(filled.at[p, "sex"], np.nan))
+            by_band.get((cell(filled, p, "sex"), band[p]), by_sex.get(cell(filled, p, "sex"), np.nan))
             for p in missing
         ]
         filled.loc[missing, name] = np.asarray(values, dtype=float)

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 from gwas.evaluation import Evaluation
+from gwas.risk_model import RiskModel
 from workflows.findings import Findings
+from workflows.frames import cell, each_row, row_of
 from workflows.polygenic_scores import TraitScore
 from workflows.prediction import SCORE, Prediction
 from workflows.reports.content import (
@@ -65,7 +67,7 @@ def _trait_score(findings: Findings, score: TraitScore, rule: Disclosure) -> Sco
     label = findings.study.label_of(score.trait)
     spec = findings.study.traits.get(score.trait)
     unit = getattr(spec, "unit", "")
-    summary = findings.scores.scored.summary.loc[score.name] if findings.scores.scored is not None else {}
+    summary = row_of(findings.scores.scored.summary, score.name) if findings.scores.scored is not None else {}
     threshold = score.name.rpartition("_p")[2]
     return ScorePerformance(
         name=score.trait,
@@ -140,9 +142,9 @@ def _published(findings: Findings, rule: Disclosure) -> tuple[ScorePerformance, 
             name=name,
             label=f"{name}: published score",
             trait="",
-            variants_listed=int(scored.summary.loc[name, "weights"]),
-            variants_used=int(scored.summary.loc[name, "used"]),
-            weight_used=float(scored.summary.loc[name, "variance_coverage"]),
+            variants_listed=int(cell(scored.summary, name, "weights")),
+            variants_used=int(cell(scored.summary, name, "used")),
+            weight_used=float(cell(scored.summary, name, "variance_coverage")),
             evaluated_in="not judged: the study names no trait for it",
             people=rule.show(len(scored.scores)),
             events=None,
@@ -185,16 +187,18 @@ def _risk_summary(findings: Findings, prediction: Prediction, rule: Disclosure) 
         if integrated
         else (),
         calibration=tuple(_calibration(evaluation, rule)),
-        note=_risk_note(prediction, model.status),
+        note=_risk_note(prediction, model),
     )
 
 
-def _risk_note(prediction: Prediction, status: str) -> str:
+def _risk_note(prediction: Prediction, model: RiskModel) -> str:
     notes = []
-    if status == "shrunk":
-        notes.append("Coefficients were shrunk because events are few for the number of factors.")
+    if model.status == "shrunk":
+        notes.append(
+            f"Coefficients were shrunk (by {model.shrinkage:.2f}) so that predictions are not too extreme."
+        )
     if len(prediction.compared):
-        gain = prediction.compared.loc["c_index"]
+        gain = row_of(prediction.compared, "c_index")
         notes.append(
             f"Adding the polygenic score changed the C-index by {gain['difference']:+.3f} "
             f"({gain['low']:+.3f} to {gain['high']:+.3f})."
@@ -213,7 +217,7 @@ def _calibration(evaluation: Evaluation, rule: Disclosure) -> list[CalibrationPo
             high=float(row.high),
             people=rule.show(int(row.n)),
         )
-        for row in evaluation.deciles.itertuples()
+        for row in each_row(evaluation.deciles)
         if np.isfinite([row.predicted, row.observed, row.low, row.high]).all()
     ]
 
@@ -221,7 +225,7 @@ def _calibration(evaluation: Evaluation, rule: Disclosure) -> list[CalibrationPo
 def _coefficients(findings: Findings, prediction: Prediction, table: pd.DataFrame) -> list[Coefficient]:
     target = prediction.people[prediction.people["part"] == "target"]
     rows = []
-    for row in table[table["cause"] == "event"].itertuples():
+    for row in each_row(table[table["cause"] == "event"]):
         unit, step = _step(findings, str(row.factor), target)
         rows.append(
             Coefficient(
@@ -262,14 +266,14 @@ def _metrics(table: pd.DataFrame, wording: dict[str, tuple[str, str, int]]) -> l
     return [
         Metric(
             label=label,
-            value=float(table.at[name, "estimate"]),
-            low=_known(table.at[name, "low"]),
-            high=_known(table.at[name, "high"]),
+            value=float(cell(table, name, "estimate")),
+            low=_known(cell(table, name, "low")),
+            high=_known(cell(table, name, "high")),
             meaning=meaning,
             digits=digits,
         )
         for name, (label, meaning, digits) in wording.items()
-        if name in table.index and np.isfinite(table.at[name, "estimate"])
+        if name in table.index and np.isfinite(cell(table, name, "estimate"))
     ]
 
 

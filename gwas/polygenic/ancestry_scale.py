@@ -133,7 +133,7 @@ def _joint_maximum(
         squares = (scores - x @ mean) ** 2
         # One Fisher-scoring step of the gamma regression with log link: its weights are all one.
         step = information @ (x.T @ (squares * np.exp(-x @ theta) - 1))
-        theta = theta + np.clip(step, -1, 1)
+        theta = np.asarray(theta + np.clip(step, -1, 1), dtype=np.float64)
         weights = np.exp(-x @ theta)
         weighted = x * weights[:, None]
         previous = mean

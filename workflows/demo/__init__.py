@@ -11,6 +11,7 @@ import typer
 from cohorts.errors import OutputError
 from cohorts.synthetic import RegionConfig
 from workflows.demo.comparison import compare_with_truth
+from workflows.frames import each_row
 from workflows.keys import new_project_key
 from workflows.outputs import write_tsv
 from workflows.progress import Progress
@@ -61,7 +62,7 @@ def run_demo(
         typer.echo(f"  {line}")
     typer.echo("\nAgainst the planted truth, which the study never read")
     width = int(comparison["what"].str.len().max())
-    for row in comparison.itertuples():
+    for row in each_row(comparison):
         typer.echo(f"  {row.what:<{width}}  {row.value}")
     typer.echo(f"\nOpen {folder / 'run' / 'reports' / 'cohort.html'} in a browser.")
 
