@@ -9,7 +9,8 @@ dummy and links nothing. Numbers that end up on several entities are counted as 
 **Probabilistic step.** A Fellegi-Sunter model in Splink (Linacre et al. 2022, IJPDS 7:23) over all
 records, within and between sources: names, birth date, sex, postcode, and the ten typed digits of the
 NHS number as one comparison among the others. u probabilities come from random pairs, m probabilities
-from expectation maximisation, the prior from the exact-agreement pairs; no labels are used. Where the
+from expectation maximisation, the prior from the exact-agreement pairs and then from the scored pairs
+themselves; no labels are used. Where the
 data hold too few likely matches to learn from (:data:`LEARN_FROM` pairs) the declared starting values
 stand. Pairs inside one deterministic group are not scored.
 

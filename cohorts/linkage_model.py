@@ -9,9 +9,12 @@ import logging
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from cohorts.hub import Hub
+
+Floats = npt.NDArray[np.float64]
 
 RECORDS = "__link_records"
 LEARN_FROM = 200
@@ -180,9 +183,14 @@ def score_pairs(
                 linker.training.estimate_parameters_using_expectation_maximisation(
                     block_on(*rule), estimate_without_term_frequencies=True, max_pairs=2e6
                 )
-        scored = linker.inference.predict(threshold_match_probability=least, warning_mode="never")
+        scored = linker.inference.predict(threshold_match_probability=least / 10, warning_mode="never")
         pairs = hub.frame(_PAIRS.format(scored=scored.physical_name))
-        return pairs, _parameters(linker)
+        odds = pairs["match_probability"] / (1 - pairs["match_probability"]).clip(lower=1e-15)
+        known, possible = _settled(hub)
+        learnt_prior = settle_prior(odds.to_numpy(float), prior, known, possible)
+        odds *= learnt_prior / (1 - learnt_prior) / (prior / (1 - prior))
+        pairs["match_probability"] = odds / (1 + odds)
+        return pairs[pairs["match_probability"] >= least].reset_index(drop=True), _parameters(linker)
     finally:
         quiet.setLevel(before)
         linker.table_management.delete_tables_created_by_splink_from_db()
@@ -271,6 +279,50 @@ def _prior(hub: Hub) -> float:
     agreeing = _pairs_on(hub, ("digits",)) + _pairs_on(hub, by_name) - _pairs_on(hub, ("digits", *by_name))
     possible = records * (records - 1) / 2
     return float(np.clip(max(agreeing, 1) / 0.9 / possible, 1e-12, 0.2))
+
+
+def settle_prior(odds: Floats, prior: float, known: float, possible: float) -> float:
+    """Let the scored pairs correct the chance that two random records match.
+
+    The exact-agreement guess is too low where records are poor. Odds scale with the prior's odds, so the
+    share of matches that the scored pairs themselves expect has a fixed point, found by the E and M steps
+    of the mixing proportion alone (Fellegi-Sunter with m and u held).
+
+    Parameters
+    ----------
+    odds
+        (k,) posterior odds of the scored pairs under ``prior``.
+    prior
+        Chance that two random records match, as first guessed.
+    known
+        Pairs already settled as matches, which are not scored.
+    possible
+        All pairs of records.
+
+    Examples
+    --------
+    >>> round(settle_prior(np.array([9.0, 9.0]), 0.1, 0.0, 10.0), 3)
+    0.19
+    """
+    factor = odds / (prior / (1 - prior))
+    current = prior
+    for _ in range(50):
+        own = factor * (current / (1 - current))
+        settled = float(np.clip((known + float(np.sum(own / (1 + own)))) / possible, 1e-12, 0.2))
+        if abs(settled - current) <= 1e-6 * current:
+            break
+        current = settled
+    return current
+
+
+def _settled(hub: Hub) -> tuple[float, float]:
+    """Pairs inside deterministic groups, and all pairs."""
+    found = hub.connection.execute(
+        f"SELECT coalesce(sum(n * (n - 1) / 2), 0), sum(n) FROM (SELECT count(*) AS n FROM {RECORDS} GROUP BY grp)"
+    ).fetchone()
+    assert found is not None
+    records = float(found[1])
+    return float(found[0]), records * (records - 1) / 2
 
 
 def _parameters(linker: Any) -> pd.DataFrame:
