@@ -242,9 +242,14 @@ def unrelated(
     return kept
 
 
-def duplicates_to_drop(n: int, pairs: pd.DataFrame, *, call_rate: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Mark, of each group of duplicates, all but the best called (the first on a tie): bool (n,)."""
-    same = pairs[pairs["relation"] == "duplicate"]
+def duplicates_to_drop(
+    n: int, pairs: pd.DataFrame, *, call_rate: npt.ArrayLike, above: float = DEGREES["duplicate"]
+) -> npt.NDArray[np.bool_]:
+    """Mark, of each group of duplicates, all but the best called (the first on a tie): bool (n,).
+
+    Identical twins look the same to genotypes and are thinned alike.
+    """
+    same = pairs[pairs["kinship"] > above]
     rate = np.asarray(call_rate, dtype=np.float64)
     dropped = np.zeros(n, dtype=np.bool_)
     for group in connected(n, same["row1"].tolist(), same["row2"].tolist()):

@@ -214,14 +214,20 @@ class _Run:
         step = "duplicate of another sample"
         if plan.duplicates:
             twice = np.zeros(self.genotypes.n_samples, bool)
-            twice[kept] = duplicates_to_drop(n, self.pairs, call_rate=self.call_rate[kept])
-            self.people.remove(step, twice, f"kinship <= {DEGREES['duplicate']:.3f}; highest call rate kept")
+            twice[kept] = duplicates_to_drop(
+                n, self.pairs, call_rate=self.call_rate[kept], above=plan.duplicate_kinship
+            )
+            self.people.remove(
+                step, twice, f"kinship <= {plan.duplicate_kinship:.3f}; highest call rate kept"
+            )
         else:
             self.people.skip(step, "switched off")
         here = self.people.kept[kept]
         alive = self.pairs[here[self.pairs["row1"]] & here[self.pairs["row2"]]]
         self.unrelated = np.zeros(self.genotypes.n_samples, bool)
-        self.unrelated[kept] = unrelated(n, alive, prefer=self.call_rate[kept]) & here
+        self.unrelated[kept] = (
+            unrelated(n, alive, above=plan.related_kinship, prefer=self.call_rate[kept]) & here
+        )
         if plan.remove_related_above is None:
             self.people.skip("related to another", "relatives are kept and marked")
         else:

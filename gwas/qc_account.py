@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from gwas.kinship import DEGREES
 from gwas.pca import Pca
 
 Index = npt.NDArray[np.int64]
@@ -26,8 +27,10 @@ class QcPlan:
         Smallest share of autosomal variants called in a sample.
     sex
         Remove samples whose X and Y disagree with the sex on record.
-    duplicates
-        Of samples with the same genotypes keep the one with the highest call rate.
+    duplicates, duplicate_kinship
+        Of samples with the same genotypes, whose kinship is above this, keep the one with the highest call rate.
+    related_kinship
+        Kinship above which two people are related: of them only one is marked ``unrelated``.
     het_sd
         Largest excess of heterozygosity given ancestry, in robust standard deviations.
     remove_related_above
@@ -52,6 +55,8 @@ class QcPlan:
     sample_call_rate: float | None = 0.97
     sex: bool = True
     duplicates: bool = True
+    duplicate_kinship: float = DEGREES["duplicate"]
+    related_kinship: float = DEGREES["second"]
     het_sd: float | None = 5.0
     remove_related_above: float | None = None
     variant_call_rate: float | None = 0.98
@@ -89,7 +94,7 @@ class QcResult:
     kinship_noise
         Robust SD of the kinship of strangers.
     unrelated
-        int64: rows of a maximal set of kept samples without relatives of second degree and closer.
+        int64: rows of a maximal set of kept samples no two of whom are kin above ``related_kinship``.
     structure_variants
         int64: the pruned variants that describe ancestry and kinship.
     pca
