@@ -72,6 +72,9 @@ def session(hub: HubLike) -> Iterator[Session]:
     """Open a session on a hub; its temporary tables go when the block ends."""
     cursor = hub.connection.cursor()
     try:
+        # A cursor starts in the connection's first database, which need not be the one in use.
+        database, schema = hub.connection.execute("SELECT current_database(), current_schema()").fetchone()
+        cursor.execute(f'USE "{database}"."{schema}"')
         yield Session(ibis.duckdb.from_connection(cursor), cursor)
     finally:
         cursor.close()
