@@ -8,6 +8,7 @@ the exact length is all that can be verified; it is verified when the file is op
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from io import RawIOBase
 from itertools import pairwise
@@ -209,21 +210,24 @@ def read_bim(path: Path) -> pd.DataFrame:
 def _read_fields(path: Path, *, what: str) -> pd.DataFrame:
     """Read six whitespace-separated fields a line as strings; the row number is the line number - 1."""
     try:
-        table = pd.read_csv(
-            path,
-            sep=r"\s+",
-            header=None,
-            names=list(range(7)),
-            index_col=False,
-            dtype=str,
-            na_filter=False,
-            quoting=3,
-            skip_blank_lines=False,
-            encoding="utf-8",
-            on_bad_lines="error",
-        )
+        with warnings.catch_warnings():
+            # a line longer than the names is a fault here, not a warning
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(
+                path,
+                sep=r"\s+",
+                header=None,
+                names=list(range(7)),
+                index_col=False,
+                dtype=str,
+                na_filter=False,
+                quoting=3,
+                skip_blank_lines=False,
+                encoding="utf-8",
+                on_bad_lines="error",
+            )
         tidy = bool((table[5] != "").all() and (table[6] == "").all() and table[5].notna().all())
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError):
+    except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError, ValueError):
         tidy = False
     except OSError as error:
         raise InputError(

@@ -197,9 +197,8 @@ def score_tests(
     verdict[(verdict == status.OK) & (result[:, 0] != 1)] = status.LOGISTIC_CONVERGE_FAIL
     with np.errstate(invalid="ignore"):
         z = np.sign(result[:, 1]) * np.sqrt(result[:, 3])
-    tail = np.flatnonzero(
-        (verdict == status.OK) & ((log10p_normal(z) > -np.log10(firth_below)) | (not null.converged))
-    ).astype(np.int64)
+    beyond = (np.power(10.0, -log10p_normal(z)) < firth_below) | (not null.converged)
+    tail = np.flatnonzero((verdict == status.OK) & beyond).astype(np.int64)
     result[tail] = _refit(null, calls, packed, tail, missing=missing, method=refit.FIRTH)
     unfit = tail[(result[tail, 0] != 1) | np.isnan(result[tail, 3])]
     verdict[unfit] = status.FIRTH_CONVERGE_FAIL

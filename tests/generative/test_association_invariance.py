@@ -1,0 +1,202 @@
+"""What must not change an answer: other traits, threads, block size, sample order, allele names, resuming."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gwas.associate import associate, associate_blocks
+from gwas.design import Design, make_design
+from gwas.genotypes import Genotypes, open_genotypes
+from gwas.kernels.packed import pack
+
+N, M = 241, 150
+NUMBERS = ["A1_FREQ", "BETA", "SE", "T_STAT", "LOG10_P"]
+
+
+def write(prefix: Path, table: np.ndarray) -> Genotypes:
+    prefix.with_suffix(".bed").write_bytes(b"\x6c\x1b\x01" + pack(table.astype(np.int8)).tobytes())
+    people = range(table.shape[1])
+    prefix.with_suffix(".fam").write_text("".join(f"f s{i} 0 0 {i % 2 + 1} -9\n" for i in people))
+    chroms = ["1"] * 100 + ["X"] * 30 + ["MT"] * 20
+    prefix.with_suffix(".bim").write_text("".join(f"{c} v{j} 0 {j} A G\n" for j, c in enumerate(chroms)))
+    return open_genotypes(prefix)
+
+
+@pytest.fixture(scope="module")
+def table() -> np.ndarray:
+    rng = np.random.default_rng(21)
+    calls = rng.binomial(2, rng.uniform(0.01, 0.99, M)[:, None], (M, N))
+    return np.where(rng.random((M, N)) < 0.03, -9, calls)
+
+
+@pytest.fixture(scope="module")
+def genotypes(tmp_path_factory: pytest.TempPathFactory, table: np.ndarray) -> Genotypes:
+    return write(tmp_path_factory.mktemp("invariance") / "study", table)
+
+
+@pytest.fixture(scope="module")
+def tables() -> tuple[pd.DataFrame, pd.DataFrame]:
+    rng = np.random.default_rng(22)
+    ids = [f"s{i}" for i in range(N)]
+    phenotypes = pd.DataFrame({f"q{i}": rng.normal(size=N) for i in range(5)}, index=ids)
+    for i in range(3):
+        phenotypes[f"b{i}"] = (rng.random(N) < (0.1, 0.3, 0.5)[i]).astype(float)
+    phenotypes = phenotypes.mask(rng.random(phenotypes.shape) < 0.1)
+    phenotypes["q4"] = phenotypes["q3"] * 2 + 1
+    return phenotypes, pd.DataFrame({"a": rng.normal(size=N), "b": rng.normal(size=N)}, index=ids)
+
+
+def full_design(genotypes: Genotypes, tables: tuple[pd.DataFrame, pd.DataFrame], names: list[str]) -> Design:
+    return make_design(list(genotypes.samples["iid"]), tables[0][names], tables[1])
+
+
+def assert_same(a: pd.DataFrame, b: pd.DataFrame, *, tolerance: float = 1e-9) -> None:
+    columns = ["ID", "OBS_CT", "ERRCODE", "FIRTH?"]
+    assert a[columns].to_numpy().tolist() == b[columns].to_numpy().tolist()
+    np.testing.assert_allclose(
+        a[NUMBERS].to_numpy(float), b[NUMBERS].to_numpy(float), rtol=tolerance, atol=tolerance
+    )
+
+
+@settings(deadline=None, max_examples=12)
+@given(
+    company=st.lists(
+        st.sampled_from(["q0", "q1", "q2", "q3", "q4", "b0", "b1", "b2"]), unique=True, max_size=7
+    ),
+    subject=st.sampled_from(["q0", "q3", "b0", "b2"]),
+    missing=st.sampled_from(["mean", "complete-case"]),
+    logistic=st.sampled_from(["wald", "score-firth"]),
+    size=st.sampled_from([1, 17, 64, 1024]),
+    threads=st.sampled_from([1, 2]),
+)
+def test_answer_does_not_depend_on_company_blocks_or_threads(
+    genotypes: Genotypes,
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+    company: list[str],
+    subject: str,
+    missing: str,
+    logistic: str,
+    size: int,
+    threads: int,
+) -> None:
+    names = [name for name in company if name != subject]
+    names.insert(len(names) // 2, subject)
+    alone = associate(
+        genotypes, full_design(genotypes, tables, [subject]), missing=missing, logistic=logistic
+    )
+    beside = associate(
+        genotypes,
+        full_design(genotypes, tables, names),
+        missing=missing,
+        logistic=logistic,
+        block_size=size,
+        threads=threads,
+    )
+    assert list(beside) == names
+    assert_same(alone[subject], beside[subject])
+
+
+def test_threads_and_block_sizes_of_whole_tiles_change_no_bit(
+    genotypes: Genotypes, tables: tuple[pd.DataFrame, pd.DataFrame]
+) -> None:
+    design = full_design(genotypes, tables, ["q0", "q1", "b0"])
+    first = associate(genotypes, design, threads=1, block_size=64)
+    for other in (
+        associate(genotypes, design, threads=2, block_size=64),
+        associate(genotypes, design, threads=2),
+    ):
+        for trait, frame in first.items():
+            pd.testing.assert_frame_equal(frame, other[trait], check_exact=True)
+
+
+def test_resuming_at_a_block_gives_the_same_bytes(
+    genotypes: Genotypes, tables: tuple[pd.DataFrame, pd.DataFrame]
+) -> None:
+    design = full_design(genotypes, tables, ["q0", "b1"])
+    whole = list(associate_blocks(genotypes, design, block_size=40))
+    rest = list(associate_blocks(genotypes, design, block_size=40, start_block=2))
+    assert len(whole) == 4
+    for a, b in zip(whole[2:], rest, strict=True):
+        pd.testing.assert_frame_equal(a, b, check_exact=True)
+
+
+@pytest.mark.parametrize("logistic", ["wald", "score-firth"])
+def test_order_of_samples_and_of_tables_does_not_matter(
+    genotypes: Genotypes, tables: tuple[pd.DataFrame, pd.DataFrame], logistic: str
+) -> None:
+    order = np.random.default_rng(1).permutation(N)
+    shuffled = genotypes.select(samples=order)
+    phenotypes, covariates = tables
+    names = ["q0", "b0"]
+    a = associate(genotypes, full_design(genotypes, tables, names), logistic=logistic)
+    design = make_design(
+        list(shuffled.samples["iid"]),
+        phenotypes[names].iloc[::-1],
+        covariates.sample(frac=1.0, random_state=2),
+    )
+    b = associate(shuffled, design, logistic=logistic)
+    for name in names:
+        assert_same(a[name], b[name], tolerance=1e-7)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.8])
+def test_selecting_samples_equals_a_file_of_those_samples(
+    genotypes: Genotypes,
+    table: np.ndarray,
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+    tmp_path: Path,
+    share: float,
+) -> None:
+    chosen = np.sort(np.random.default_rng(4).permutation(N)[: int(N * share)])
+    selected = genotypes.select(samples=chosen)
+    own = write(tmp_path / "own", table[:, chosen])
+    renamed = [f"s{i}" for i in range(len(chosen))]
+    names = ["q0", "b2"]
+    a = associate(selected, make_design(list(selected.samples["iid"]), tables[0][names], tables[1]))
+    again = [frame.iloc[chosen].set_axis(renamed) for frame in tables]
+    own_samples = own.samples.assign(sex=selected.samples["sex"].to_numpy())
+    from dataclasses import replace
+
+    b = associate(replace(own, samples=own_samples), make_design(renamed, again[0][names], again[1]))
+    for name in names:
+        assert_same(a[name], b[name], tolerance=1e-8)
+
+
+@pytest.mark.parametrize("missing", ["mean", "complete-case"])
+@pytest.mark.parametrize("logistic", ["wald", "score-firth"])
+def test_flipping_alleles_flips_the_sign_of_the_effect_alone(
+    genotypes: Genotypes,
+    table: np.ndarray,
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+    tmp_path: Path,
+    missing: str,
+    logistic: str,
+) -> None:
+    flipped = write(tmp_path / "flipped", np.where(table < 0, -9, 2 - table))
+    design = full_design(genotypes, tables, ["q0", "b0"])
+    a = associate(genotypes, design, missing=missing, logistic=logistic)
+    b = associate(flipped, design, missing=missing, logistic=logistic)
+    for name, frame in b.items():
+        turned = frame.assign(BETA=-frame["BETA"], T_STAT=-frame["T_STAT"], A1_FREQ=1 - frame["A1_FREQ"])
+        assert_same(a[name], turned, tolerance=1e-7)
+
+
+def test_carriers_without_phenotype_leave_no_result(
+    genotypes: Genotypes, table: np.ndarray, tmp_path: Path
+) -> None:
+    calls = table.copy()
+    carriers = np.arange(N) < 6
+    calls[0] = np.where(carriers, 1, 0)
+    study = write(tmp_path / "carriers", calls)
+    values = np.random.default_rng(3).normal(size=N)
+    ids = list(study.samples["iid"])
+    phenotypes = pd.DataFrame({"y": np.where(carriers, np.nan, values), "z": values}, index=ids)
+    found = associate(study, make_design(ids, phenotypes))
+    assert found["y"]["ERRCODE"][0] == "CONST_OMITTED_ALLELE"
+    assert found["z"]["ERRCODE"][0] == "."

@@ -1,0 +1,254 @@
+"""``careome gwas``: input files as people write them, one-line refusals, nothing half-written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import workflows.association as association
+from cohorts.errors import CareomeError, DesignError, InputError
+from gwas.genotypes import open_genotypes
+from gwas.kernels.packed import pack
+from workflows.association import run_gwas
+from workflows.gwas_filters import chromosomes
+from workflows.gwas_tables import expand_names, read_person_table, read_sample_list
+
+N = 40
+SAMPLES = pd.DataFrame({"fid": [f"f{i}" for i in range(5)], "iid": [f"s{i}" for i in range(5)]})
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(9)
+    calls = rng.binomial(2, 0.4, (30, N)).astype(np.int8)
+    prefix = tmp_path / "in" / "study"
+    prefix.parent.mkdir()
+    prefix.with_suffix(".bed").write_bytes(b"\x6c\x1b\x01" + pack(calls).tobytes())
+    prefix.with_suffix(".fam").write_text("".join(f"f{i} s{i} 0 0 {i % 2 + 1} -9\n" for i in range(N)))
+    prefix.with_suffix(".bim").write_text("".join(f"{j // 10 + 1} v{j} 0 {j + 1} A G\n" for j in range(30)))
+    lines = [
+        f"f{i} s{i} {rng.normal():.4f} {rng.normal():.4f} {1 + i % 2} {i % 3} 7 {rng.normal():.4f}"
+        for i in range(N)
+    ]
+    header = "FID IID QT1 QT2 CASE MIXED FLAT AGE"
+    prefix.with_suffix(".txt").write_text("\n".join([header, *lines]) + "\n")
+    return prefix
+
+
+def go(study: Path, **changes: Any) -> list[Path]:
+    options: dict[str, Any] = {
+        "bfile": study,
+        "pheno": study.with_suffix(".txt"),
+        "pheno_name": ["QT1-CASE"],
+        "covar": study.with_suffix(".txt"),
+        "covar_name": ["AGE"],
+        "out": study.parent.parent / "out" / "run",
+    }
+    return run_gwas(**(options | changes))
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_each_trait_gets_its_file_and_the_log_tells_what_was_done(study: Path) -> None:
+    done: list[int] = []
+    files = go(study, progress=done.append)
+    names = ["run.QT1.glm.linear", "run.QT2.glm.linear", "run.CASE.glm.logistic.hybrid", "run.log"]
+    assert [file.name for file in files] == names
+    assert files_in(files[0].parent) == sorted(names)
+    assert sum(done) == 30
+    table = pd.read_csv(files[2], sep="\t")
+    assert len(table) == 30
+    log = files[3].read_text()
+    for words in (
+        "CASE: binary, 40 people, 20 cases and 20 controls (1 = control, 2 = case)",
+        "lambda",
+        "AGE",
+    ):
+        assert words in log
+    assert "s7" not in log
+
+
+def test_flat_trait_beside_others_is_skipped_and_logged(study: Path) -> None:
+    files = go(study, pheno_name=["QT1", "FLAT"])
+    assert [file.name for file in files] == ["run.QT1.glm.linear", "run.log"]
+    assert "FLAT: skipped, the trait is constant" in files[1].read_text()
+
+
+def test_shared_file_without_names_uses_the_other_columns_as_covariates(study: Path) -> None:
+    table = pd.read_csv(study.with_suffix(".txt"), sep=" ")[["FID", "IID", "QT1", "QT2", "AGE"]]
+    table.to_csv(study.with_suffix(".txt"), sep=" ", index=False)
+    log = go(study, pheno_name=["QT1"], covar_name=None)[-1].read_text()
+    assert "covariates: QT2, AGE" in log
+
+
+def replaced(study: Path, old: str, new: str, *, end: str = ".txt") -> None:
+    path = study.with_suffix(end)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "message"),
+    [
+        ({"pheno_name": ["NOPE"]}, InputError, "no column named NOPE"),
+        ({"covar_name": ["AGE", "X1-X3"]}, InputError, "no column named X1-X3"),
+        ({"covar": None}, InputError, "no covariate file"),
+        ({"pheno_name": ["MIXED"]}, DesignError, "MIXED: ambiguous case-control coding"),
+        ({"pheno_name": ["FLAT"]}, DesignError, "no trait can be analysed.*FLAT: the trait is constant"),
+        ({"covar_name": ["AGE", "FLAT"]}, DesignError, "FLAT: a covariate has the same value"),
+        ({"chr": ["9"]}, DesignError, "no variant is left"),
+        ({"chr": ["1-"]}, InputError, "not a chromosome or range"),
+        ({"maf": 0.5}, DesignError, "no variant is left"),
+        ({"pheno": Path("nowhere.txt")}, InputError, "nowhere.txt: cannot be read"),
+        ({"bfile": Path("nowhere")}, InputError, "nowhere"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line_and_leaves_nothing(
+    study: Path, changes: dict[str, Any], kind: type[CareomeError], message: str
+) -> None:
+    with pytest.raises(kind, match=message) as caught:
+        go(study, **changes)
+    assert "\n" not in str(caught.value)
+    assert files_in(study.parent.parent / "out") == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("\nf3 s3 ", "\nf3 s4 ", "study.txt:6: a sample ID occurs twice"),
+        ("\nf3 s3 ", "\nf3 ", "study.txt:5: a line has the wrong number of fields"),
+        ("\nf3 s3 ", "\nf3 s3 oops ", "study.txt:5: a line has the wrong number of fields"),
+        ("FID IID QT1 QT2", "FID IID QT1 QT1", "study.txt:1: column QT1 occurs twice"),
+        ("FID IID QT1", "Family Person QT1", "study.txt:1: has no header"),
+    ],
+)
+def test_bad_phenotype_file_is_refused_with_its_line(study: Path, old: str, new: str, message: str) -> None:
+    replaced(study, old, new)
+    with pytest.raises(InputError, match=message):
+        go(study)
+
+
+def test_number_that_is_not_one_is_named_by_line_without_its_value(study: Path) -> None:
+    lines = study.with_suffix(".txt").read_text().splitlines()
+    fields = lines[4].split()
+    fields[2] = "secret"
+    lines[4] = " ".join(fields)
+    study.with_suffix(".txt").write_text("\n".join(lines))
+    with pytest.raises(InputError, match=r"study.txt:5: column QT1 mixes numbers and text") as caught:
+        go(study)
+    assert "secret" not in str(caught.value)
+
+
+def test_ids_of_other_people_are_refused(study: Path) -> None:
+    path = study.with_suffix(".txt")
+    path.write_text(path.read_text().replace(" s", " x"))
+    with pytest.raises(InputError, match="no ID in both"):
+        go(study)
+    path.write_text(path.read_text().replace(" x", " s").replace("\nf", "\ng"))
+    with pytest.raises(InputError, match="the IIDs match but the FIDs do not"):
+        go(study)
+
+
+def test_unknown_sample_in_a_keep_list_is_refused_by_line_and_in_a_remove_list_logged(study: Path) -> None:
+    listed = study.parent / "list"
+    listed.write_text("f1 s1\nf2 s2\nf99 s99\n")
+    with pytest.raises(InputError, match=r"list:3: an unknown sample is listed") as caught:
+        go(study, keep=listed)
+    assert "s99" not in str(caught.value)
+    log = go(study, remove=listed)[-1].read_text()
+    assert "--remove: 2 samples removed, 38 remain" in log
+    assert "--remove: 1 entries are not in the genotypes (first in line 3)" in log
+
+
+def test_failure_midway_leaves_old_results_and_no_temporaries(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = go(study)
+    before = {file.name: file.read_bytes() for file in files}
+    original: Callable[..., Any] = association.associate_blocks
+
+    def broken(*arguments: Any, **options: Any) -> Any:
+        for number, frame in enumerate(original(*arguments, **options)):
+            if number == 2:
+                raise InputError("ended early", where="study.bed")
+            yield frame
+
+    monkeypatch.setattr(association, "associate_blocks", broken)
+    with pytest.raises(InputError, match="ended early"):
+        go(study, block_size=8, covar=None, covar_name=None)
+    folder = files[0].parent
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_results_do_not_depend_on_block_size_or_threads_to_the_byte(study: Path) -> None:
+    first = [file.read_bytes() for file in go(study, threads=1)[:-1]]
+    again = go(study, block_size=64, threads=2, out=study.parent / "again")[:-1]
+    assert [file.read_bytes() for file in again] == first
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("FID IID A\nf1 s1 1.5\nf0 s0 NA\n", {"s1": 1.5, "s0": None}),
+        ("#FID\tIID\tA\nf1\ts1\t-9\nf2\ts2\tnan\nf0\ts0\t2e3\n", {"s1": None, "s2": None, "s0": 2000.0}),
+        ("#IID A\ns4 1\n\ns2 2\n", {"s4": 1.0, "s2": 2.0}),
+        ("IID A\r\ns4 1\r\n", {"s4": 1.0}),
+        ("f1 s1 3\nf3 s3 4\n", {"s1": 3.0, "s3": 4.0}),
+        ("FID IID A\nf1 s1 1\nzz s2 9\nf9 s9 9\n", {"s1": 1.0}),
+    ],
+)
+def test_person_tables_are_read_in_every_usual_form(
+    tmp_path: Path, text: str, expected: dict[str, float | None]
+) -> None:
+    (tmp_path / "table").write_bytes(text.encode())
+    column = read_person_table(tmp_path / "table", SAMPLES, columns=None).iloc[:, 0]
+    assert {k: None if np.isnan(v) else v for k, v in column.items()} == expected
+
+
+def test_text_columns_are_categories(tmp_path: Path) -> None:
+    (tmp_path / "table").write_text("IID site\ns0 A\ns1 NONE\ns2 B\n")
+    assert read_person_table(tmp_path / "table", SAMPLES, columns=None)["site"].tolist()[::2] == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (["QT1-QT3"], ["QT1", "QT2", "QT3"]),
+        (["HDL-C"], ["HDL-C"]),
+        (["QT2", "QT1-QT3"], ["QT2", "QT1", "QT3"]),
+        (["QT{1:2}", "HDL-C"], ["QT1", "QT2", "HDL-C"]),
+        (["HDL-C-QT1"], ["HDL-C", "QT1"]),
+    ],
+)
+def test_names_and_ranges(wanted: list[str], expected: list[str]) -> None:
+    assert expand_names(wanted, ["HDL-C", "QT1", "QT2", "QT3"], where="t") == expected
+
+
+def test_chromosome_lists() -> None:
+    assert chromosomes(["1-3", "22", "chrX", "25"]) == {"1", "2", "3", "22", "X", "XY"}
+
+
+def test_sample_lists_by_iid_or_by_both_ids(tmp_path: Path) -> None:
+    for text, expected in (
+        ("s1\ns3\n", [1, 3]),
+        ("f1 s1\nf9 s2\n", [1]),
+        ("#IID\ns4\n", [4]),
+        ("#FID IID\nf0 s0\n", [0]),
+    ):
+        (tmp_path / "list").write_text(text)
+        mask, _ = read_sample_list(tmp_path / "list", SAMPLES)
+        assert np.flatnonzero(mask).tolist() == expected
+
+
+def test_prefix_may_hold_dots(study: Path) -> None:
+    for end in (".bed", ".bim", ".fam"):
+        study.with_suffix(end).rename(study.parent / f"study.v1{end}")
+    assert open_genotypes(study.parent / "study.v1").n_samples == N
