@@ -113,7 +113,8 @@ class Extracts:
         row, practice, start, stop = spans
         # between two practices there is often a short gap
         lag = np.where(start > first[row], self.rng.integers(0, 40, len(row)), 0)
-        start = np.where(start + lag < stop, start + lag, start)
+        late = np.minimum(stop - 1, day(self.config.end_date))
+        start = np.where(start + lag <= late, start + lag, start)
         yield self._finish(
             "gp_registrations.csv",
             {
@@ -157,7 +158,11 @@ class Extracts:
         }
         columns |= {f"diag_{k + 1}": listed(rows.diagnoses[:, k], services.ICD10) for k in range(6)}
         columns |= {f"opcs_{k + 1}": listed(rows.operations[:, k], services.OPCS) for k in range(3)}
-        ways = {"patient_id": "blank id", "admission_date": "impossible date", "diag_1": "blank code"}
+        ways = {
+            "patient_id": "blank id",
+            "admission_date": "impossible date",
+            "discharge_date": "impossible date",
+        }
         yield self._finish("hospital_admissions.csv", columns, ways)
 
     def _community(self) -> Tables:

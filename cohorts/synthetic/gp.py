@@ -23,19 +23,48 @@ DRUGS: tuple[str, ...] = tuple(code for codes in BNF.values() for code in codes)
 _DRUG_AT = dict(zip(BNF, np.cumsum([0, *map(len, BNF.values())])[:-1].tolist(), strict=True))
 #: Day on which laboratories went over from % to mmol/mol for HbA1c.
 _IFCC = day(date(2011, 6, 1))
-#: Disease: codes used, share ever coded, mean delay in years, reviews coded a year.
-_DIAGNOSES: dict[str, tuple[tuple[str, ...], float, float, float]] = {
-    "t2d": (("t2d", "t2d", "t2d_other"), 0.95, 0.5, 0.8),
-    "t1d": (("t1d",), 0.97, 0.02, 0.6),
-    "chd": (("chd", "mi", "angina"), 0.93, 0.05, 0.4),
-    "asthma": (("asthma",), 0.95, 0.3, 0.45),
-    "lung_cancer": (("lung_cancer", "lung_cancer_other"), 0.9, 0.1, 0.3),
-    "hypertension": (("hypertension",), 0.95, 0.2, 0.35),
-    "retinopathy": (("retinopathy",), 0.85, 0.3, 0.25),
-    "nephropathy": (("nephropathy",), 0.8, 0.3, 0.2),
-    "foot_ulcer": (("foot_ulcer",), 0.8, 0.1, 0.1),
-    "dka": (("dka",), 0.6, 0.05, 0.0),
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coding:
+    """How practices code a disease.
+
+    Attributes
+    ----------
+    codes
+        Names of the codes in use; a practice keeps to one per person.
+    share
+        Share of the ill who are ever coded.
+    delay
+        Mean years from onset to the first code.
+    reviews
+        Codes a year afterwards.
+    mistaken
+        Share of people without the disease who carry its code, half of them once only.
+    """
+
+    codes: tuple[str, ...]
+    share: float
+    delay: float
+    reviews: float
+    mistaken: float = 0.0
+
+
+CODING: dict[str, Coding] = {
+    "t2d": Coding(codes=("t2d", "t2d", "t2d_other"), share=0.95, delay=0.5, reviews=0.8, mistaken=0.003),
+    "t1d": Coding(codes=("t1d",), share=0.97, delay=0.02, reviews=0.6, mistaken=0.0003),
+    "chd": Coding(codes=("chd", "mi", "angina"), share=0.93, delay=0.05, reviews=0.4, mistaken=0.004),
+    "asthma": Coding(codes=("asthma",), share=0.95, delay=0.3, reviews=0.45, mistaken=0.01),
+    "lung_cancer": Coding(codes=("lung_cancer", "lung_cancer_other"), share=0.9, delay=0.1, reviews=0.3),
+    "hypertension": Coding(codes=("hypertension",), share=0.95, delay=0.2, reviews=0.35, mistaken=0.01),
+    "retinopathy": Coding(codes=("retinopathy",), share=0.85, delay=0.3, reviews=0.25),
+    "nephropathy": Coding(codes=("nephropathy",), share=0.8, delay=0.3, reviews=0.2),
+    "foot_ulcer": Coding(codes=("foot_ulcer",), share=0.8, delay=0.1, reviews=0.1),
+    "dka": Coding(codes=("dka",), share=0.6, delay=0.05, reviews=0.0),
 }
+#: Share of HbA1c tests of the healthy that are high for another reason (steroids, acute illness), and by
+#: how much on average, in mmol/mol.
+PASSING_HBA1C = (0.0012, 16.0)
 #: Treatment: drug names, days between issues.
 _COURSES: dict[str, tuple[tuple[str, ...], int]] = {
     "statin": (("statin",), 84),
@@ -241,7 +270,11 @@ def _hba1c(
     places: Places,
     rng: np.random.Generator,
 ) -> list[Rows]:
-    value = np.maximum(_noisy("hba1c", w, d, people, lives, rng), 18)
+    value = _noisy("hba1c", w, d, people, lives, rng)
+    share, rise = PASSING_HBA1C
+    passing = rng.random(len(w)) < share
+    value[passing] += rng.exponential(rise, int(passing.sum()))
+    value = np.maximum(value, 18)
     percent = (d < _IFCC) | (
         places.late_ifcc_practice[practice] & (d < _IFCC + 1600) & (rng.random(len(d)) < 0.6)
     )
@@ -270,26 +303,23 @@ def _creatinine(
 
 
 def _diagnoses(people: People, lives: Lives, present: Stay, rng: np.random.Generator) -> list[Rows]:
-    """First code some time after onset (or on registering), and again at reviews."""
+    """First code some time after onset (or on registering), again at reviews, and mistaken codes."""
     parts = []
-    for disease, (codes, share, delay, reviews) in _DIAGNOSES.items():
-        onset = lives.onset[disease]
-        found = onset + (YEAR * rng.exponential(delay, len(onset))).astype(np.int64)
+    for disease, coding in CODING.items():
+        onset = lives.onset[disease].astype(np.int64)
+        found = onset + (YEAR * rng.exponential(coding.delay, len(onset))).astype(np.int64)
         late = onset < present.start
         found = np.where(late, present.start + rng.integers(0, 90, len(onset)), found)
-        coded = (
-            (onset < NEVER)
-            & (found < present.stop)
-            & (found >= present.start)
-            & (rng.random(len(onset)) < share)
-        )
-        who = np.flatnonzero(coded)
-        favourite = rng.integers(0, len(codes), len(who))
-        count = rng.poisson(reviews * (present.stop[who] - found[who]) / YEAR)
-        again = np.repeat(np.arange(len(who)), count)
+        coded = (onset < NEVER) & (rng.random(len(onset)) < coding.share)
+        mistaken = (onset >= NEVER) & (rng.random(len(onset)) < coding.mistaken)
+        found = np.where(mistaken, rng.integers(present.start, present.stop + 1), found)
+        who = np.flatnonzero((coded | mistaken) & (found < present.stop) & (found >= present.start))
+        favourite = rng.integers(0, len(coding.codes), len(who))
+        rate = np.where(mistaken[who] & (rng.random(len(who)) < 0.5), 0.0, coding.reviews)
+        again = np.repeat(np.arange(len(who)), rng.poisson(rate * (present.stop[who] - found[who]) / YEAR))
         span = (present.stop[who] - found[who])[again]
         later = found[who][again] + (rng.random(len(again)) * span).astype(np.int64)
-        keys = np.array([_CODE[name] for name in codes])
+        keys = np.array([_CODE[name] for name in coding.codes])
         parts.append(_rows(who, found[who].astype(np.int32), keys[favourite]))
         parts.append(_rows(who[again], later.astype(np.int32), keys[favourite[again]]))
     return parts

@@ -86,7 +86,7 @@ def admissions(people: People, lives: Lives, config: RegionConfig, rng: np.rando
         adds &= (used < 6) & (reason != _ICD[code])
         diagnoses[adds, used[adds]] = _ICD[code]
         used[adds] += 1
-    stop = np.minimum(days + length.astype(np.int64), np.maximum(present.stop[who], days))
+    stop = np.minimum(days + length.astype(np.int64), np.maximum(present.stop[who] - 1, days))
     return Admissions(who, days.astype(np.int32), stop.astype(np.int32), diagnoses, _operations(reason, rng))
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cohorts.synthetic.config import RegionConfig
 from cohorts.synthetic.disease import Lives, levels
 from cohorts.synthetic.effects import ARCHITECTURES, TRAITS, Effects
+from cohorts.synthetic.gp import CODING
 from cohorts.synthetic.hazards import CENTRES, DEATHS, DISEASES, FRAILTY, LEVELS, TREATMENTS
 from cohorts.synthetic.people import ANCESTRIES, People
 from cohorts.synthetic.places import Places
@@ -127,5 +128,6 @@ def model(config: RegionConfig) -> dict[str, Any]:
         "deaths": {name: asdict(item) for name, item in DEATHS.items()},
         "frailty_sd": dict(FRAILTY),
         "levels": {name: asdict(item) for name, item in LEVELS.items()},
+        "coding": {name: asdict(item) for name, item in CODING.items()},
         "genetics": {name: asdict(item) for name, item in ARCHITECTURES.items()},
     }

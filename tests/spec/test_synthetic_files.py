@@ -315,3 +315,15 @@ def test_a_missing_genotype_file_is_refused_before_anything_is_written(tmp_path)
     with pytest.raises(InputError):
         write_region(RegionConfig(people=1000), tmp_path / "out", bfile=tmp_path / "none")
     assert not (tmp_path / "out").exists()
+
+
+def test_practices_code_most_of_the_ill_and_few_of_the_well(tables, truth):
+    """A region in which every diagnosis is right could not tell a good definition from a bad one."""
+    links = truth["links"].query("source == 'gp'").set_index("patient_id")["true_person"]
+    ill = set(truth["outcomes"].query("disease == 't2d'")["true_person"]) & set(links)
+    events = tables["gp_events.parquet"]
+    coded = set(
+        links.reindex(events.loc[events["code"].isin(["44054006", "313436004"]), "patient_id"]).dropna()
+    )
+    assert 0.8 < len(coded & ill) / len(ill) < 0.99
+    assert 0.0005 < len(coded - ill) / len(set(links) - ill) < 0.008
