@@ -193,9 +193,8 @@ def _trait(name: str, column: pd.Series, kind: Kind | None) -> Trait:
     levels = set(np.unique(values[~np.isnan(values)]).tolist())
     if kind == "quantitative" or (kind is None and not levels <= {0.0, 1.0, 2.0}):
         return Trait(name, "quantitative", values, "as given")
-    if levels <= {0.0, 1.0}:
-        if levels != {1.0}:
-            return Trait(name, "binary", values, "0 = control, 1 = case")
+    if levels <= {0.0, 1.0} and levels != {1.0}:
+        return Trait(name, "binary", values, "0 = control, 1 = case")
     if levels <= {1.0, 2.0}:
         return Trait(name, "binary", values - 1.0, "1 = control, 2 = case")
     if levels <= {0.0, 1.0, 2.0}:

@@ -135,10 +135,8 @@ def pack(dosages: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
 
 
 def _four_in_a_byte(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    packed: npt.NDArray[np.uint8] = (
-        codes[..., 0] | (codes[..., 1] << 2) | (codes[..., 2] << 4) | (codes[..., 3] << 6)
-    )
-    return packed
+    merged = codes[..., 0] | (codes[..., 1] << 2) | (codes[..., 2] << 4) | (codes[..., 3] << 6)
+    return np.asarray(merged, dtype=np.uint8)
 
 
 def keep_bits(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:

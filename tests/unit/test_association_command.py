@@ -106,7 +106,7 @@ def replaced(study: Path, old: str, new: str, *, end: str = ".txt") -> None:
         ({"covar_name": ["AGE", "FLAT"]}, DesignError, "FLAT: a covariate has the same value"),
         ({"chr": ["9"]}, DesignError, "no variant is left"),
         ({"chr": ["1-"]}, InputError, "not a chromosome or range"),
-        ({"maf": 0.5}, DesignError, "no variant is left"),
+        ({"mac": 1000}, DesignError, "no variant is left"),
         ({"pheno": Path("nowhere.txt")}, InputError, "nowhere.txt: cannot be read"),
         ({"bfile": Path("nowhere")}, InputError, "nowhere"),
     ],
