@@ -3,7 +3,8 @@
 Why a thin wrapper and not a bare connection: every connection of ours must refuse to download
 extensions, must never spill rows to a folder nobody chose, and must take its memory and threads from
 the caller. One place sets that. The tables of a pseudonymous hub are listed in :data:`HUB_TABLES`;
-dates are half-open spans ``[start, end)`` and an open end is :data:`OPEN_END`.
+dates are half-open spans ``[start, end)`` and an open end is :data:`OPEN_END`. A consent whose ``withdrawn`` is
+not NULL is withdrawn; 1880-01-01 stands for a withdrawal without a readable day.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A row that fails keeps its place in the staged table with a reason, so that refu
 lie and not inferred. The first reason met is the one counted.
 
 Keys that occur twice: rows that agree are one, and the fullest is kept; rows that disagree are all refused.
-A blank agrees with anything. Two rows of one sample, consent or area agree if all their columns do; two rows
+A blank agrees with anything. Two rows of one sample or area agree if all their columns do; two rows
 of one ``patient_id`` if birth date and NHS number do. Where those differ, two people go under one number, and
 the records that nobody can attribute are refused with them.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from cohorts.hub import Hub
 from cohorts.readers import FAULT, LINES, Stream
-from cohorts.tables import CellSql, Field, TableSpec, cell_sql, column_types
+from cohorts.tables import LATEST, CellSql, Field, TableSpec, cell_sql, column_types
 
 STAGED = "__staged"
 
@@ -46,7 +46,9 @@ def stage(
     list of str
         What each note column notes.
     """
-    cells = [_cell(field, stream, form, until) for field in spec.fields]
+    # an end may lie ahead (a planned discharge, a lease); only what has happened must fall in the records
+    last = {spec.span[1]: LATEST} if spec.span else {}
+    cells = [_cell(field, stream, form, last.get(field.name, until)) for field in spec.fields]
     notes = [note for cell in cells for note in cell.notes]
     select = _select(stream, spec, cells, notes, linked=source is not None)
     parameters = {} if source is None else {"source": source}

@@ -8,7 +8,7 @@ birth date, an unknown sex code or a wrong NHS number does not: the person's rec
 row, so the cell becomes blank and a note counts it. Dates are ISO (``YYYY-MM-DD``, a time of day is
 dropped) unless the source declares another form, because a guess between day-first and month-first is
 wrong for twelve days of every month. Codes are put in capitals without dots, save Read codes, in which
-case and dots carry meaning.
+case and dots carry meaning. A withdrawal counts whatever its date says, and none is refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from typing import Literal
 from cohorts.hub import OPEN_END
 from cohorts.identity import nhs_digits_sql, nhs_number_sql, sex_sql
 
-Kind = Literal["text", "date", "number", "year", "decile", "flag", "system", "code", "nhs", "sex"]
+Kind = Literal[
+    "text", "date", "number", "year", "decile", "flag", "objection", "system", "code", "nhs", "sex"
+]
 
 EARLIEST = "1880-01-01"
 LATEST = "2100-01-01"
@@ -153,9 +155,7 @@ TABLES: Mapping[str, TableSpec] = {
         (_PATIENT, Field("sample_id", required=True), Field("collected", "date", soft=True)),
         unique=("sample_id",),
     ),
-    "consents": TableSpec(
-        (_PATIENT, Field("consented", "flag"), Field("withdrawn", "date")), unique=("patient_id",)
-    ),
+    "consents": TableSpec((_PATIENT, Field("consented", "flag"), Field("withdrawn", "objection", soft=True))),
 }
 
 REGION_TABLES: Mapping[str, TableSpec] = {
@@ -176,6 +176,7 @@ REGION_TABLES: Mapping[str, TableSpec] = {
 
 _TYPES: Mapping[str, str] = {
     "date": "DATE",
+    "objection": "DATE",
     "number": "DOUBLE",
     "year": "INTEGER",
     "decile": "INTEGER",
@@ -342,6 +343,15 @@ def _flag(cell: _Cell) -> _Read:
     return [(said, cell.name), (cell.date, f"{cell.name}_on")], [fault]
 
 
+def _objection(cell: _Cell) -> _Read:
+    """The day of withdrawing; whatever is not blank and not a plain no is a withdrawal, dated or not."""
+    no = "false" if cell.is_date else f"lower({cell.raw}) IN ('0', '0.0', 'false', 'no', 'n', 'f')"
+    day = f"coalesce({cell.date}, DATE '{EARLIEST}')"
+    when = f"(CASE WHEN {cell.raw} IS NULL OR {no} THEN NULL ELSE {day} END)"
+    undated = f"{cell.read} IS NULL OR {cell.read} <> DATE '{EARLIEST}'"
+    return [(when, cell.name)], [cell.unless(undated, "not dated, taken as withdrawn")]
+
+
 def _system(cell: _Cell) -> _Read:
     return [(system_sql(cell.raw), cell.name)], [
         cell.unless(f"{cell.read} IS NOT NULL", "not a known code system")
@@ -375,6 +385,7 @@ _KINDS: Mapping[Kind, Callable[[_Cell], _Read]] = {
     "year": _year,
     "decile": _decile,
     "flag": _flag,
+    "objection": _objection,
     "system": _system,
     "code": _code,
     "nhs": _nhs,

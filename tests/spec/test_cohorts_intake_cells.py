@@ -166,6 +166,35 @@ def test_consents_may_be_yes_no_or_the_day_of_saying_yes(tmp_path: Path) -> None
     assert intake.rejects["reason"].tolist() == ["consented: neither yes, no nor a date"]
 
 
+def test_a_withdrawal_counts_whatever_its_date_says(tmp_path: Path) -> None:
+    cells = ["", "no", "2011-01-01", "2031-01-01", "yes", "31/01/2011"]
+    rows = "".join(f"{i},2009-01-01,{cell}\n" for i, cell in enumerate(cells, 1))
+    patients = "".join(f"{i},,,,,,\n" for i in range(1, 7))
+    hub, intake = read(
+        tmp_path, patients, consents="patient_id,consented,withdrawn\n" + rows + "1,2010-01-01,2012-01-01\n"
+    )
+    kept = hub.frame("SELECT record, withdrawn IS NOT NULL AS out FROM intake.consents ORDER BY record, out")
+    assert kept["out"].tolist() == [False, True, False, True, True, True, True]
+    assert intake.counts["rejected"].sum() == 0
+    assert intake.notes[["note", "rows"]].to_numpy().tolist() == [
+        ["withdrawn: not dated, taken as withdrawn", 2]
+    ]
+
+
+def test_spans_may_end_after_the_records_do_but_not_begin(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text(PATIENTS + "1,,,,1970-01-01,,\n")
+    (tmp_path / "r.csv").write_text(
+        "patient_id,practice,start,end\n1,A,2020-01-01,2030-01-01\n1,B,2023-01-01,\n"
+    )
+    hub = connect()
+    sources = {
+        "gp": {"patients": TableSource(tmp_path / "p.csv"), "registrations": TableSource(tmp_path / "r.csv")}
+    }
+    intake = read_sources(hub, sources, until="2022-12-31")
+    assert hub.frame("SELECT practice FROM intake.registrations")["practice"].tolist() == ["A"]
+    assert intake.rejects["reason"].tolist() == ["start: after the end of the records"]
+
+
 def test_region_tables_check_years_deciles_and_contradictions(tmp_path: Path) -> None:
     region = {
         "pollution": "area,year,pm25,no2\nA,2010,9.5,20\nA,2010.5,9,9\nB,2010,9,9\nB,2010,8,9\nA,2011,,\n",
