@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+SMALL = ["--people", "4000", "--genotyped", "1400", "--variants", "2500", "--threads", "2"]
 DATA = Path(os.environ.get("CAREOME_DATA", ROOT.parent / "shared" / "data"))
 
 
@@ -43,3 +46,28 @@ def plink2() -> str:
 def plink1() -> str:
     """Path of Debian's plink1.9."""
     return _peer("plink1.9")
+
+
+def _careome(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "workflows.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+    )
+
+
+@pytest.fixture(scope="session")
+def careome() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line in a process of its own, as a user does."""
+    return _careome
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished small demo."""
+    folder = tmp_path_factory.mktemp("demo") / "careome-demo"
+    done = _careome("demo", folder, *SMALL)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (folder.parent / "printed.txt").write_text(done.stdout)
+    return folder

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from cohorts.exposure import exposure
+from cohorts.residence import exposure
 from cohorts.hub import Hub
-from cohorts.population import Population
+from cohorts.eligibility import Population
 from gwas.associate import associate_blocks
 from gwas.design import Design, make_design
 from gwas.pca import Pca

@@ -242,7 +242,7 @@ def study_check(study: Annotated[Path, typer.Argument(help="The study file (YAML
     """Check a study file and that the files it names are there."""
     from workflows.study_file import check_inputs, read_study
 
-    files = check_inputs(read_study(study), study)
+    files = check_inputs(read_study(study))
     typer.echo(f"{study}: fine; {len(files)} input files found")
 
 

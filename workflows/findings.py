@@ -12,7 +12,7 @@ import pandas as pd
 
 from cohorts.consent import ConsentResult
 from cohorts.linkage import Links
-from cohorts.population import Population
+from cohorts.eligibility import Population
 from cohorts.sources import Intake
 from gwas.design import Design
 from gwas.pca import Pca

@@ -154,6 +154,8 @@ def open_run_folder(path: Path, *, study: str, inputs: dict[str, str], version: 
     with exclusive(path):
         write_json(path / "state.json", {"fingerprint": fingerprint})
         folder = RunFolder(path, fingerprint)
+        # What a killed run left here may hold identifiers.
+        shutil.rmtree(folder.scratch, ignore_errors=True)
         handler = _log_to(path / "run.log")
         try:
             folder.audit.record("run started", fingerprint=fingerprint, version=version)

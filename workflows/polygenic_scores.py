@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from workflows.frames import cell
 from workflows.genotyped import Genotyped
 from workflows.study import Study
 
+LOG = logging.getLogger("careome")
 SCALE_COMPONENTS = 4
 
 
@@ -174,7 +176,7 @@ def score_people(
         mine = scored.scores[names]
         best, table = choose_score(mine[target], outcome[target], covariates=adjusted[target])
         raw = mine[best].to_numpy()
-        scale = fit_ancestry_scale(raw[target], scale_on[target])
+        scale = _ancestry_scale(raw[target], scale_on[target])
         z = scale.standardise(raw, scale_on)
         known = np.isfinite(outcome)
         binary = bool(np.isin(outcome[known], (0, 1)).all())
@@ -196,3 +198,12 @@ def score_people(
             ),
         )
     return PolygenicScores(traits, scored, tuple(weights.name for weights in published))
+
+
+def _ancestry_scale(scores: npt.NDArray[np.float64], components: npt.NDArray[np.float64]) -> AncestryScale:
+    """Mean and variance along ancestry; the mean alone where too few people define a component."""
+    try:
+        return fit_ancestry_scale(scores, components)
+    except DesignError:
+        LOG.warning("the variance of a score along ancestry could not be modelled and is taken as constant")
+        return fit_ancestry_scale(scores, components, variance=False)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cohorts.linkage import link
-from cohorts.population import population
+from cohorts.eligibility import population
 from gwas.families import families, split_families
 from gwas.genotypes import open_genotypes
 from gwas.pca import pca
@@ -36,6 +36,7 @@ from workflows.records import pseudonymous_hub, read_extracts
 from workflows.reports.cohort import build_cohort_report
 from workflows.reports.patient import build_patient_report
 from workflows.study import Study
+from workflows.study_file import check_inputs
 
 STEPS = 12
 # Components beyond the real structure are all but equal: asking for more only turns them among themselves.
@@ -73,7 +74,7 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
         With one line that says where, what was found, what was expected and what to do.
     """
     key = read_project_key(study.privacy.key)
-    inputs = {name: sha256_of(path) for name, path in study.input_files().items()}
+    inputs = {name: sha256_of(path) for name, path in check_inputs(study).items()}
     text = study.model_dump_json(exclude={"privacy": {"key", "crosswalk"}})
     index_date = study.study.index_date
     with (

@@ -199,7 +199,7 @@ def _sentence(message: str) -> str:
     return message[:1].lower() + message[1:] if message[:2].istitle() else message
 
 
-def check_inputs(study: Study, path: Path) -> dict[str, Path]:
+def check_inputs(study: Study) -> dict[str, Path]:
     """Make sure that every file a study names is there, before hours are spent.
 
     Raises
@@ -211,10 +211,10 @@ def check_inputs(study: Study, path: Path) -> dict[str, Path]:
     for key, file in files.items():
         if not file.is_file():
             raise StudyError(
-                f"the file of '{key}' is not there",
-                where=path,
+                "the study names a file that is not there",
+                where=key,
                 found=file,
                 expected="a file",
-                fix="correct the path",
+                fix="correct the path, which is taken from the folder of the study file",
             )
     return files

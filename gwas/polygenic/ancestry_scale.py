@@ -15,6 +15,9 @@ from cohorts.errors import DesignError
 
 Array = npt.NDArray[np.float64]
 
+SMALLEST_VARIANCE = 1e-3
+"""A fitted variance this much smaller than the overall one belongs to a score that some people do not vary in."""
+
 
 @dataclass(frozen=True, eq=False)
 class AncestryScale:
@@ -126,23 +129,38 @@ def fit_ancestry_scale(
 
 
 def _joint_maximum(
-    x: Array, scores: Array, mean: Array, theta: Array, tolerance: float, rounds: int = 500
+    x: Array, scores: Array, mean: Array, theta: Array, tolerance: float, rounds: int = 200
 ) -> tuple[Array, Array]:
-    information = np.linalg.inv(x.T @ x)
+    floor = np.log(SMALLEST_VARIANCE) + theta[0]
     for _ in range(rounds):
         squares = (scores - x @ mean) ** 2
-        # One Fisher-scoring step of the gamma regression with log link: its weights are all one.
-        step = information @ (x.T @ (squares * np.exp(-x @ theta) - 1))
-        theta = np.asarray(theta + np.clip(step, -1, 1), dtype=np.float64)
-        weights = np.exp(-x @ theta)
-        weighted = x * weights[:, None]
+        step = _variance_step(x, squares, theta)
+        theta = np.asarray(theta + step, dtype=np.float64)
+        if not (x @ theta > floor).all():
+            break
+        weighted = x * np.exp(-x @ theta)[:, None]
         previous = mean
-        mean = np.linalg.solve(x.T @ weighted, weighted.T @ scores)
+        mean = np.asarray(np.linalg.solve(x.T @ weighted, weighted.T @ scores), dtype=np.float64)
         change = max(np.max(np.abs(step)), np.max(np.abs(mean - previous)) / np.max(np.abs(mean)))
         if change < tolerance:
             return mean, theta
     raise DesignError(
         "the variance of the score along ancestry could not be modelled",
-        found=f"no convergence in {rounds} rounds",
-        fix="use fewer components",
+        found="no finite maximum of the likelihood",
+        expected="a score that varies in every ancestry",
+        fix="use fewer components or variance=False",
     )
+
+
+def _variance_step(x: Array, squares: Array, theta: Array) -> Array:
+    """A Newton step of the gamma regression with log link, halved until it does not lose likelihood."""
+    ratio = squares * np.exp(-x @ theta)
+    information = (x * ratio[:, None]).T @ x
+    step = np.linalg.lstsq(information, x.T @ (ratio - 1), rcond=None)[0]
+    before = float(np.sum(x @ theta + ratio))
+    for _ in range(40):
+        ahead = x @ (theta + step)
+        if float(np.sum(ahead + squares * np.exp(-ahead))) <= before + 1e-12 * abs(before):
+            break
+        step = step / 2
+    return np.asarray(step, dtype=np.float64)

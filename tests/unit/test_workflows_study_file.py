@@ -100,7 +100,7 @@ def test_what_is_not_a_study_at_all_is_refused(tmp_path, text):
 def test_every_missing_input_is_found_before_the_run(tmp_path):
     path = written(tmp_path, DEMO.read_text())
     with pytest.raises(StudyError, match="sources.gp.patients"):
-        check_inputs(read_study(path), path)
+        check_inputs(read_study(path))
 
 
 def keys_of(node: yaml.Node, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], int]]:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from cohorts.errors import DesignError
-from cohorts.exposure import exposure, exposure_window
+from cohorts.residence import exposure, exposure_window
 from cohorts.hub import Hub, connect, create_hub_tables
 
 ON = date(2012, 1, 1)

@@ -10,7 +10,7 @@ import pytest
 
 from cohorts.errors import DesignError
 from cohorts.hub import Hub, connect, create_hub_tables
-from cohorts.population import age_on, deaths, population
+from cohorts.eligibility import age_on, deaths, population
 
 ON = date(2012, 1, 1)
 
