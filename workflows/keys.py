@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 
 from cohorts.errors import OutputError, PrivacyError
-from workflows.outputs import PRIVATE_FILE, PRIVATE_FOLDER
+from workflows.outputs import PRIVATE_FILE, private_folder
 
 KEY_BYTES = 32
 
@@ -25,7 +25,7 @@ def new_project_key(path: Path) -> None:
     OutputError
         When the file exists already: replacing a key would silently change everyone's pseudonym.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+    private_folder(path.parent)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
     except FileExistsError as error:

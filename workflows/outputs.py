@@ -24,6 +24,13 @@ PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 
 
+def private_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, for the owner alone."""
+    if not path.exists():
+        private_folder(path.parent)
+        path.mkdir(exist_ok=True, mode=PRIVATE_FOLDER)
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success fsync and rename it to `path`.
@@ -35,7 +42,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+        private_folder(path.parent)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)
     except OSError as error:
@@ -111,11 +118,11 @@ def exclusive(folder: Path) -> Iterator[None]:
         When another run holds the folder.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
-        lock = open(folder / ".lock", "a")  # noqa: SIM115 - held open for as long as the run lasts
+        private_folder(folder)
+        handle = os.open(folder / ".lock", os.O_WRONLY | os.O_CREAT, PRIVATE_FILE)
     except OSError as error:
         raise _cannot_write(folder, error) from error
-    with lock:
+    with os.fdopen(handle, "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -17,7 +17,7 @@ from cohorts.linkage import Links
 from cohorts.pseudonymise import BuiltHub, build_hub
 from cohorts.readers import TableSource
 from cohorts.sources import Intake, drop_intake, read_sources
-from workflows.outputs import PRIVATE_FOLDER, write_parquet
+from workflows.outputs import private_folder, write_parquet
 from workflows.study import Study, Table, TablePath
 
 MEMORY = "1GB"
@@ -34,7 +34,7 @@ class Extracts:
 
 def read_extracts(study: Study, scratch: Path) -> Extracts:
     """Read every table that the study names into an identified database below `scratch`."""
-    scratch.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+    private_folder(scratch)
     file = scratch / "identified.duckdb"
     file.unlink(missing_ok=True)
     hub = connect(file, memory_limit=MEMORY, threads=_threads(), spill=scratch / "identified-spill")
