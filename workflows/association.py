@@ -195,6 +195,21 @@ def _result_path(out: Path, trait: str, kind: Kind) -> Path:
 
 
 def _write(handle: IO[str], table: pd.DataFrame, *, header: bool) -> None:
-    table.to_csv(
-        handle, sep="\t", index=False, header=header, na_rep="NA", float_format="%.9g", lineterminator="\n"
+    """Write rows as tab-separated text, ``NA`` for NaN; several times faster than pandas does."""
+    if header:
+        handle.write("\t".join(table.columns) + "\n")
+    numeric = [pd.api.types.is_float_dtype(dtype) for dtype in table.dtypes]
+    template = "\t".join("%.9g" if is_float else "%s" for is_float in numeric) + "\n"
+    whole = table.loc[:, numeric].notna().all(axis=1).tolist()
+    rows = zip(*(table[name].tolist() for name in table.columns), strict=True)
+    handle.writelines(
+        template % row if complete else _line_with_gaps(row)
+        for row, complete in zip(rows, whole, strict=True)
     )
+
+
+def _line_with_gaps(row: tuple[object, ...]) -> str:
+    cells = (
+        value if not isinstance(value, float) else "NA" if value != value else f"{value:.9g}" for value in row
+    )
+    return "\t".join(map(str, cells)) + "\n"

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 
 from gwas.design import Design
+from gwas.engines.blas_threads import one_blas_thread
 from gwas.engines.protocol import BlockTests
 from gwas.genotypes.chromosomes import Ploidy, ploidy_class
 from gwas.genotypes.descriptor import Block, Genotypes, Index, Packed
@@ -43,7 +44,7 @@ class LocalEngine:
         sex = genotypes.samples["sex"].to_numpy(dtype=object)
         phenomes: dict[str, Phenome] = {}
         for block in genotypes.blocks(options.block_size, start_block=start_block):
-            with _kernel_threads(self.threads):
+            with _kernel_threads(self.threads), one_blas_thread():
                 packed = layout.packed(block)
                 parts: list[dict[str, VariantTests]] = []
                 for first, last, kind in _runs(kinds[block.start : block.stop]):

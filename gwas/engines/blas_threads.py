@@ -1,0 +1,44 @@
+"""Keep the BLAS that compiled kernels call to one thread while they run on many.
+
+A kernel multiplies small tiles in each of its own threads. If every such product starts threads of its own,
+they fight: the pass over the genotypes was measured twelve times slower. numba's products go to the OpenBLAS that
+scipy brings along, which has its own setting, apart from numpy's; it is put back afterwards.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import scipy
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Run with scipy's OpenBLAS on one thread; does nothing where scipy uses another BLAS."""
+    found = _controls()
+    if found is None:
+        yield
+        return
+    get, put = found
+    before = get()
+    put(1)
+    try:
+        yield
+    finally:
+        put(before)
+
+
+def _controls() -> tuple[Callable[[], int], Callable[[int], None]] | None:
+    package = Path(scipy.__file__).parent
+    libraries = [*package.parent.glob("scipy.libs/*openblas*"), *package.glob(".dylibs/*openblas*")]
+    for path in libraries:
+        library = ctypes.CDLL(str(path))
+        for ending in ("", "64_"):
+            get = getattr(library, f"scipy_openblas_get_num_threads{ending}", None)
+            put = getattr(library, f"scipy_openblas_set_num_threads{ending}", None)
+            if get is not None and put is not None:
+                return get, put
+    return None
