@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,17 +13,15 @@ import pandas as pd
 from cohorts.errors import DesignError
 from gwas.freq import AUTOSOME, alt_frequency, genotype_counts, variant_group
 from gwas.genotypes import Genotypes
-from gwas.kernels.packed import repack
-from gwas.kernels.standardise import standardise, standardising_table
+from gwas.kernels.byte_tables import COLUMNS
 from gwas.ld import ld_prune
 from gwas.long_range_ld import in_long_range_ld
+from gwas.standardised import StandardisedGenotypes
 
 Index = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
-Tile = npt.NDArray[np.float32]
-T = TypeVar("T")
-TILE_BYTES = 8 * 2**20
-HELD_BYTES = 256 * 2**20
+BASIS_BLOCKS = 6
+RESTART_BLOCKS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +126,12 @@ def pca(
         else np.asarray(variants, dtype=np.int64)
     )
     chosen = genotypes.select(variants=rows)
-    mean, scale = _frequencies(chosen, fitted)
+    counts = genotype_counts(chosen, fitted)[0]
+    mean = 2.0 * np.nan_to_num(alt_frequency(counts))
+    scale = np.sqrt(mean * (1.0 - mean / 2.0))
     varies = scale > 0
-    rows, chosen, mean, scale = rows[varies], chosen.select(variants=varies), mean[varies], scale[varies]
+    rows, chosen, counts = rows[varies], chosen.select(variants=varies), counts[varies]
+    mean, scale = mean[varies], scale[varies]
     m, n_fit = len(rows), int(fitted.sum())
     if min(m, n_fit - 1) < components:
         raise DesignError(
@@ -142,19 +140,19 @@ def pca(
             expected=f"more than {components} of each",
             fix="ask for fewer components or relax the filters",
         )
-    table = standardising_table(mean, scale)
-    tiles = _Tiles(chosen.select(samples=fitted), table, threads=threads)
+    matrix = StandardisedGenotypes(chosen.select(samples=fitted), mean, scale, threads=threads)
     values, vectors, residual = _leading(
-        lambda v: tiles.gram(v) / m, n_fit, components, rng, tolerance=tolerance, max_passes=max_passes
+        lambda v: matrix.gram(v) / m, n_fit, components, rng, tolerance=tolerance, max_passes=max_passes
     )
     vectors *= np.where((vectors**3).sum(axis=0) < 0, -1.0, 1.0)
     singular = np.sqrt(values * m)
-    loadings = tiles.times(vectors) / singular
+    loadings = matrix.times(vectors) / singular
     scores = np.empty((n, components))
     scores[fitted] = vectors
     if n_fit < n:
-        others = _Tiles(chosen.select(samples=~fitted), table, threads=threads)
+        others = StandardisedGenotypes(chosen.select(samples=~fitted), mean, scale, threads=threads)
         scores[~fitted] = project_scores(*others.weigh(loadings), singular)
+    spread = ((np.arange(3)[None, :] - mean[:, None]) / scale[:, None]) ** 2
     names = [f"PC{k + 1}" for k in range(components)]
     return Pca(
         scores=pd.DataFrame(scores, index=pd.Index(genotypes.samples["iid"], name="iid"), columns=names),
@@ -165,7 +163,7 @@ def pca(
         scale=scale,
         fitted=fitted,
         residual=residual,
-        total_variance=tiles.squares / m,
+        total_variance=float((counts[:, :3] * spread).sum() / m),
         frame=chosen.variants[["chrom", "pos", "id", "ref", "alt"]],
     )
 
@@ -230,9 +228,9 @@ def project(model: Pca, genotypes: Genotypes, *, threads: int = 2) -> pd.DataFra
             expected=f"its {len(model.frame)} variants, in order, with the same alleles",
             fix="select and align them first",
         )
-    tiles = _Tiles(genotypes, standardising_table(model.mean, model.scale), threads=threads)
+    matrix = StandardisedGenotypes(genotypes, model.mean, model.scale, threads=threads)
     singular = np.sqrt(model.eigenvalues * len(model.variants))
-    placed = project_scores(*tiles.weigh(model.loadings), singular)
+    placed = project_scores(*matrix.weigh(model.loadings), singular)
     return pd.DataFrame(
         placed, index=pd.Index(genotypes.samples["iid"], name="iid"), columns=model.scores.columns
     )
@@ -280,97 +278,6 @@ def project_scores(weighed: F64, squares: F64, singular: F64) -> F64:
     return placed
 
 
-def _frequencies(genotypes: Genotypes, fitted: npt.NDArray[np.bool_]) -> tuple[F64, F64]:
-    counts = genotype_counts(genotypes, fitted)[0]
-    called = np.maximum(counts[:, :3].sum(axis=1), 1)
-    mean = (counts[:, 1] + 2 * counts[:, 2]) / called
-    return mean, np.sqrt(mean * (1.0 - mean / 2.0))
-
-
-class _Tiles:
-    """Standardised genotypes (variants by people) in tiles; few packed calls stay in memory.
-
-    Threads take whole tiles, and sums are made in the order of the tiles, so that with a single-threaded BLAS
-    the result does not depend on the number of threads.
-    """
-
-    def __init__(self, genotypes: Genotypes, table: npt.NDArray[np.float32], *, threads: int) -> None:
-        self._genotypes = genotypes
-        self._table = table
-        self._threads = max(1, threads)
-        self.n = genotypes.n_samples
-        self.m = genotypes.n_variants
-        self.squares = 0.0
-        self._rows = min(max(TILE_BYTES // (4 * max(self.n, 1)), 64), max(self.m, 1))
-        fits = self.m * ((self.n + 3) // 4) <= HELD_BYTES
-        self._held = list(self._read()) if fits else None
-
-    def _read(self) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
-        for block in self._genotypes.blocks(self._rows):
-            packed = block.packed if block.sample_index is None else repack(block.packed, block.sample_index)
-            yield block.start, packed
-
-    def _each(self, work: Callable[[slice, Tile], T]) -> Iterator[tuple[slice, T]]:
-        """Results of ``work(rows, tile)`` in the order of the tiles, a few tiles ahead of the consumer."""
-        buffers: SimpleQueue[Tile] = SimpleQueue()
-        for _ in range(self._threads):
-            buffers.put(np.empty((self._rows, self.n), dtype=np.float32))
-
-        def job(rows: slice, packed: npt.NDArray[np.uint8]) -> tuple[slice, T]:
-            buffer = buffers.get()
-            try:
-                tile = buffer[: len(packed)]
-                standardise(packed, self._table[rows], tile)
-                return rows, work(rows, tile)
-            finally:
-                buffers.put(buffer)
-
-        with ThreadPoolExecutor(max_workers=self._threads) as pool:
-            waiting: deque[Future[tuple[slice, T]]] = deque()
-            for start, packed in self._read() if self._held is None else self._held:
-                waiting.append(pool.submit(job, slice(start, start + len(packed)), packed))
-                if len(waiting) > 2 * self._threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-
-    def gram(self, vectors: F64) -> F64:
-        """``Z' Z v`` for float64 (n, k)."""
-        right = vectors.astype(np.float32)
-
-        def work(_: slice, tile: Tile) -> tuple[Tile, float]:
-            return tile.T @ (tile @ right), float(np.vdot(tile, tile))
-
-        total = np.zeros(vectors.shape)
-        self.squares = 0.0
-        for _, (part, squares) in self._each(work):
-            total += part
-            self.squares += squares
-        return total
-
-    def times(self, vectors: F64) -> F64:
-        """``Z v``: float64 (m, k)."""
-        right = vectors.astype(np.float32)
-        out = np.empty((self.m, vectors.shape[1]))
-        for rows, part in self._each(lambda _, tile: tile @ right):
-            out[rows] = part
-        return out
-
-    def weigh(self, loadings: F64) -> tuple[F64, F64]:
-        """``Z' w`` (n, k) and the people's sums of squares (n,)."""
-        weights = loadings.astype(np.float32)
-
-        def work(rows: slice, tile: Tile) -> tuple[Tile, Tile]:
-            return tile.T @ weights[rows], np.einsum("ij,ij->j", tile, tile)
-
-        total = np.zeros((self.n, loadings.shape[1]))
-        squares = np.zeros(self.n)
-        for _, (part, sums) in self._each(work):
-            total += part
-            squares += sums
-        return total, squares
-
-
 def _leading(
     apply: Callable[[F64], Any],
     n: int,
@@ -380,22 +287,33 @@ def _leading(
     tolerance: float,
     max_passes: int,
 ) -> tuple[F64, F64, float]:
-    """Leading ``k`` eigenpairs of a symmetric operator on R^n, and their largest relative residual."""
-    width = min(k + 10, n)
+    """Leading ``k`` eigenpairs of a symmetric operator on R^n, and their largest relative residual.
+
+    The basis grows by a block of residuals a pass; when it is full, its best Ritz vectors start it anew, so
+    that the dense work stays small beside the products with the genotypes.
+    """
+    # Whole vector registers: the genotype products do sixteen columns for the price of one.
+    width = min(-(-(k + 6) // COLUMNS) * COLUMNS, n)
     block = np.linalg.qr(rng.standard_normal((n, width)))[0]
     basis = np.empty((n, 0))
     image = np.empty((n, 0))
+    small = np.empty((0, 0))
     for _ in range(max_passes):
-        basis = np.concatenate([basis, block], axis=1)
-        image = np.concatenate([image, apply(block)], axis=1)
-        small = basis.T @ image
+        new = apply(block)
+        basis, image = np.concatenate([basis, block], axis=1), np.concatenate([image, new], axis=1)
+        edge = basis.T @ new
+        small = np.concatenate([np.concatenate([small, edge[: len(small)]], axis=1), edge.T], axis=0)
         values, turn = np.linalg.eigh((small + small.T) / 2)
-        values, turn = values[::-1][:width], turn[:, ::-1][:, :width]
-        vectors = basis @ turn
-        gap = image @ turn - vectors * values
+        values, turn = values[::-1], turn[:, ::-1]
+        vectors = basis @ turn[:, :width]
+        gap = image @ turn[:, :width] - vectors * values[:width]
         relative = np.linalg.norm(gap[:, :k], axis=0) / values[:k]
         if relative.max() <= tolerance or basis.shape[1] + width > n:
             break
+        if basis.shape[1] >= BASIS_BLOCKS * width:
+            best = turn[:, : RESTART_BLOCKS * width]
+            basis, image = basis @ best, image @ best
+            small = np.diag(values[: best.shape[1]])
         # Twice is enough to be orthogonal to working precision.
         block = gap - basis @ (basis.T @ gap)
         block = np.linalg.qr(block - basis @ (basis.T @ block))[0]

@@ -10,6 +10,7 @@ import pytest
 from cohorts.errors import DesignError
 from gwas.long_range_ld import LONG_RANGE_LD, in_long_range_ld
 from gwas.pca import pca, project, structure_variants
+from gwas.standardised import StandardisedGenotypes
 
 
 def people(m: int, sizes: list[int], *, seed: int, fst: float = 0.1) -> npt.NDArray[np.int8]:
@@ -29,6 +30,8 @@ def people(m: int, sizes: list[int], *, seed: int, fst: float = 0.1) -> npt.NDAr
 def dense(calls: npt.NDArray[np.int8]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     g = np.where(calls < 0, np.nan, calls.astype(float))
     mean = np.nanmean(g, axis=1, keepdims=True)
+    varies = (mean[:, 0] > 0) & (mean[:, 0] < 2)
+    g, mean = g[varies], mean[varies]
     z = np.nan_to_num((g - mean) / np.sqrt(mean * (1 - mean / 2)))
     values, vectors = np.linalg.eigh(z.T @ z / len(z))
     return values[::-1], vectors[:, ::-1]
@@ -50,15 +53,58 @@ def test_components_are_those_of_the_dense_decomposition(genotypes_of) -> None:
     np.testing.assert_allclose((found.loadings**2).sum(axis=0), 1.0, rtol=1e-4)
 
 
-def test_neither_the_seed_nor_the_tiles_nor_threads_change_the_answer(genotypes_of, monkeypatch) -> None:
+def test_neither_the_seed_nor_the_passes_change_the_answer(genotypes_of, monkeypatch) -> None:
     calls = people(900, [50, 45, 40], seed=2)
     first = pca(genotypes_of(calls), components=2, variants=every(calls), rng=np.random.default_rng(1))
-    monkeypatch.setattr("gwas.pca.TILE_BYTES", 1)
-    monkeypatch.setattr("gwas.pca.HELD_BYTES", 0)
-    again = pca(
-        genotypes_of(calls), components=2, variants=every(calls), rng=np.random.default_rng(99), threads=1
-    )
+    monkeypatch.setattr("gwas.standardised.ROWS", 70)
+    monkeypatch.setattr("gwas.standardised.HELD_BYTES", 0)
+    again = pca(genotypes_of(calls), components=2, variants=every(calls), rng=np.random.default_rng(99))
     np.testing.assert_allclose(again.scores, first.scores, atol=1e-4)
+
+
+def test_threads_change_nothing_at_all(genotypes_of) -> None:
+    calls = people(700, [50, 45, 40], seed=3)
+    one, three = (
+        pca(genotypes_of(calls), components=3, variants=every(calls), rng=np.random.default_rng(1), threads=t)
+        for t in (1, 3)
+    )
+    assert np.array_equal(one.scores, three.scores)
+    assert np.array_equal(one.loadings, three.loadings)
+
+
+def test_a_full_basis_starts_anew_and_still_converges(genotypes_of, monkeypatch) -> None:
+    calls = people(1200, [200], seed=11)
+    monkeypatch.setattr("gwas.pca.BASIS_BLOCKS", 3)
+    monkeypatch.setattr("gwas.pca.RESTART_BLOCKS", 1)
+    found = pca(
+        genotypes_of(calls), components=4, variants=every(calls), rng=np.random.default_rng(1), max_passes=200
+    )
+    values, vectors = dense(calls)
+    assert found.residual <= 1e-4
+    np.testing.assert_allclose(found.eigenvalues, values[:4], rtol=1e-5)
+    assert np.abs((found.scores.to_numpy() * vectors[:, :4]).sum(axis=0)).min() > 0.999
+
+
+@pytest.mark.parametrize(("m", "n"), [(1, 5), (7, 64), (130, 61), (300, 203)])
+def test_the_operator_is_the_standardised_matrix(genotypes_of, m, n) -> None:
+    rng = np.random.default_rng(m)
+    calls = rng.binomial(2, rng.uniform(0.02, 0.98, m)[:, None], (m, n)).astype(np.int8)
+    calls[rng.random(calls.shape) < 0.05] = -9
+    rows = rng.permutation(n)[: n - 1]
+    chosen = calls[:, rows]
+    g = np.where(chosen < 0, np.nan, chosen.astype(float))
+    mean = np.nanmean(g, axis=1)
+    scale = np.sqrt(np.maximum(mean * (1 - mean / 2), 0.01))
+    z = np.nan_to_num((g - mean[:, None]) / scale[:, None])
+    matrix = StandardisedGenotypes(genotypes_of(calls).select(samples=rows), mean, scale, threads=2)
+    v, w = rng.standard_normal((n - 1, 19)), rng.standard_normal((m, 19))
+    np.testing.assert_allclose(matrix.times(v), z @ v, atol=2e-4)
+    np.testing.assert_allclose(
+        matrix.gram(v), z.T @ (z @ v), rtol=1e-4, atol=1e-4 * np.abs(z.T @ (z @ v)).max()
+    )
+    weighed, squares = matrix.weigh(w)
+    np.testing.assert_allclose(weighed, z.T @ w, atol=2e-4)
+    np.testing.assert_allclose(squares, (z**2).sum(axis=0), rtol=1e-4, atol=1e-4)
 
 
 def test_the_sign_follows_the_people_not_the_allele_names(genotypes_of) -> None:
