@@ -14,6 +14,7 @@ from cohorts.linkage import link
 from cohorts.eligibility import population
 from gwas.families import families, split_families
 from gwas.genotypes import open_genotypes
+from gwas.genotypes.chromosomes import PSEUDO_AUTOSOMAL
 from gwas.pca import pca
 from gwas.qc import QcPlan, qc
 from phenotypes.codelist import CodeList
@@ -128,7 +129,7 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
                 kept.genotypes,
                 components=study.association.components,
                 fit_on=unrelated,
-                build=study.genotypes.build,
+                build=tabled_build(study),
                 tolerance=COMPONENT_TOLERANCE,
                 rng=generator(study, "components"),
             )
@@ -226,8 +227,13 @@ def qc_plan(study: Study) -> QcPlan:
         maf=declared.minor_allele_frequency,
         hwe_p=declared.hwe_p,
         het_sd=declared.heterozygosity_sd,
-        build=study.genotypes.build,
+        build=tabled_build(study),
     )
+
+
+def tabled_build(study: Study) -> str | None:
+    """The genome build, where its pseudo-autosomal and long-range LD regions are known; else None."""
+    return study.genotypes.build if study.genotypes.build in PSEUDO_AUTOSOMAL else None
 
 
 def without_disease(study: Study, traits: pd.DataFrame) -> np.ndarray:

@@ -29,9 +29,8 @@ def identifiers(demo) -> dict[str, set[str]]:
 def texts_of(path: Path) -> str:
     if path.suffix == ".parquet":
         table = pd.read_parquet(path)
-        return "\n".join(
-            "\n".join(table[column].dropna().astype(str).unique()) for column in table
-        ) + "\n".join(map(str, table.columns))
+        values = ["\n".join(table[column].dropna().astype(str).unique()) for column in table]
+        return "\n".join([*values, *map(str, table.columns)])
     return path.read_text(encoding="utf-8", errors="replace")
 
 
