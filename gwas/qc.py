@@ -151,6 +151,8 @@ class _Run:
             n_x=n_x,
             n_y=n_y,
             expected=self.sex,
+            female_below=self.plan.female_below,
+            male_above=self.plan.male_above,
         )
         step = "sex differs from the record"
         if not self.plan.sex:
@@ -163,7 +165,8 @@ class _Run:
             self.people.skip(step, "no sex on record")
         else:
             wrong = (self.sex_table["status"] == "disagrees").to_numpy()
-            self.people.remove(step, wrong, "X heterozygosity (male F > 0.8, female F < 0.2) and Y call rate")
+            limits = f"F on X: women < {self.plan.female_below:g}, men > {self.plan.male_above:g}; calls on Y"
+            self.people.remove(step, wrong, limits)
         self._somebody()
 
     def judge_structure(self) -> None:

@@ -27,6 +27,8 @@ class QcPlan:
         Smallest share of autosomal variants called in a sample.
     sex
         Remove samples whose X and Y disagree with the sex on record.
+    female_below, male_above
+        F on X (given the autosomes) that speaks for a woman and for a man.
     duplicates, duplicate_kinship
         Of samples with the same genotypes, whose kinship is above this, keep the one with the highest call rate.
     related_kinship
@@ -54,6 +56,8 @@ class QcPlan:
     gross_variant_call_rate: float | None = 0.80
     sample_call_rate: float | None = 0.97
     sex: bool = True
+    female_below: float = 0.4
+    male_above: float = 0.8
     duplicates: bool = True
     duplicate_kinship: float = DEGREES["duplicate"]
     related_kinship: float = DEGREES["second"]
