@@ -12,6 +12,8 @@ import numpy as np
 from numba import njit
 
 from gwas.kernels.logistic import (
+    CAREFUL,
+    STRIP,
     cholesky,
     copy_into,
     dot,
@@ -32,18 +34,26 @@ MAX_STEP: Final = 5.0
 
 @njit(cache=True)
 def _hat(x: Any, w: Any, lower: Any, h: Any) -> None:
-    """Diagonal of the weighted hat matrix: w x' I^-1 x, by forward substitution for each sample."""
+    """Diagonal of the weighted hat matrix: w |L^-1 x|², by forward substitution on strips of samples."""
     p, n = x.shape
-    z = np.empty(p)
-    for i in range(n):
-        total = 0.0
+    z = np.empty((p, STRIP))
+    for first in range(0, n, STRIP):
+        width = min(STRIP, n - first)
+        for i in range(width):
+            h[first + i] = 0.0
         for a in range(p):
-            value = x[a, i]
+            for i in range(width):
+                z[a, i] = x[a, first + i]
             for c in range(a):
-                value -= lower[a, c] * z[c]
-            z[a] = value / lower[a, a]
-            total += z[a] * z[a]
-        h[i] = w[i] * total
+                factor = lower[a, c]
+                for i in range(width):
+                    z[a, i] -= factor * z[c, i]
+            factor = 1.0 / lower[a, a]
+            for i in range(width):
+                z[a, i] *= factor
+                h[first + i] += z[a, i] * z[a, i]
+        for i in range(first, first + width):
+            h[i] *= w[i]
 
 
 @njit(cache=True)
@@ -81,7 +91,6 @@ def firth_newton(x: Any, y: Any, beta: Any, free: int) -> Any:
     information(x, w, wx, info)
     if not cholesky(info, lower):
         return False, np.nan, np.nan
-    value = log_likelihood(eta, y) + _half_log_determinant(lower)
     damping = 1.0
     for _ in range(MAX_FIRTH_ITERATIONS):
         _hat(x, w, lower, h)
@@ -89,14 +98,17 @@ def firth_newton(x: Any, y: Any, beta: Any, free: int) -> Any:
             wx[i] = y[i] - mu[i] + h[i] * (0.5 - mu[i])
         for a in range(free):
             gradient[a] = dot(x[a], wx)
-        cholesky(info[:free, :free], lower_free)
+        if not cholesky(info[:free, :free], lower_free):
+            return False, np.nan, np.nan
         # the information is not the whole curvature: where it is too small, full steps would cycle for ever
         if dot(gradient, step) < 0.0:
             damping = max(0.5 * damping, 1.0 / 16.0)
         solve(lower_free, gradient, step)
-        if dot(gradient, step) < TOLERANCE:
-            return True, last_variance(lower), value
+        decrement = dot(gradient, step)
+        if decrement < TOLERANCE:
+            return True, last_variance(lower), log_likelihood(eta, y) + _half_log_determinant(lower)
         scale = min(damping, MAX_STEP / largest(step))
+        before = log_likelihood(eta, y) + _half_log_determinant(lower) if decrement > CAREFUL else 0.0
         moved = False
         for _ in range(25):
             for a in range(free):
@@ -104,14 +116,13 @@ def firth_newton(x: Any, y: Any, beta: Any, free: int) -> Any:
             linear_predictor(x, trial, eta)
             probabilities(eta, mu, w)
             information(x, w, wx, info)
-            if cholesky(info, lower):
-                new_value = log_likelihood(eta, y) + _half_log_determinant(lower)
-                if new_value >= value - 1e-11 * (1.0 + abs(value)):
-                    moved = True
-                    break
+            if cholesky(info, lower) and (
+                decrement <= CAREFUL or log_likelihood(eta, y) + _half_log_determinant(lower) >= before
+            ):
+                moved = True
+                break
             scale *= 0.5
         if not moved:
-            return False, np.nan, value
+            return False, np.nan, np.nan
         copy_into(trial, beta, False)
-        value = new_value
-    return False, np.nan, value
+    return False, np.nan, np.nan

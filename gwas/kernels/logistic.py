@@ -16,6 +16,7 @@ TOLERANCE: Final = 1e-12
 """Newton stops after a step whose squared length, in standard errors, is below this."""
 CAREFUL: Final = 1.0
 """Steps of a squared length above this must not lower the likelihood."""
+STRIP: Final = 512
 MAX_ETA: Final = 20.0
 """A linear predictor beyond this means a fitted probability of 0 or 1: the data are separated."""
 
@@ -56,24 +57,32 @@ def linear_predictor(x: Any, beta: Any, eta: Any) -> None:
 
 @njit(cache=True)
 def log_likelihood(eta: Any, y: Any) -> Any:
+    """Bernoulli log-likelihood of linear predictors, without overflow on either side."""
     total = 0.0
     for i in range(eta.shape[0]):
         signed = eta[i] if y[i] > 0.5 else -eta[i]
-        # log(1 / (1 + e^-s)) without overflow on either side
         total -= np.log1p(np.exp(-abs(signed))) + max(-signed, 0.0)
     return total
 
 
 @njit(cache=True)
 def information(x: Any, w: Any, wx: Any, info: Any) -> None:
-    p = x.shape[0]
+    """X W X', a strip of samples at a time so that it stays in the cache."""
+    p, n = x.shape
     for a in range(p):
-        for i in range(w.shape[0]):
-            wx[i] = w[i] * x[a, i]
-        for b in range(a + 1):
-            value = dot(wx, x[b])
-            info[a, b] = value
-            info[b, a] = value
+        for b in range(p):
+            info[a, b] = 0.0
+    for first in range(0, n, STRIP):
+        last = min(first + STRIP, n)
+        weighted = wx[: last - first]
+        for a in range(p):
+            for i in range(first, last):
+                weighted[i - first] = w[i] * x[a, i]
+            for b in range(a + 1):
+                info[a, b] += dot(weighted, x[b, first:last])
+    for a in range(p):
+        for b in range(a):
+            info[b, a] = info[a, b]
 
 
 @njit(cache=True)
