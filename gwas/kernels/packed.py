@@ -39,6 +39,7 @@ DECODE: Final = _decode_table()
 _COUNTS: Final = _count_table()
 _LANE: Final = (1 << 21) - 1
 _FLUSH: Final = 1 << 18
+_WORTH_THREADS: Final = 1 << 20
 
 
 def decode(
@@ -173,29 +174,41 @@ def count_genotypes(packed: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) 
     [[1, 1, 1, 1]]
     """
     out = np.empty((packed.shape[0], 4), dtype=np.int64)
-    _count_genotypes(packed, keep_bits(mask), int(mask.sum()), out)
+    # starting threads costs more than a small count does
+    count = _count_rows if packed.size < _WORTH_THREADS else _count_rows_in_parallel
+    count(packed, keep_bits(mask), int(mask.sum()), out)
     return out
 
 
+@njit(cache=True)
+def _count_rows(packed: Any, keep: Any, n_kept: int, out: Any) -> None:
+    for row in range(packed.shape[0]):
+        _count_row(packed[row], keep, n_kept, out[row])
+
+
 @njit(parallel=True, cache=True)
-def _count_genotypes(packed: Any, keep: Any, n_kept: int, out: Any) -> None:
-    # samples outside the mask turn into code 00, which no lane counts; two copies are what is left
-    width = packed.shape[1]
+def _count_rows_in_parallel(packed: Any, keep: Any, n_kept: int, out: Any) -> None:
     for row in prange(packed.shape[0]):
-        none = np.int64(0)
-        one = np.int64(0)
-        missing = np.int64(0)
-        for first in range(0, width, _FLUSH):
-            lanes: Any = np.int64(0)
-            for column in range(first, min(first + _FLUSH, width)):
-                lanes += _COUNTS[packed[row, column] & keep[column]]
-            none += lanes & _LANE
-            one += (lanes >> 21) & _LANE
-            missing += lanes >> 42
-        out[row, 0] = none
-        out[row, 1] = one
-        out[row, 2] = n_kept - none - one - missing
-        out[row, 3] = missing
+        _count_row(packed[row], keep, n_kept, out[row])
+
+
+@njit(cache=True)
+def _count_row(codes: Any, keep: Any, n_kept: int, out: Any) -> None:
+    # samples outside the mask turn into code 00, which no lane counts; two copies are what is left
+    none = np.int64(0)
+    one = np.int64(0)
+    missing = np.int64(0)
+    for first in range(0, codes.shape[0], _FLUSH):
+        lanes: Any = np.int64(0)
+        for column in range(first, min(first + _FLUSH, codes.shape[0])):
+            lanes += _COUNTS[codes[column] & keep[column]]
+        none += lanes & _LANE
+        one += (lanes >> 21) & _LANE
+        missing += lanes >> 42
+    out[0] = none
+    out[1] = one
+    out[2] = n_kept - none - one - missing
+    out[3] = missing
 
 
 def count_by_sample(packed: npt.NDArray[np.uint8], n_file: int) -> npt.NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,11 @@ from scipy import integrate, optimize, special
 
 from gwas.associate import associate
 from gwas.design import make_design
+from gwas.engines.local import LocalEngine
 from gwas.genotypes import Genotypes, open_genotypes
 from gwas.kernels.packed import pack
 from gwas.kernels.products import tile_products
+from gwas.models.phenome import AssociationOptions
 from gwas.tails import log10p_normal, log10p_t
 
 Floats = npt.NDArray[np.float64]
@@ -205,6 +208,21 @@ def test_products_equal_decoding_and_multiplying() -> None:
     np.testing.assert_allclose(second, (g * g) @ squared, rtol=1e-12, atol=1e-9)
     single, _ = tile_products(pack(table), flip, right.astype(np.float32), squared.astype(np.float32))
     np.testing.assert_allclose(single, first, rtol=1e-3, atol=0.02)
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+def test_single_precision_products_move_no_statistic_by_1e_4(
+    genotypes: Genotypes, people: tuple[pd.DataFrame, pd.DataFrame], precision: Literal["double", "single"]
+) -> None:
+    phenotypes, covariates = people
+    design = make_design(list(genotypes.samples["iid"]), phenotypes[["height", "disease"]], covariates)
+    exact = associate(genotypes, design)
+    options = AssociationOptions(precision=precision, block_size=32)
+    for block in LocalEngine().associate(genotypes, design, options):
+        for name, tests in block.tests.items():
+            expected = exact[name].iloc[block.start : block.stop]
+            assert np.nanmax(np.abs(tests.statistic - expected["T_STAT"])) < 1e-4
+            assert np.nanmax(np.abs(tests.se / expected["SE"] - 1)) < 1e-5
 
 
 def test_statuses_say_why_there_is_no_result(tmp_path: Path) -> None:
