@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
 
-from cohorts.residence import exposure
-from cohorts.hub import Hub
 from cohorts.eligibility import Population
+from cohorts.hub import Hub
+from cohorts.residence import exposure
 from gwas.associate import associate_blocks
 from gwas.design import Design, make_design
+from gwas.engines.local import LocalEngine
+from gwas.engines.protocol import Engine
 from gwas.pca import Pca
 from gwas.sumstats import SumStats
 from phenotypes.derive import Derived
 from workflows.folder import RunFolder
 from workflows.genotyped import Genotyped
+from workflows.outputs import private_folder
 from workflows.study import Study
 
 BLOCK = 1024
@@ -95,17 +99,19 @@ def test_phenome(
     done = 0
     while done < total and parts.has(done):
         done += 1
-    for frame in associate_blocks(
-        discovery.genotypes,
-        design,
-        missing=study.association.missing_genotypes,
-        logistic="score-firth",
-        block_size=BLOCK,
-        start_block=done,
-    ):
-        parts.write(done, frame)
-        done += 1
-        advance(1)
+    with engine_for(study, folder) as engine:
+        for frame in associate_blocks(
+            discovery.genotypes,
+            design,
+            missing=study.association.missing_genotypes,
+            logistic="score-firth",
+            block_size=BLOCK,
+            start_block=done,
+            engine=engine,
+        ):
+            parts.write(done, frame)
+            done += 1
+            advance(1)
     table = parts.read(range(total))
     rows = dict(iter(table.groupby("TRAIT", sort=False)))
     return {
@@ -114,6 +120,20 @@ def test_phenome(
         )
         for trait in design.traits
     }
+
+
+@contextmanager
+def engine_for(study: Study, folder: RunFolder) -> Iterator[Engine]:
+    """The engine that the study asks for; a cluster is left again at the end."""
+    if study.association.engine == "local":
+        yield LocalEngine()
+        return
+    from gwas.engines.hail_engine import HailEngine
+
+    scratch = folder.scratch / "spark"
+    private_folder(scratch)
+    with HailEngine(master=study.association.spark_master, scratch=scratch) as engine:
+        yield engine
 
 
 def fingerprint(study: Study, samples: Genotyped, design: Design) -> str:

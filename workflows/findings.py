@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from cohorts.consent import ConsentResult
-from cohorts.linkage import Links
 from cohorts.eligibility import Population
+from cohorts.linkage import Links
 from cohorts.sources import Intake
 from gwas.design import Design
 from gwas.pca import Pca

@@ -58,7 +58,7 @@ def patient_contents(findings: Findings, receipt: Receipt) -> Iterator[PatientCo
             data_from=_first_day(cell(persons, person, "registered_since")),
             data_to=(about.index_date - timedelta(days=1)).isoformat(),
             sample_date="",
-            population="people registered with the practices of " + findings.study.data_use.controller,
+            population="people registered with the practices of this study",
             outcomes=tuple(
                 _outcome(findings, prediction, person, limits[prediction.spec.outcome])
                 for prediction in predictions
@@ -216,9 +216,9 @@ def _contributions(
         members = groups.get(str(part.group), [str(part.group)])
         genetic = members == [SCORE]
         if genetic:
-            value = f"{row[SCORE]:+.1f} SD"
+            value = f"{row[SCORE]:+.1f} SD".replace("-", "−")
         elif len(members) > 1:
-            value = "see the inputs"
+            value = _level(findings, members, row, filled)
         else:
             value = (
                 "not recorded" if filled[members[0]] else _shown(findings, members[0], float(row[members[0]]))
@@ -230,6 +230,17 @@ def _contributions(
             )
         )
     return made
+
+
+def _level(findings: Findings, members: list[str], row: pd.Series, filled: pd.Series) -> str:
+    """The level of a category a person is at; other factors that stand together have no one value."""
+    for name, spec in findings.study.traits.items():
+        if spec.kind == "category" and all(member.startswith(f"{name}_") for member in members):
+            if filled[members].any():
+                return "not recorded"
+            levels = [member.removeprefix(f"{name}_") for member in members if row[member] == 1]
+            return levels[0] if levels else list(spec.levels)[-1]
+    return "see the records"
 
 
 def _groups(findings: Findings, prediction: Prediction) -> dict[str, list[str]]:

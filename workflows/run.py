@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cohorts.linkage import link
 from cohorts.eligibility import population
+from cohorts.linkage import link
 from gwas.families import families, split_families
 from gwas.genotypes import open_genotypes
 from gwas.genotypes.chromosomes import PSEUDO_AUTOSOMAL

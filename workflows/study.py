@@ -167,6 +167,10 @@ class Association(_Closed):
     covariates: list[str] = Field(default=["age", "sex"], description="age, sex, or names of traits")
     components: int = Field(default=10, ge=0, le=50, description="number of principal components")
     missing_genotypes: Literal["mean", "complete-case"] = "mean"
+    engine: Literal["local", "spark"] = Field(
+        default="local", description="spark needs careome[spark] and gives the same answers"
+    )
+    spark_master: str = Field(default="local[*]", description="where Spark runs, e.g. spark://host:7077")
 
 
 class DerivedScore(_Closed):

@@ -157,3 +157,22 @@ def test_a_missing_input_stops_the_run_before_it_begins(demo, careome, tmp_path,
     assert "gone" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_the_spark_engine_gives_the_results_of_the_local_one(demo, careome, tmp_path):
+    pytest.importorskip("hail", reason="needs careome[spark]")
+    text = (demo / "study.yaml").read_text()
+    study = demo / "study-on-spark.yaml"
+    study.write_text(
+        text.replace("  components: 10\n", "  components: 10\n  engine: spark\n  spark_master: local[2]\n")
+    )
+    try:
+        done = careome("run", study, "--out", tmp_path / "run", "--threads", "2", cwd=tmp_path)
+    finally:
+        study.unlink()
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    for part in sorted((demo / "run/results/association").glob("*.parquet")):
+        mine = pd.read_parquet(tmp_path / "run/results/association" / part.name)
+        pd.testing.assert_frame_equal(mine, pd.read_parquet(part), rtol=1e-6, atol=1e-8)
