@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cohorts.consent import apply_consent
-    from cohorts.residence import exposure
+    from cohorts.eligibility import Population, population
     from cohorts.hub import Hub, connect
     from cohorts.linkage import Links, link, pair_quality
-    from cohorts.eligibility import Population, population
     from cohorts.pseudonymise import build_hub
     from cohorts.readers import TableSource
+    from cohorts.residence import exposure
     from cohorts.sources import Intake, read_sources
     from cohorts.synthetic import RegionConfig, make_region
 

@@ -6,54 +6,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gwas.associate import associate, associate_blocks
+    from gwas.association import associate, associate_blocks
+    from gwas.components import Pca, pca, project
     from gwas.design import Design, make_design
     from gwas.evaluation import evaluate_risk, validate
-    from gwas.families import families, split_families
     from gwas.genotypes import Genotypes, open_genotypes
-    from gwas.hwe import hwe_exact
-    from gwas.kinship import kinship, unrelated
-    from gwas.ld import ld_prune, ld_r2
-    from gwas.pca import Pca, pca, project
-    from gwas.polygenic.catalog import read_pgs_catalog
-    from gwas.polygenic.clump import clump, threshold
-    from gwas.polygenic.score import score
-    from gwas.polygenic.weights import Weights
-    from gwas.qc import QcPlan, qc
+    from gwas.hwe import hwe_exact, hwe_exact_x
+    from gwas.ld import ld_matrix, ld_prune, ld_r2
+    from gwas.pedigree import families, split_families
+    from gwas.quality import QcPlan, QcResult, qc
+    from gwas.relatedness import kinship, unrelated
     from gwas.risk import fit_risk
     from gwas.risk_model import RiskModel
-    from gwas.sumstats import SumStats, lambda_gc, top_loci
+    from gwas.sumstats import SumStats, lambda_gc, to_gwas_ssf, to_plink, to_regenie, top_loci
 
 _HOME = {
     "Design": "gwas.design",
     "Genotypes": "gwas.genotypes",
-    "Pca": "gwas.pca",
-    "QcPlan": "gwas.qc",
+    "Pca": "gwas.components",
+    "QcPlan": "gwas.quality",
+    "QcResult": "gwas.quality",
     "RiskModel": "gwas.risk_model",
     "SumStats": "gwas.sumstats",
-    "Weights": "gwas.polygenic.weights",
-    "associate": "gwas.associate",
-    "associate_blocks": "gwas.associate",
-    "clump": "gwas.polygenic.clump",
+    "associate": "gwas.association",
+    "associate_blocks": "gwas.association",
     "evaluate_risk": "gwas.evaluation",
-    "families": "gwas.families",
+    "families": "gwas.pedigree",
     "fit_risk": "gwas.risk",
     "hwe_exact": "gwas.hwe",
-    "kinship": "gwas.kinship",
+    "hwe_exact_x": "gwas.hwe",
+    "kinship": "gwas.relatedness",
     "lambda_gc": "gwas.sumstats",
+    "ld_matrix": "gwas.ld",
     "ld_prune": "gwas.ld",
     "ld_r2": "gwas.ld",
     "make_design": "gwas.design",
     "open_genotypes": "gwas.genotypes",
-    "pca": "gwas.pca",
-    "project": "gwas.pca",
-    "qc": "gwas.qc",
-    "read_pgs_catalog": "gwas.polygenic.catalog",
-    "score": "gwas.polygenic.score",
-    "split_families": "gwas.families",
-    "threshold": "gwas.polygenic.clump",
+    "pca": "gwas.components",
+    "project": "gwas.components",
+    "qc": "gwas.quality",
+    "split_families": "gwas.pedigree",
+    "to_gwas_ssf": "gwas.sumstats",
+    "to_plink": "gwas.sumstats",
+    "to_regenie": "gwas.sumstats",
     "top_loci": "gwas.sumstats",
-    "unrelated": "gwas.kinship",
+    "unrelated": "gwas.relatedness",
     "validate": "gwas.evaluation",
 }
 
@@ -62,18 +59,19 @@ __all__ = [
     "Genotypes",
     "Pca",
     "QcPlan",
+    "QcResult",
     "RiskModel",
     "SumStats",
-    "Weights",
     "associate",
     "associate_blocks",
-    "clump",
     "evaluate_risk",
     "families",
     "fit_risk",
     "hwe_exact",
+    "hwe_exact_x",
     "kinship",
     "lambda_gc",
+    "ld_matrix",
     "ld_prune",
     "ld_r2",
     "make_design",
@@ -81,10 +79,10 @@ __all__ = [
     "pca",
     "project",
     "qc",
-    "read_pgs_catalog",
-    "score",
     "split_families",
-    "threshold",
+    "to_gwas_ssf",
+    "to_plink",
+    "to_regenie",
     "top_loci",
     "unrelated",
     "validate",

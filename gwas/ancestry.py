@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gwas.freq import genotype_counts
+from gwas.counts import genotype_counts
 from gwas.genotypes import Genotypes
 
 F64 = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import special
 
 from cohorts.errors import InputError
-from gwas.associate import COLUMNS
+from gwas.association import COLUMNS
 from gwas.design import Kind
 from gwas.tails import p_text
 
@@ -37,7 +37,7 @@ class SumStats:
         ``quantitative`` (BETA per copy of A1, T_STAT is t) or ``binary`` (BETA is a log odds ratio, T_STAT
         is z).
     frame
-        One row a variant, columns :data:`gwas.associate.COLUMNS` without TRAIT; checked when made.
+        One row a variant, columns :data:`gwas.association.COLUMNS` without TRAIT; checked when made.
     """
 
     trait: str
@@ -63,7 +63,7 @@ class SumStats:
 
 
 def check_sumstats(frame: pd.DataFrame, *, where: str = "summary statistics") -> None:
-    """Refuse a frame that is not what :func:`gwas.associate.associate` gives.
+    """Refuse a frame that is not what :func:`gwas.association.associate` gives.
 
     Raises
     ------

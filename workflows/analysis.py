@@ -12,11 +12,11 @@ import pandas as pd
 from cohorts.eligibility import Population
 from cohorts.hub import Hub
 from cohorts.residence import exposure
-from gwas.associate import associate_blocks
+from gwas.association import associate_blocks
+from gwas.components import Pca
 from gwas.design import Design, make_design
 from gwas.engines.local import LocalEngine
 from gwas.engines.protocol import Engine
-from gwas.pca import Pca
 from gwas.sumstats import SumStats
 from phenotypes.derive import Derived
 from workflows.folder import RunFolder

@@ -11,7 +11,7 @@ from typing import IO
 import pandas as pd
 
 from cohorts.errors import InputError
-from gwas.associate import associate_blocks
+from gwas.association import associate_blocks
 from gwas.design import Design, Kind, make_design
 from gwas.genotypes import Genotypes, open_genotypes
 from gwas.models.linear import Missing
@@ -66,7 +66,7 @@ def run_gwas(
     keep, remove, extract, exclude, chr, maf, mac, geno, mind, hwe
         PLINK 2's filters, see :mod:`workflows.gwas_filters`.
     missing_genotypes, logistic, vif, max_corr, block_size, threads
-        See :func:`gwas.associate.associate_blocks`. ``wald`` gives PLINK 2's logistic estimates.
+        See :func:`gwas.association.associate_blocks`. ``wald`` gives PLINK 2's logistic estimates.
     progress
         Called with the number of variants just done.
 

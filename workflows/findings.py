@@ -14,9 +14,9 @@ from cohorts.consent import ConsentResult
 from cohorts.eligibility import Population
 from cohorts.linkage import Links
 from cohorts.sources import Intake
+from gwas.components import Pca
 from gwas.design import Design
-from gwas.pca import Pca
-from gwas.qc import QcResult
+from gwas.quality import QcResult
 from gwas.sumstats import SumStats
 from phenotypes.codelist import CodeList
 from phenotypes.derive import Derived

@@ -13,9 +13,9 @@ import pandas as pd
 from cohorts.errors import DesignError
 from gwas.polygenic.ancestry_scale import AncestryScale, fit_ancestry_scale
 from gwas.polygenic.catalog import read_scores
-from gwas.polygenic.clump import clump, threshold
+from gwas.polygenic.clumping import clump, threshold
 from gwas.polygenic.performance import Performance, choose_score, score_performance
-from gwas.polygenic.score import Scores, alternate_frequencies, score
+from gwas.polygenic.scoring import Scores, alternate_frequencies, score
 from gwas.polygenic.weights import Weights
 from gwas.sumstats import SumStats
 from workflows.frames import cell

@@ -12,11 +12,11 @@ import pandas as pd
 
 from cohorts.eligibility import population
 from cohorts.linkage import link
-from gwas.families import families, split_families
+from gwas.components import pca
 from gwas.genotypes import open_genotypes
 from gwas.genotypes.chromosomes import PSEUDO_AUTOSOMAL
-from gwas.pca import pca
-from gwas.qc import QcPlan, qc
+from gwas.pedigree import families, split_families
+from gwas.quality import QcPlan, qc
 from phenotypes.codelist import CodeList
 from phenotypes.derive import derive
 from workflows import results
@@ -219,7 +219,7 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
 
 
 def qc_plan(study: Study) -> QcPlan:
-    """Thresholds of the study file as the plan of :func:`gwas.qc.qc`."""
+    """Thresholds of the study file as the plan of :func:`gwas.quality.qc`."""
     declared = study.qc
     return QcPlan(
         sample_call_rate=declared.sample_call_rate,

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gwas.genotypes import Genotypes
-    from gwas.polygenic.match import By, Palindromic
-    from gwas.polygenic.score import Missing, Scores
+    from gwas.polygenic.matching import By, Palindromic
+    from gwas.polygenic.scoring import Missing, Scores
 
 Progress = Callable[[int], None]
 
@@ -49,7 +49,7 @@ def run_score(
         Reference frequencies, a PLINK 2 .afreq table (columns #CHROM ID REF ALT ALT_FREQS): then a
         person's score does not depend on the other people of the file.
     by, palindromic
-        See :func:`gwas.polygenic.match.match`.
+        See :func:`gwas.polygenic.matching.match`.
     threads
         Cores that the command line gave to numpy before it was loaded; scoring starts no others.
     progress
@@ -72,7 +72,7 @@ def run_score(
     """
     from gwas.genotypes import open_genotypes
     from gwas.polygenic.catalog import read_scores
-    from gwas.polygenic.score import score as compute
+    from gwas.polygenic.scoring import score as compute
 
     genotypes = open_genotypes(bfile)
     weights = [one for path in score for one in read_scores(path)]

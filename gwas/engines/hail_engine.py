@@ -85,7 +85,7 @@ class HailEngine:
 
     Examples
     --------
-    >>> from gwas.associate import associate
+    >>> from gwas.association import associate
     >>> with HailEngine(scratch=Path("run/scratch")) as engine:  # doctest: +SKIP
     ...     results = associate(genotypes, design, engine=engine)
     """

@@ -110,7 +110,7 @@ def moments(
         float64 (m, k) and (m, t): products of the oriented genotypes, missing as 0, with the group's wide
         basis and residuals.
     missing, max_vif, max_corr
-        See :func:`gwas.associate.associate_blocks`.
+        See :func:`gwas.association.associate_blocks`.
     """
     adjust = _impute_mean if missing == "mean" else _drop_missing
     return adjust(null, calls, packed, on_basis, on_traits, max_vif=max_vif, max_corr=max_corr)

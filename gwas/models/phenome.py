@@ -31,7 +31,7 @@ EFFECT_PER: Final[Mapping[Ploidy, float]] = {"diploid": 1.0, "x": 1.0, "y": 2.0,
 
 @dataclass(frozen=True)
 class AssociationOptions:
-    """How to test; see :func:`gwas.associate.associate_blocks`."""
+    """How to test; see :func:`gwas.association.associate_blocks`."""
 
     missing: Missing = "mean"
     logistic: LogisticMode = "score-firth"

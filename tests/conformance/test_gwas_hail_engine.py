@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from cohorts.errors import DesignError, InputError
-from gwas.associate import associate
+from gwas.association import associate
 from gwas.design import Design, make_design
 from gwas.engines.hail_engine import HailEngine
 from gwas.engines.hail_regression import hail_linear_regression

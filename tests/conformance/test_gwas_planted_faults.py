@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from gwas.genotypes import open_genotypes
-from gwas.qc import QcResult, qc
+from gwas.quality import QcResult, qc
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,12 @@ import pandas as pd
 import pytest
 
 from gwas.ancestry import fst_between
-from gwas.freq import AUTOSOME, X, alt_frequency, genotype_counts, sample_sums, variant_group
+from gwas.components import pca
+from gwas.counts import AUTOSOME, X, alt_frequency, genotype_counts, sample_sums, variant_group
 from gwas.genotypes import Genotypes, open_genotypes
 from gwas.hwe import hwe_exact, hwe_exact_x
-from gwas.kinship import kinship
 from gwas.ld import ld_prune
-from gwas.pca import pca
+from gwas.relatedness import kinship
 
 SETS = {
     "1kg": "geno_1kg_eur_bolt/EUR_subset.bed",

@@ -12,9 +12,9 @@ import pytest
 
 from gwas.genotypes import open_genotypes
 from gwas.polygenic.catalog import read_pgs_catalog, read_scores
-from gwas.polygenic.clump import clump
+from gwas.polygenic.clumping import clump
 from gwas.polygenic.linkage import genotype_pairs, haplotype_r2, squared_correlation
-from gwas.polygenic.score import score
+from gwas.polygenic.scoring import score
 from workflows.scoring import run_score, sscore
 
 

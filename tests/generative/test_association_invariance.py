@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gwas.associate import associate, associate_blocks
+from gwas.association import associate, associate_blocks
 from gwas.design import Design, make_design
 from gwas.genotypes import Genotypes, open_genotypes
 from gwas.kernels.packed import pack

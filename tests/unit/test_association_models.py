@@ -12,7 +12,7 @@ import pytest
 import statsmodels.api as sm
 from scipy import integrate, optimize, special
 
-from gwas.associate import associate
+from gwas.association import associate
 from gwas.design import make_design
 from gwas.engines.local import LocalEngine
 from gwas.genotypes import Genotypes, open_genotypes

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from cohorts.errors import InputError
-from gwas.associate import COLUMNS
+from gwas.association import COLUMNS
 from gwas.sumstats import InflationCounter, SumStats, lambda_gc, to_gwas_ssf, to_plink, to_regenie, top_loci
 from gwas.tails import p_text
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cohorts.eligibility import age_on, deaths, population
 from cohorts.errors import DesignError
 from cohorts.hub import Hub, connect, create_hub_tables
-from cohorts.eligibility import age_on, deaths, population
 
 ON = date(2012, 1, 1)
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from cohorts.errors import DesignError
-from cohorts.residence import exposure, exposure_window
 from cohorts.hub import Hub, connect, create_hub_tables
+from cohorts.residence import exposure, exposure_window
 
 ON = date(2012, 1, 1)
 

@@ -54,7 +54,7 @@ def test_one_module_imports_hail_and_only_inside_functions() -> None:
 
 def test_neither_the_packages_nor_the_command_line_load_hail() -> None:
     script = (
-        "import sys, cohorts, phenotypes, gwas, workflows, workflows.cli, gwas.associate, "
+        "import sys, cohorts, phenotypes, gwas, workflows, workflows.cli, gwas.association, "
         "gwas.engines.hail_engine, gwas.engines.hail_regression\n"
         f"print(sorted({HEAVY!r} & set(sys.modules)))"
     )

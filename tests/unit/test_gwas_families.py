@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gwas.families import families, split_families
+from gwas.pedigree import families, split_families
 
 
 def test_a_chain_of_relatives_is_one_family() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from gwas.kernels.bitplanes import variant_planes
 from gwas.kernels.packed import pack
-from gwas.kinship import DEGREES, duplicates_to_drop, kinship, kinship_noise, unrelated
+from gwas.relatedness import DEGREES, duplicates_to_drop, kinship, kinship_noise, unrelated
 
 
 def plain_king(x: npt.NDArray[np.int8], y: npt.NDArray[np.int8]) -> tuple[int, float, float, float]:

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from cohorts.errors import DesignError
+from gwas.components import pca, project, structure_variants
 from gwas.long_range_ld import LONG_RANGE_LD, in_long_range_ld
-from gwas.pca import pca, project, structure_variants
 from gwas.standardised import StandardisedGenotypes
 
 
@@ -74,8 +74,8 @@ def test_threads_change_nothing_at_all(genotypes_of) -> None:
 
 def test_a_full_basis_starts_anew_and_still_converges(genotypes_of, monkeypatch) -> None:
     calls = people(1200, [200], seed=11)
-    monkeypatch.setattr("gwas.pca.BASIS_BLOCKS", 3)
-    monkeypatch.setattr("gwas.pca.RESTART_BLOCKS", 1)
+    monkeypatch.setattr("gwas.components.BASIS_BLOCKS", 3)
+    monkeypatch.setattr("gwas.components.RESTART_BLOCKS", 1)
     found = pca(
         genotypes_of(calls), components=4, variants=every(calls), rng=np.random.default_rng(1), max_passes=200
     )

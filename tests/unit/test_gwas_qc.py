@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from cohorts.errors import DesignError
-from gwas.freq import sample_sums, variant_group
-from gwas.qc import QcPlan, qc
+from gwas.counts import sample_sums, variant_group
+from gwas.quality import QcPlan, qc
 
 N, M, ON_X = 320, 2400, 200
 

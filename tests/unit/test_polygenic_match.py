@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cohorts.errors import InputError
-from gwas.polygenic.match import STATUSES, match, require_used
+from gwas.polygenic.matching import STATUSES, match, require_used
 from gwas.polygenic.weights import make_weights, weights_from_sumstats
 
 VARIANTS = pd.DataFrame(

@@ -11,8 +11,8 @@ import pytest
 
 from cohorts.errors import DesignError, InputError
 from gwas.genotypes import Genotypes, open_genotypes
-from gwas.polygenic.clump import clump, threshold
-from gwas.polygenic.score import score
+from gwas.polygenic.clumping import clump, threshold
+from gwas.polygenic.scoring import score
 from gwas.polygenic.weights import Weights, make_weights
 
 N, M = 37, 60

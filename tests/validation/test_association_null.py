@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from gwas.associate import associate
+from gwas.association import associate
 from gwas.design import make_design
 from gwas.genotypes import open_genotypes
 from gwas.kernels.packed import pack

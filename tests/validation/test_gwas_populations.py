@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from gwas.components import Pca, pca
 from gwas.genotypes import open_genotypes
-from gwas.pca import Pca, pca
-from gwas.qc import QcResult, qc
+from gwas.quality import QcResult, qc
 
 CONTINENT = {
     "CEU": "Europe", "TSI": "Europe", "CHB": "East Asia", "CHD": "East Asia", "JPT": "East Asia",

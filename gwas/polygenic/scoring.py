@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cohorts.errors import DesignError
 from gwas.genotypes import Genotypes
-from gwas.polygenic.match import USED, By, Match, Palindromic, match, require_used
+from gwas.polygenic.matching import USED, By, Match, Palindromic, match, require_used
 from gwas.polygenic.weights import Weights
 
 Floats = NDArray[np.float64]
@@ -80,7 +80,7 @@ def score(
         the frequency among the people scored. With a reference a person's score does not depend on who
         else is in the file.
     by, palindromic
-        See :func:`gwas.polygenic.match.match`.
+        See :func:`gwas.polygenic.matching.match`.
     block_size
         Variants read at once; the answer does not depend on it beyond rounding.
     progress

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cohorts.errors import DesignError
-from gwas.freq import AUTOSOME, alt_frequency, genotype_counts, variant_group
+from gwas.counts import AUTOSOME, alt_frequency, genotype_counts, variant_group
 from gwas.genotypes import Genotypes
 from gwas.kernels.byte_tables import COLUMNS
 from gwas.ld import ld_prune

@@ -17,12 +17,12 @@ import pandas as pd
 
 from cohorts.errors import DesignError
 from gwas.ancestry import ancestry_groups, fst_between, residual_on_ancestry, robust_z
-from gwas.freq import AUTOSOME, SampleSums, X, Y, alt_frequency, genotype_counts, sample_sums, variant_group
+from gwas.components import Pca, pca, structure_variants
+from gwas.counts import AUTOSOME, SampleSums, X, Y, alt_frequency, genotype_counts, sample_sums, variant_group
 from gwas.genotypes import Genotypes
 from gwas.hwe import hwe_exact, hwe_exact_log10
-from gwas.kinship import DEGREES, duplicates_to_drop, kinship, kinship_noise, unrelated
-from gwas.pca import Pca, pca, structure_variants
-from gwas.qc_account import Flow, QcPlan, QcResult
+from gwas.quality_account import Flow, QcPlan, QcResult
+from gwas.relatedness import DEGREES, duplicates_to_drop, kinship, kinship_noise, unrelated
 from gwas.sex import sex_check
 
 __all__ = ["QcPlan", "QcResult", "qc"]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gwas.freq import AUTOSOME, variant_group
+from gwas.counts import AUTOSOME, variant_group
 from gwas.genotypes import Genotypes
 from gwas.kernels.bitplanes import Words, add_sample_planes
 from gwas.kernels.king import TILE, king_rows

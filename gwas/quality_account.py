@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gwas.kinship import DEGREES
-from gwas.pca import Pca
+from gwas.components import Pca
+from gwas.relatedness import DEGREES
 
 Index = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -93,7 +93,7 @@ class QcResult:
         ``n_ref``, ``n_het``, ``n_alt`` (of the samples kept), ``hwe_p``, ``hwe_log10_p``, ``hwe_n``,
         ``status``.
     kinship
-        DataFrame of pairs of third degree and closer (:func:`gwas.kinship.kinship`), of those that chance
+        DataFrame of pairs of third degree and closer (:func:`gwas.relatedness.kinship`), of those that chance
         does not explain: kinship must exceed what the luckiest pair of strangers shows, given the noise.
     kinship_noise
         Robust SD of the kinship of strangers.

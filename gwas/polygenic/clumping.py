@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cohorts.errors import DesignError, InputError
 from gwas.genotypes import Genotypes
 from gwas.polygenic.linkage import haplotype_r2, squared_correlation
-from gwas.polygenic.match import USED, match, require_used
+from gwas.polygenic.matching import USED, match, require_used
 from gwas.polygenic.weights import Weights, make_weights, weights_from_sumstats
 
 Floats = NDArray[np.float64]

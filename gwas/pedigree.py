@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gwas.kinship import DEGREES, connected
+from gwas.relatedness import DEGREES, connected
 
 Labels = npt.NDArray[np.int64]
 
