@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from phenotypes.codelist import CodeList
     from phenotypes.definitions import CategoryTrait, NumericTrait, Outcome, Phenotype
-    from phenotypes.derive import Derived, derive
-    from phenotypes.explain import explain
+    from phenotypes.derivation import Derived, derive
+    from phenotypes.plain_english import explain
     from phenotypes.rules import all_of, any_of, has, none_of, prescribed, value
     from phenotypes.spec import OutcomeSpec, PhenotypeSpec
 
 _HOME = {
     "CategoryTrait": "phenotypes.definitions",
     "CodeList": "phenotypes.codelist",
-    "Derived": "phenotypes.derive",
+    "Derived": "phenotypes.derivation",
     "NumericTrait": "phenotypes.definitions",
     "Outcome": "phenotypes.definitions",
     "OutcomeSpec": "phenotypes.spec",
@@ -24,8 +24,8 @@ _HOME = {
     "PhenotypeSpec": "phenotypes.spec",
     "all_of": "phenotypes.rules",
     "any_of": "phenotypes.rules",
-    "derive": "phenotypes.derive",
-    "explain": "phenotypes.explain",
+    "derive": "phenotypes.derivation",
+    "explain": "phenotypes.plain_english",
     "has": "phenotypes.rules",
     "none_of": "phenotypes.rules",
     "prescribed": "phenotypes.rules",

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from phenotypes.codelist import CodeList
-from phenotypes.explain import phrase
 from phenotypes.narrow import Records
+from phenotypes.plain_english import phrase
 from phenotypes.rules import Leaf, Rule, leaves
 from phenotypes.status import STATUSES, Statuses
 

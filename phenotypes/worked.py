@@ -26,7 +26,7 @@ from cohorts.hub import OPEN_END, Hub, connect, create_hub_tables
 from phenotypes import reference
 from phenotypes.codelist import normalised
 from phenotypes.definitions import Phenotype
-from phenotypes.derive import derive
+from phenotypes.derivation import derive
 from phenotypes.reference import Event, Person
 
 KINDS: dict[str, str] = {

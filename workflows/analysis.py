@@ -18,7 +18,7 @@ from gwas.design import Design, make_design
 from gwas.engines.local import LocalEngine
 from gwas.engines.protocol import Engine
 from gwas.sumstats import SumStats
-from phenotypes.derive import Derived
+from phenotypes.derivation import Derived
 from workflows.folder import RunFolder
 from workflows.genotyped import Genotyped
 from workflows.outputs import private_folder

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from phenotypes.explain import explain
+from phenotypes.plain_english import explain
 from workflows.findings import Findings, Receipt
 from workflows.frames import cell, each_row, row_of
 from workflows.methods import limits, methods

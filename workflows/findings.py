@@ -19,7 +19,7 @@ from gwas.design import Design
 from gwas.quality import QcResult
 from gwas.sumstats import SumStats
 from phenotypes.codelist import CodeList
-from phenotypes.derive import Derived
+from phenotypes.derivation import Derived
 from workflows.genotyped import Genotyped
 from workflows.polygenic_scores import PolygenicScores
 from workflows.prediction import Prediction

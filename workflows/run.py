@@ -18,7 +18,7 @@ from gwas.genotypes.chromosomes import PSEUDO_AUTOSOMAL
 from gwas.pedigree import families, split_families
 from gwas.quality import QcPlan, qc
 from phenotypes.codelist import CodeList
-from phenotypes.derive import derive
+from phenotypes.derivation import derive
 from workflows import results
 from workflows.analysis import analysis_table, association_design, test_phenome, traits_by_sample
 from workflows.cohort_content import cohort_content

@@ -15,7 +15,7 @@ from phenotypes import reference, rules
 from phenotypes.codelist import CodeList
 from phenotypes.compile import Question, ask
 from phenotypes.definitions import Adjustment, CategoryTrait, NumericTrait, Outcome, Phenotype
-from phenotypes.derive import derive
+from phenotypes.derivation import derive
 from phenotypes.narrow import narrow
 from phenotypes.reference import Event, Person
 from phenotypes.session import session

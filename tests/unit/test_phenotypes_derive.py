@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from cohorts.errors import DesignError, StudyError
 from cohorts.hub import Hub
 from phenotypes.codelist import CodeList
-from phenotypes.derive import Derived, derive
+from phenotypes.derivation import Derived, derive
 from phenotypes.egfr import ckd_epi_2021
 from phenotypes.reference import Person
 from phenotypes.spec import OutcomeSpec, PhenotypeSpec, TraitSpec

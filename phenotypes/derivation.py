@@ -17,8 +17,8 @@ from phenotypes.codelist import CodeList
 from phenotypes.compile import Answer, Question, ask
 from phenotypes.definitions import NumericTrait, Outcome, Phenotype, Trait
 from phenotypes.diagnostics import Diagnostics
-from phenotypes.explain import explain
 from phenotypes.narrow import Records, narrow
+from phenotypes.plain_english import explain
 from phenotypes.session import HubLike, session
 from phenotypes.spec import CategoryTraitSpec, NumericTraitSpec, OutcomeSpec, PhenotypeSpec
 from phenotypes.status import CASE, CONTROL, STATUSES, Statuses
