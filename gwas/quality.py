@@ -277,7 +277,7 @@ class _Run:
             "not in Hardy-Weinberg proportions",
             plan.hwe_p,
             lambda t: np.nan_to_num(self.hwe_log10) > limit,
-            f"exact {'mid-' if plan.hwe_midp else ''}P >= {{:g}} in {int(reference.sum())} of {among}"
+            f"exact {'mid-' if plan.hwe_midp else ''}P >= {{:g}} among unrelated people of {among}"
             " (females on X)",
         )
         step = "heterozygous males on X"

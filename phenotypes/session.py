@@ -59,7 +59,9 @@ class Session:
 
     def arrow(self, expression: Any) -> pa.Table:
         """Rows of an expression as an Arrow table."""
-        return self.cursor.execute(self.backend.compile(expression)).to_arrow_table()
+        # sql() and not execute(): a streamed UNION ALL of joins never returns once its rows outgrow the
+        # stream's buffer (duckdb issue 22215).
+        return self.cursor.sql(self.backend.compile(expression)).to_arrow_table()
 
     def frame(self, expression: Any) -> pd.DataFrame:
         """Rows of an expression as a pandas frame."""

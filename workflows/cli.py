@@ -265,6 +265,8 @@ def _use_threads(threads: int | None) -> int:
     count = threads or len(os.sched_getaffinity(0))
     for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
         os.environ[f"{library}_NUM_THREADS"] = str(count)
+    # Threads that wait for work must not keep a processor busy from those that have some.
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     return count
 
 

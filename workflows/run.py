@@ -84,6 +84,8 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
     ):
         with progress.step("Reading the extracts"):
             extracts = read_extracts(study, folder.scratch)
+            read = extracts.intake.counts[["read", "accepted", "rejected"]].sum()
+            folder.audit.record("extracts read", **{name: int(rows) for name, rows in read.items()})
 
         with progress.step("Linking people across sources"):
             links = link(extracts.hub, threshold=study.linkage.threshold, seed=study.study.seed)
@@ -91,6 +93,8 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
         with progress.step("Applying objections, replacing identifiers"):
             built, consent = pseudonymous_hub(study, extracts, links, folder.scratch, key=key)
             hub = built.hub
+            folder.audit.record("objections applied", people=len(consent.excluded))
+            folder.audit.record("identifiers dropped", crosswalk_kept=study.privacy.crosswalk is not None)
 
         with progress.step("Choosing the population"):
             rule = study.population
@@ -209,7 +213,9 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
                 inputs={name: (path, inputs[name]) for name, path in study.input_files().items()},
             )
             write_text(folder.reports / "cohort.html", build_cohort_report(cohort_content(findings, receipt)))
+            folder.audit.record("report written", report="cohort")
             for content in patient_contents(findings, receipt):
+                folder.audit.record("report written", report="patient", pseudonym=content.pseudonym)
                 write_text(
                     folder.reports / "patients" / f"{content.pseudonym}.html", build_patient_report(content)
                 )
@@ -227,6 +233,8 @@ def qc_plan(study: Study) -> QcPlan:
         maf=declared.minor_allele_frequency,
         hwe_p=declared.hwe_p,
         het_sd=declared.heterozygosity_sd,
+        duplicate_kinship=declared.duplicate_kinship,
+        related_kinship=declared.related_kinship,
         build=tabled_build(study),
     )
 
