@@ -13,7 +13,7 @@ def methods(findings: Findings) -> tuple[Note, ...]:
     derived = study.scores.derived
     exposures = "".join(
         f" {spec.label or name}: mean of {spec.pollutant} over {spec.window_years:g} years, weighted by the days "
-        f"lived in each area, ending {spec.lag_years:g} years before the index date."
+        f"lived in each area, up to {_lag(spec.lag_years)}the index date."
         for name, spec in study.exposures.items()
     )
     notes = [
@@ -82,6 +82,10 @@ def methods(findings: Findings) -> tuple[Note, ...]:
             )
         )
     return tuple(notes)
+
+
+def _lag(years: float) -> str:
+    return f"{years:g} years before " if years else ""
 
 
 def limits(findings: Findings) -> tuple[str, ...]:

@@ -283,7 +283,7 @@ def _inputs(findings: Findings, prediction: Prediction, person: int) -> Iterator
     row, filled = row_of(prediction.people, person), prediction.filled.loc[person]
     for factor in prediction.factors:
         yield InputValue(
-            label=label_of(findings, prediction, factor) if factor != "sex" else "Sex",
+            label=label_of(findings, prediction, factor),
             value="not recorded" if filled[factor] else _shown(findings, factor, float(row[factor])),
         )
 

@@ -195,7 +195,7 @@ def _risk_note(prediction: Prediction, model: RiskModel) -> str:
     notes = []
     if model.status == "shrunk":
         notes.append(
-            f"Coefficients were shrunk (by {model.shrinkage:.2f}) so that predictions are not too extreme."
+            f"Coefficients were multiplied by {model.shrinkage:.2f} so that predictions are not too extreme."
         )
     if len(prediction.compared):
         gain = row_of(prediction.compared, "c_index")
@@ -224,9 +224,10 @@ def _calibration(evaluation: Evaluation, rule: Disclosure) -> list[CalibrationPo
 
 def _coefficients(findings: Findings, prediction: Prediction, table: pd.DataFrame) -> list[Coefficient]:
     target = prediction.people[prediction.people["part"] == "target"]
+    filled = prediction.filled.loc[target.index]
     rows = []
     for row in each_row(table[table["cause"] == "event"]):
-        unit, step = _step(findings, str(row.factor), target)
+        unit, step = _step(findings, str(row.factor), target, filled)
         rows.append(
             Coefficient(
                 label=label_of(findings, prediction, str(row.factor)),
@@ -246,14 +247,14 @@ def label_of(findings: Findings, prediction: Prediction, factor: str) -> str:
     return findings.study.label_of(factor)
 
 
-def _step(findings: Findings, factor: str, target: pd.DataFrame) -> tuple[str, float]:
+def _step(findings: Findings, factor: str, target: pd.DataFrame, filled: pd.DataFrame) -> tuple[str, float]:
     if factor == "age":
         return "per 10 years", 10.0
     if factor == "sex":
         return "men against women", 1.0
     if factor == SCORE:
         return "per standard deviation", float(target[factor].std())
-    if set(target[factor].unique()) <= {0.0, 1.0}:
+    if set(target.loc[~filled[factor], factor].unique()) <= {0.0, 1.0}:
         return "yes against no", 1.0
     spread = float(target[factor].std())
     unit = getattr(

@@ -268,7 +268,7 @@ class Study(_Closed):
             return self.phenotypes[name].label
         if name in self.exposures:
             return self.exposures[name].label or name
-        fixed = {"age": "Age", "sex": "Male sex"}
+        fixed = {"age": "Age", "sex": "Sex"}
         return self.trait_columns().get(name) or fixed.get(name, name)
 
     def input_files(self) -> dict[str, Path]:

@@ -79,7 +79,7 @@ def test_a_name_that_the_study_does_not_define_is_refused(tmp_path):
 
 
 def test_a_code_list_that_the_study_does_not_name_is_refused_at_its_rule(tmp_path):
-    text = DEMO.read_text().replace("- {has: chd}", "- {has: chdd}", 1)
+    text = DEMO.read_text().replace("- {has: coronary_disease}", "- {has: chdd}", 1)
     with pytest.raises(StudyError) as caught:
         read_study(written(tmp_path, text))
     assert f":{line_of(text, 'has: chdd')}: 'phenotypes.chd.any.0.has' is wrong" in str(caught.value)
