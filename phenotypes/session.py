@@ -61,7 +61,7 @@ class Session:
         """Rows of an expression as an Arrow table."""
         # sql() and not execute(): a streamed UNION ALL of joins never returns once its rows outgrow the
         # stream's buffer (duckdb issue 22215).
-        return self.cursor.execute(self.backend.compile(expression)).to_arrow_table()
+        return self.cursor.sql(self.backend.compile(expression)).to_arrow_table()
 
     def frame(self, expression: Any) -> pd.DataFrame:
         """Rows of an expression as a pandas frame."""
