@@ -67,14 +67,20 @@ def age_bands(births: pd.Series, on: date) -> np.ndarray:
 
 def status_counts(records: Records, statuses: Mapping[str, Statuses]) -> pd.DataFrame:
     """Counts by phenotype, status, age band and sex; combinations without anybody are left out."""
-    bands = age_bands(records.persons["birth_date"], records.index_date)
-    sex = sexes(records.persons)
+    band, bands = pd.factorize(age_bands(records.persons["birth_date"], records.index_date), sort=True)
+    sex, names = pd.factorize(sexes(records.persons), sort=True)
+    cell = band * len(names) + sex
+    shape = (len(STATUSES), len(bands), len(names))
     parts = []
     for name, found in statuses.items():
-        frame = pd.DataFrame({"status": np.array(STATUSES)[found.status], "age_band": bands, "sex": sex})
-        counts = frame.value_counts(["status", "age_band", "sex"], sort=False).rename("n").reset_index()
-        counts.insert(0, "phenotype", name)
-        parts.append(counts)
+        n = np.bincount(
+            found.status.astype(np.int64) * (shape[1] * shape[2]) + cell,
+            minlength=shape[0] * shape[1] * shape[2],
+        )
+        some = np.flatnonzero(n)
+        i, j, k = np.unravel_index(some, shape)
+        labels = {"status": np.array(STATUSES)[i], "age_band": bands[j], "sex": names[k]}
+        parts.append(pd.DataFrame({"phenotype": name, **labels, "n": n[some]}))
     columns = ["phenotype", "status", "age_band", "sex", "n"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 

@@ -98,22 +98,21 @@ def _percent(points: Sequence[CalibrationPoint], field: str) -> np.ndarray:
 def hazards_figure(model: RiskModelSummary) -> Markup:
     """Hazard ratios on a log axis, each labelled where it lies."""
     rows = model.coefficients
-    figure, ax = new_figure(3.9, 0.55 + 0.3 * len(rows))
+    figure, ax = new_figure(4.4, 0.55 + 0.36 * len(rows))
     for at, row in enumerate(rows):
         _interval(ax, at, row.hazard_ratio, row.low, row.high, above=row.low > 1, below=row.high < 1)
     ax.set_xscale("log")
     low = min((r.low for r in rows), default=0.5)
     high = max((r.high for r in rows), default=2.0)
     ax.set_xlim(min(low * 0.92, 0.88), max(high * 1.1, 1.15))
-    ticks = [
-        t for t in (0.1, 0.2, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20) if ax.get_xlim()[0] <= t <= ax.get_xlim()[1]
-    ]
+    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if ax.get_xlim()[0] <= t <= ax.get_xlim()[1]]
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     ax.axvline(1, color=GREY, linewidth=0.8)
-    _rows(ax, [_factor(row) for row in rows])
-    ax.set_xlabel("Hazard ratio (log scale) with 95% interval")
+    # The unit below the name: beside it, long names leave no room for the axis.
+    _rows(ax, [f"{row.label}\n{row.unit}" if row.unit else row.label for row in rows])
+    ax.set_xlabel("Hazard ratio (log scale)")
     return to_svg(
         figure,
         name=f"hazards-{model.name}",
