@@ -430,3 +430,25 @@ def test_two_definitions_of_one_column_are_refused() -> None:
             traits={"smoking": smoking},
             codelists=LISTS,
         )
+
+
+def test_a_record_counts_for_the_most_specific_entry_of_a_list() -> None:
+    nested = CodeList.of("nested", [("icd10", "E11*"), ("icd10", "E113*"), ("icd10", "E1130")])
+    people = patients(
+        """
+        who | date       | code
+        a   | 2010-03-01 | icd10 E11.9
+        a   | 2010-04-01 | icd10 E11.3
+        b   | 2010-05-01 | icd10 E11.39
+        b   | 2010-06-01 | icd10 E11.30
+        """
+    )
+    hub, persons = hub_of(people.values())
+    with hub:
+        derived = derive(hub, persons, index_date=INDEX, data_end=DATA_END, codelists={"nested": nested})
+    counts = derived.diagnostics.codes.set_index("code")[["records", "people"]]
+    assert counts.to_dict("index") == {
+        "E11*": {"records": 1, "people": 1},
+        "E113*": {"records": 2, "people": 2},
+        "E1130": {"records": 1, "people": 1},
+    }
