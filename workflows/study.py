@@ -250,7 +250,24 @@ class Study(_Closed):
             _known((*place, "outcome"), [risk.outcome], self.outcomes, "outcome")
             _known((*place, "score_for"), [risk.score_for], self.association.traits, "analysed trait")
             _known((*place, "factors"), risk.factors, {"age", "sex", *numbers}, "factor")
+            later = [name for name in risk.factors if self._looks_ahead(name)]
+            if later:
+                raise fault_at(
+                    "Study",
+                    (*place, "factors"),
+                    f"what is known on the index date; {', '.join(later)} would use later records "
+                    "(give the phenotype 'until: index', the trait 'window_days: [..., 0]')",
+                )
         return self
+
+    def _looks_ahead(self, factor: str) -> bool:
+        """Whether a factor is made from records after the index date."""
+        if factor in self.phenotypes:
+            return self.phenotypes[factor].until != "index"
+        for name, spec in self.traits.items():
+            if factor == name or (factor.startswith(f"{name}_") and factor in self.trait_columns()):
+                return spec.window_days[1] is None or spec.window_days[1] > 0
+        return False
 
     def trait_columns(self) -> dict[str, str]:
         """Column of every number the traits give, with its label; the last level of a category has none."""

@@ -85,6 +85,18 @@ def test_a_code_list_that_the_study_does_not_name_is_refused_at_its_rule(tmp_pat
     assert f":{line_of(text, 'has: chdd')}: 'phenotypes.chd.any.0.has' is wrong" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "factor"),
+    [
+        (("until: index", "until: end"), "t2d_before"),
+        (("window_days: [null, 0]", "window_days: [null, 1]"), "smoking"),
+    ],
+)
+def test_a_risk_factor_known_only_later_is_refused(tmp_path, change, factor):
+    with pytest.raises(StudyError, match=rf"risk\.0\.factors.*{factor}\w* would use later records"):
+        read_study(written(tmp_path, DEMO.read_text().replace(*change)))
+
+
 def test_a_threshold_for_small_counts_below_ten_is_refused(tmp_path):
     text = DEMO.read_text().replace("  key: custodian", "  minimum_count: 5\n  key: custodian")
     with pytest.raises(StudyError, match="minimum_count"):
