@@ -273,9 +273,9 @@ def _enough(time: Floats, state: NDArray[np.int64], horizon: float) -> tuple[int
     events = int(((state == 1) & (time <= horizon)).sum())
     competing = int(((state == 2) & (time <= horizon)).sum())
     if events < FEWEST_EVENTS:
-        reason = f"{events} events among those evaluated; at least {FEWEST_EVENTS} are needed"
+        reason = f"fewer than the {FEWEST_EVENTS} events that are needed"
         return events, competing, "abstained", reason
     if time.max() < horizon * (1 - 1e-3):
-        reason = f"nobody was followed for {horizon:g} years (longest {time.max():.1f})"
+        reason = f"nobody was followed for {horizon:g} years"
         return events, competing, "abstained", reason
     return events, competing, "evaluated", ""

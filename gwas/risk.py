@@ -169,9 +169,9 @@ def _fit(
     events, p = int((happened & (exits <= horizon)).sum()), max(len(factors), 1)
     floor = max(FEWEST_EVENTS, events_per_factor * p / 2)
     if events < floor:
-        return _abstain(f"{events} events for {p} factors; at least {floor:g} are needed")
+        return _abstain(f"too few events for {p} factors; at least {floor:g} are needed")
     if exits.max() < horizon * (1 - REACHED):
-        return _abstain(f"nobody was followed for {horizon:g} years (longest {exits.max():.1f})")
+        return _abstain(f"nobody was followed for {horizon:g} years")
     values = table[list(factors)].to_numpy()
     varies = values.std(axis=0) > 0
     if not varies.all():
@@ -185,9 +185,9 @@ def _fit(
             chi2 = 2 * (event.log_likelihood - event.null_log_likelihood)
             shrinkage = (chi2 - p) / chi2 if chi2 > p else 0.0
             if shrinkage < 0.5:
-                return _abstain(f"{events} events cannot tell the effects of {p} factors from chance")
+                return _abstain(f"the events are too few to tell the effects of {p} factors from chance")
             event = fit_cox(values, exits, happened, entry=begin, shrink=shrinkage)
-            status, reason = "shrunk", f"{events} events for {p} factors"
+            status, reason = "shrunk", f"few events for {p} factors"
         competing, names = _fit_competing(table, factors, exits, state, begin, settings)
     except DesignError as error:
         return _abstain(str(error).rstrip("."))

@@ -260,9 +260,9 @@ def _wilson(p: float, n: int, z: float) -> tuple[float, float]:
 
 def _why_not(x: Floats, y: Floats, cases: int, binary: bool) -> str:
     if binary and min(cases, y.size - cases) < FEWEST:
-        return f"{cases} cases and {y.size - cases} controls; at least {FEWEST} of each are needed"
+        return f"fewer than the {FEWEST} cases or {FEWEST} controls that are needed"
     if y.size < 2 * FEWEST:
-        return f"{y.size} people; at least {2 * FEWEST} are needed"
+        return f"fewer than the {2 * FEWEST} people that are needed"
     if np.ptp(x) == 0:
         return "the score is the same for everybody"
     return "the trait is the same for everybody" if np.ptp(y) == 0 else ""

@@ -176,7 +176,7 @@ def test_few_events_make_it_shrink_then_abstain(people: pd.DataFrame) -> None:
     shrunk, none = keep(36), keep(15)  # one of them after ten years
     assert shrunk.status == "shrunk"
     assert 0.5 <= shrunk.shrinkage < 1
-    assert (none.status, none.reason) == ("abstained", "14 events for 4 factors; at least 20 are needed")
+    assert (none.status, none.reason) == ("abstained", "too few events for 4 factors; at least 20 are needed")
     told = none.predict(people)
     assert told["risk"].isna().all()
     assert set(told["status"]) == {"abstained"}

@@ -65,7 +65,7 @@ def test_too_few_cases_are_a_reason_to_abstain() -> None:
     x = np.arange(100.0)
     found = score_performance(x, (x > 94).astype(float), rng=np.random.default_rng(1))
     assert found.status == "abstained"
-    assert found.reason == "5 cases and 95 controls; at least 10 of each are needed"
+    assert found.reason == "fewer than the 10 cases or 10 controls that are needed"
 
 
 def test_the_best_of_several_scores_is_chosen_and_hopeless_data_refused() -> None:
