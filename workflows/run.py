@@ -36,7 +36,7 @@ from workflows.progress import Progress
 from workflows.records import pseudonymous_hub, read_extracts
 from workflows.reports.cohort import build_cohort_report
 from workflows.reports.patient import build_patient_report
-from workflows.study import Study
+from workflows.study import Study, canonical_text
 from workflows.study_file import check_inputs
 
 STEPS = 12
@@ -76,7 +76,7 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
     """
     key = read_project_key(study.privacy.key)
     inputs = {name: sha256_of(path) for name, path in check_inputs(study).items()}
-    text = study.model_dump_json(exclude={"privacy": {"key", "crosswalk"}})
+    text = canonical_text(study)
     index_date = study.study.index_date
     with (
         open_run_folder(out, study=text, inputs=inputs, version=version()) as folder,

@@ -6,6 +6,7 @@ complete and check study files. Paths are taken from the folder of the study fil
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -307,6 +308,24 @@ class Study(_Closed):
         files |= {f"codelists.{name}": path for name, path in self.codelists.items()}
         files |= {f"scores.published.{i}": path for i, path in enumerate(self.scores.published)}
         return files
+
+
+def canonical_text(study: Study) -> str:
+    """The study as text that is the same wherever its folder lies: paths are reduced to file names.
+
+    What is in the files is told by their own hashes.
+    """
+    return json.dumps(
+        _without_folders(study.model_dump(exclude={"privacy": {"key", "crosswalk"}})), sort_keys=True
+    )
+
+
+def _without_folders(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_folders(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_folders(item) for item in value]
+    return value.name if isinstance(value, Path) else value.isoformat() if isinstance(value, date) else value
 
 
 def table_path(table: Path | Table) -> Path:

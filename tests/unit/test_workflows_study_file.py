@@ -10,7 +10,7 @@ import yaml
 
 import workflows
 from cohorts.errors import StudyError
-from workflows.study import study_schema
+from workflows.study import canonical_text, study_schema
 from workflows.study_file import check_inputs, read_study
 
 DEMO = Path(workflows.__file__).parent / "demo" / "study.yaml"
@@ -30,6 +30,14 @@ def test_the_demo_study_is_valid_and_paths_are_taken_from_its_folder():
     study = read_study(DEMO)
     assert study.input_files()["sources.gp.patients"] == DEMO.parent / "region/extracts/gp_patients.csv"
     assert study.input_files()["genotypes.bed"] == DEMO.parent / "region/genotypes/region.bed"
+
+
+def test_a_study_is_the_same_wherever_its_folder_lies(tmp_path):
+    there = canonical_text(read_study(written(tmp_path, DEMO.read_text())))
+    assert there == canonical_text(read_study(DEMO))
+    assert str(tmp_path) not in there
+    other = DEMO.read_text().replace("seed: 1", "seed: 2")
+    assert canonical_text(read_study(written(tmp_path, other))) != there
 
 
 def test_absolute_paths_are_kept(tmp_path):
