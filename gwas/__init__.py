@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from gwas.components import Pca, pca, project
     from gwas.design import Design, make_design
     from gwas.evaluation import evaluate_risk, validate
+    from gwas.frequencies import freq
     from gwas.genotypes import Genotypes, open_genotypes
     from gwas.hwe import hwe_exact, hwe_exact_x
     from gwas.ld import ld_matrix, ld_prune, ld_r2
@@ -33,6 +34,7 @@ _HOME = {
     "evaluate_risk": "gwas.evaluation",
     "families": "gwas.pedigree",
     "fit_risk": "gwas.risk",
+    "freq": "gwas.frequencies",
     "hwe_exact": "gwas.hwe",
     "hwe_exact_x": "gwas.hwe",
     "kinship": "gwas.relatedness",
@@ -67,6 +69,7 @@ __all__ = [
     "evaluate_risk",
     "families",
     "fit_risk",
+    "freq",
     "hwe_exact",
     "hwe_exact_x",
     "kinship",

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from cohorts.errors import CareomeError
+from workflows import genotype_cli
 from workflows.installation import check_installation, version
 
 app = typer.Typer(
@@ -29,7 +30,7 @@ study_app = typer.Typer(help="Check a study file, or print its schema.", no_args
 app.add_typer(study_app, name="study")
 
 # PLINK lets these take several words; they reach the command as one comma-separated value.
-SEVERAL_WORDS = {"--pheno-name", "--covar-name", "--chr", "--score"}
+SEVERAL_WORDS = {"--pheno-name", "--covar-name", "--chr", "--score", "--indep-pairwise"}
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -269,6 +270,8 @@ def _use_threads(threads: int | None) -> int:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     return count
 
+
+genotype_cli.register(app, _use_threads)
 
 if __name__ == "__main__":
     main()

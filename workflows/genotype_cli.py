@@ -1,0 +1,214 @@
+"""The genotype commands: PLINK 2's option names in, PLINK 2's files out.
+
+A command here is a function of its own options that checks them and gives them on; the inputs and filters that
+all of them take are added by :func:`register`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import typer
+
+Options = dict[str, Any]
+Build = Literal["GRCh37", "GRCh38"]
+
+
+def _inputs(
+    *,
+    bfile: Annotated[Path, typer.Option(help="PLINK 1 prefix.")],
+    out: Annotated[Path, typer.Option(help="Prefix of the result files.")],
+    keep: Annotated[Path | None, typer.Option(help="Only these samples.")] = None,
+    remove: Annotated[Path | None, typer.Option(help="Not these samples.")] = None,
+    extract: Annotated[Path | None, typer.Option(help="Only these variants.")] = None,
+    exclude: Annotated[Path | None, typer.Option(help="Not these variants.")] = None,
+    chr: Annotated[str | None, typer.Option("--chr", help="Chromosomes, e.g. 1-4,22,X.")] = None,
+    maf: Annotated[float | None, typer.Option(min=0, max=0.5)] = None,
+    mac: Annotated[int | None, typer.Option(min=0)] = None,
+    geno: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Largest missing rate of a variant.")
+    ] = None,
+    mind: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Largest missing rate of a sample.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1)] = None,
+) -> Options:
+    """What every genotype command takes."""
+    chosen = None if chr is None else [name for name in chr.replace(" ", ",").split(",") if name]
+    filters = {"keep": keep, "remove": remove, "extract": extract, "exclude": exclude, "chr": chosen}
+    return {
+        "bfile": bfile,
+        "out": out,
+        "threads": threads,
+        "filters": {**filters, "maf": maf, "mac": mac, "geno": geno, "mind": mind},
+    }
+
+
+def _freq(
+    *,
+    counts: Annotated[bool, typer.Option("--counts", help="Write OUT.acount instead.")] = False,
+    nonfounders: Annotated[bool, typer.Option("--nonfounders", help="Count everybody.")] = False,
+) -> Options:
+    """Allele frequencies: OUT.afreq."""
+    return {"counts": counts, "nonfounders": nonfounders}
+
+
+def _missing() -> Options:
+    """Missing calls of samples and variants: OUT.smiss, OUT.vmiss."""
+    return {}
+
+
+def _hardy(
+    *, midp: Annotated[bool, typer.Option("--midp", help="Exact tests with mid-p.")] = False
+) -> Options:
+    """Exact Hardy-Weinberg tests: OUT.hardy, and OUT.hardy.x for X."""
+    return {"midp": midp}
+
+
+def _het() -> Options:
+    """Heterozygosity and inbreeding coefficient of samples: OUT.het."""
+    return {}
+
+
+def _sex_check(
+    *,
+    max_female_xf: Annotated[float, typer.Option(help="A woman's F on X is below.")] = 0.2,
+    min_male_xf: Annotated[float, typer.Option(help="A man's F on X is above.")] = 0.8,
+    min_male_yrate: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="A man's Y call rate is at least; default: Y is not asked."),
+    ] = None,
+    build: Annotated[Build | None, typer.Option(help="Leave out PAR of this build by position.")] = None,
+) -> Options:
+    """Sex that X tells against the one on record: OUT.sexcheck."""
+    if max_female_xf > min_male_xf:
+        raise typer.BadParameter("--max-female-xf is above --min-male-xf")
+    return {
+        "max_female_xf": max_female_xf,
+        "min_male_xf": min_male_xf,
+        "min_male_yrate": min_male_yrate,
+        "build": build,
+    }
+
+
+def _king(
+    *,
+    king_table_filter: Annotated[float | None, typer.Option(help="Smallest kinship to list.")] = None,
+    king_cutoff: Annotated[
+        float | None, typer.Option(help="Also choose people no two of whom have a larger kinship.")
+    ] = None,
+) -> Options:
+    """KING-robust kinship of pairs: OUT.kin0, and OUT.king.cutoff.in.id and .out.id."""
+    return {"king_table_filter": king_table_filter, "king_cutoff": king_cutoff}
+
+
+def _prune(
+    *,
+    indep_pairwise: Annotated[
+        str, typer.Option("--indep-pairwise", help="Window, step and r2: 200 50 0.2, or 500kb 0.2.")
+    ] = "200,50,0.2",
+) -> Options:
+    """Variants in approximate linkage equilibrium: OUT.prune.in, OUT.prune.out."""
+    return window_step_r2(indep_pairwise)
+
+
+def _pca(
+    *,
+    pca: Annotated[int, typer.Option("--pca", min=1, help="Number of components.")] = 10,
+    build: Annotated[Build | None, typer.Option(help="Leave out its regions of long-range LD.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+) -> Options:
+    """Principal components: OUT.eigenvec, OUT.eigenval, and OUT.eigenvec.allele with OUT.acount."""
+    return {"components": pca, "build": build, "seed": seed}
+
+
+def _project(
+    *, loadings: Annotated[Path, typer.Option(help="The --out of careome pca, or PLINK 2's files.")]
+) -> Options:
+    """Other samples on saved components, without shrinkage: OUT.sscore."""
+    return {"loadings": loadings}
+
+
+COMMANDS: Final[dict[str, Callable[..., Options]]] = {
+    "freq": _freq,
+    "missing": _missing,
+    "hardy": _hardy,
+    "het": _het,
+    "sex-check": _sex_check,
+    "king": _king,
+    "prune": _prune,
+    "pca": _pca,
+    "project": _project,
+}
+
+
+def register(app: typer.Typer, use_threads: Callable[[int | None], int]) -> None:
+    """Add every genotype command to ``app``; ``use_threads`` sets the threads and says how many."""
+    for name, own in COMMANDS.items():
+        app.command(name)(_command(name, own, use_threads))
+
+
+def _command(
+    name: str, own: Callable[..., Options], use_threads: Callable[[int | None], int]
+) -> Callable[..., None]:
+    shared = inspect.signature(_inputs, eval_str=True).parameters
+
+    def command(**values: Any) -> None:
+        inputs = _inputs(**{key: values.pop(key) for key in shared})
+        options = own(**values)
+        threads = use_threads(inputs.pop("threads"))
+        from workflows.genotype_commands.runner import run_command
+        from workflows.gwas_filters import Filters
+        from workflows.progress import Progress
+
+        filters = Filters(**inputs.pop("filters"))
+        with Progress() as progress, progress.step(name):
+            files = run_command(name, **inputs, filters=filters, threads=threads, options=options)
+        for file in files:
+            typer.echo(file)
+
+    parameters = [*shared.values(), *inspect.signature(own, eval_str=True).parameters.values()]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {}
+    command.__doc__ = own.__doc__
+    return command
+
+
+def window_step_r2(text: str) -> Options:
+    """Read PLINK's ``--indep-pairwise``.
+
+    Examples
+    --------
+    >>> window_step_r2("200,50,0.2")
+    {'window': 200, 'step': 50, 'kb': None, 'r2': 0.2}
+    >>> window_step_r2("250kb,0.1")["kb"]
+    250.0
+    """
+    words = text.replace(",", " ").lower().split()
+    if len(words) > 1 and words[1] == "kb":
+        words[:2] = [words[0] + "kb"]
+    try:
+        in_kb = words[0].endswith("kb")
+        if in_kb:
+            kb, step, r2 = float(words[0][:-2]), int(words[1]) if len(words) == 3 else 1, float(words[-1])
+            good = kb > 0 and step == 1 and len(words) in (2, 3)
+            read: Options = {"window": 2, "step": 1, "kb": kb, "r2": r2}
+        else:
+            window, step, r2 = int(words[0]), int(words[1]), float(words[2])
+            good = window >= 2 and 1 <= step <= window and len(words) == 3
+            read = {"window": window, "step": step, "kb": None, "r2": r2}
+    except (ValueError, IndexError) as error:
+        raise _bad_window(text) from error
+    if not good or not 0 <= r2 < 1:
+        raise _bad_window(text)
+    return read
+
+
+def _bad_window(text: str) -> typer.BadParameter:
+    return typer.BadParameter(
+        f"--indep-pairwise {text!r}: expected window >= 2 variants, step within it, and r2 below 1, e.g."
+        " 200 50 0.2, or kilobases and r2, e.g. 500kb 0.2"
+    )

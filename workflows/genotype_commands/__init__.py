@@ -1,0 +1,18 @@
+"""The bodies of the genotype commands: one module a command, each giving tables to write."""
+
+from __future__ import annotations
+
+from typing import Final
+
+BODIES: Final = {
+    "freq": "workflows.genotype_commands.freq",
+    "missing": "workflows.genotype_commands.missing",
+    "hardy": "workflows.genotype_commands.hardy",
+    "het": "workflows.genotype_commands.het",
+    "sex-check": "workflows.genotype_commands.sex_check",
+    "king": "workflows.genotype_commands.king",
+    "prune": "workflows.genotype_commands.prune",
+    "pca": "workflows.genotype_commands.pca",
+    "project": "workflows.genotype_commands.project",
+}
+"""Module of each command; its ``tables(genotypes, *, threads, ...)`` returns an :class:`Outcome`."""

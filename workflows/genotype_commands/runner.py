@@ -1,0 +1,67 @@
+"""One genotype command from its inputs to its files: open, filter, compute, write, log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from gwas.genotypes import open_genotypes
+from workflows.genotype_commands import BODIES
+from workflows.genotype_commands.outcome import Outcome, write_tables
+from workflows.gwas_filters import Filters, apply_filters
+from workflows.installation import version
+from workflows.outputs import write_text
+
+
+def run_command(
+    name: str,
+    *,
+    bfile: Path,
+    out: Path,
+    filters: Filters,
+    threads: int,
+    options: Mapping[str, Any],
+) -> list[Path]:
+    """Run the command ``name`` of :data:`workflows.genotype_commands.BODIES`.
+
+    Parameters
+    ----------
+    bfile, out
+        Prefixes of the PLINK 1 fileset to read and of the files to write.
+    filters
+        PLINK 2's filters, see :mod:`workflows.gwas_filters`.
+    threads
+        Threads.
+    options
+        What the command itself takes.
+
+    Returns
+    -------
+    list of Path
+        The files, then the log. They appear complete or not at all.
+
+    Raises
+    ------
+    CareomeError
+        Whatever the user can mend, in one line.
+    """
+    started = time.monotonic()
+    genotypes = open_genotypes(bfile)
+    given = " ".join(f"{key}={value}" for key, value in options.items() if value not in (None, False))
+    lines = [
+        f"careome {version()} {name} {given}".rstrip(),
+        f"genotypes: {genotypes.path}, {genotypes.n_samples} samples, {genotypes.n_variants} variants;"
+        " hard calls, ALT = first allele of the .bim",
+    ]
+    genotypes, filtered = apply_filters(genotypes, filters)
+    outcome: Outcome = import_module(BODIES[name]).tables(genotypes, threads=threads, **options)
+    files = write_tables(out, outcome.tables)
+    lines += [*filtered, *outcome.notes]
+    lines += [f"{len(table.frame)} rows: {file}" for table, file in zip(outcome.tables, files, strict=True)]
+    lines.append(f"done in {time.monotonic() - started:.1f} s")
+    log = out.with_name(out.name + ".log")
+    write_text(log, "\n".join(lines) + "\n")
+    return [*files, log]
