@@ -236,7 +236,8 @@ def test_components_and_projection(real_set: Both) -> None:
     assert (stretch > 1.02).all()
     assert (np.diff(stretch) > 0).all()
 
-    # And plink2's own components serve as well as ours.
+    # And plink2's own components serve as well as ours; it counts before it filters.
+    counts.to_csv(f"{peer}.acount", sep="\t", index=False)
     other = read(real_set.ours("project", "--keep", held_out, "--loadings", peer), "sscore")
     both = np.corrcoef(a.T, other.filter(like="PC").to_numpy().T)[:6, 6:]
     assert np.abs(np.diag(both)).min() > 0.9999

@@ -51,20 +51,25 @@ def read_model(prefix: Path) -> Pca:
     counts = _read(counts_path, ["#CHROM", "ID", "REF", "ALT", "ALT_CTS", "OBS_CT"])
     values = _numbers(_read(values_path, [], header=None), values_path)[:, 0]
     names = [name for name in weights.columns if name.startswith("PC")]
-    weights = weights[weights["A1"] == weights["ALT"]]
+    reference, weights = weights[weights["A1"] == weights["REF"]], weights[weights["A1"] == weights["ALT"]]
     if weights["ID"].duplicated().any() or counts["ID"].duplicated().any():
         raise InputError("a variant is listed twice", where=weights_path, fix="make the components again")
-    counts = counts.set_index("ID").reindex(weights["ID"]).reset_index()
-    same = all((counts[c].to_numpy() == weights[c].to_numpy()).all() for c in ("#CHROM", "REF", "ALT"))
-    if len(values) != len(names) or not same or weights.empty:
+    key = ["#CHROM", "ID", "REF", "ALT"]
+    # each variant in all three places: the files carry no length, so this is how a shortened one is known
+    whole = all(
+        rows[key].to_numpy().tolist() == weights[key].to_numpy().tolist() for rows in (reference, counts)
+    )
+    if len(values) != len(names) or not whole or weights.empty:
         raise InputError(
             "does not fit the files beside it",
             where=weights_path,
-            found=f"{len(names)} components and {len(weights)} variants",
-            expected=f"{len(values)} components as in .eigenval, and the variants and alleles of .acount",
-            fix="make the components again",
+            found=f"{len(names)} components, {len(reference)} + {len(weights)} weights of {len(counts)} variants",
+            expected=f"{len(values)} components as in .eigenval, and both alleles of each variant of .acount",
+            fix="make the components again, with PLINK 2 from variants filtered beforehand",
         )
     per_allele = _numbers(weights[names], weights_path)
+    if not np.allclose(per_allele, -_numbers(reference[names], weights_path), rtol=1e-4, atol=1e-4):
+        raise _damaged(weights_path)
     alt, observed = _numbers(counts[["ALT_CTS", "OBS_CT"]], counts_path).T
     mean = 2.0 * alt / np.maximum(observed, 1.0)
     scale = np.sqrt(np.maximum(mean * (1.0 - mean / 2.0), 0.0))
@@ -156,4 +161,4 @@ def _numbers(frame: pd.DataFrame, path: Path) -> F64:
 
 
 def _damaged(path: Path) -> CareomeError:
-    return InputError("holds something other than numbers", where=path, fix="make the components again")
+    return InputError("does not hold the numbers it should", where=path, fix="make the components again")

@@ -1,0 +1,228 @@
+"""The genotype commands' faults: one line, the documented code, and no file where one was asked for."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+
+from cohorts.errors import CareomeError, DesignError, InputError, OutputError
+from gwas.kernels.packed import pack
+from workflows import genotype_cli
+from workflows.cli import _joined
+from workflows.genotype_commands import BODIES, king, outcome
+from workflows.genotype_commands.outcome import Table, write_tables
+
+app = typer.Typer()
+genotype_cli.register(app, lambda threads: threads or 1)
+
+
+def run(*words: object) -> None:
+    app(_joined([*map(str, words)]), standalone_mode=False)
+
+
+def write_bed(
+    prefix: Path,
+    calls: np.ndarray,
+    *,
+    chrom: Sequence[str] | None = None,
+    pos: Sequence[int] | None = None,
+    ids: Sequence[str] | None = None,
+    alleles: Sequence[str] | None = None,
+    sex: int = 2,
+) -> Path:
+    m, n = calls.shape
+    prefix.with_suffix(".bed").write_bytes(b"\x6c\x1b\x01" + pack(calls.astype(np.int8)).tobytes())
+    columns = zip(
+        chrom or ["1"] * m,
+        ids or [f"v{i}" for i in range(m)],
+        pos or range(1000, 1000 + m),
+        alleles or ["A G"] * m,
+        strict=True,
+    )
+    prefix.with_suffix(".bim").write_text("".join(f"{c} {v} 0 {p} {a}\n" for c, v, p, a in columns))
+    prefix.with_suffix(".fam").write_text("".join(f"f{i} i{i} 0 0 {sex} -9\n" for i in range(n)))
+    return prefix
+
+
+@pytest.fixture
+def calls() -> np.ndarray:
+    return np.random.default_rng(1).choice([0, 1, 2], size=(30, 40))
+
+
+@pytest.fixture
+def small(tmp_path: Path, calls: np.ndarray) -> Path:
+    return write_bed(tmp_path / "small", calls)
+
+
+def files_beside(prefix: Path) -> set[str]:
+    return {path.name for path in prefix.parent.iterdir() if path.stem != prefix.name}
+
+
+def test_the_command_line_and_the_bodies_name_the_same_commands() -> None:
+    assert list(genotype_cli.COMMANDS) == list(BODIES)
+
+
+@pytest.mark.parametrize("command", sorted(set(BODIES) - {"project"}))
+def test_absent_genotypes_are_refused_and_nothing_is_written(command: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        run(command, "--bfile", tmp_path / "none", "--out", tmp_path / "o")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_is_one_line_with_its_code(
+    careome: Callable[..., subprocess.CompletedProcess[str]], small: Path
+) -> None:
+    done = careome("sex-check", "--bfile", small, "--out", small.parent / "o")
+    assert done.returncode == DesignError.exit_code
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("careome:")]
+    assert "too few variants on X" in line
+    assert "To fix:" in line
+    assert files_beside(small) == set()
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["200 50", "200 50 1.5", "50 200 0.2", "1 1 0.2", "x y z", "250kb 5 0.1", "-2kb 0.1", "nan 1 0.2"],
+)
+def test_a_window_that_makes_no_sense_is_wrong_use(words: str) -> None:
+    with pytest.raises(typer.BadParameter, match="indep-pairwise"):
+        genotype_cli.window_step_r2(words)
+
+
+@pytest.mark.parametrize(("chrom", "pos"), [(["1"] * 30, range(30, 0, -1)), (["1", "2"] * 15, range(1, 31))])
+def test_pruning_refuses_variants_out_of_order(
+    tmp_path: Path, calls: np.ndarray, chrom: list[str], pos: range
+) -> None:
+    shuffled = write_bed(tmp_path / "shuffled", calls, chrom=chrom, pos=pos)
+    with pytest.raises(InputError, match="not in order"):
+        run("prune", "--bfile", shuffled, "--out", tmp_path / "o")
+    assert files_beside(shuffled) == set()
+
+
+def test_a_table_of_all_pairs_is_refused_where_it_would_be_huge(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(king, "MOST_PAIRS", 100)
+    with pytest.raises(DesignError, match="--king-table-filter"):
+        run("king", "--bfile", small, "--out", small.parent / "o")
+    run("king", "--bfile", small, "--king-table-filter", 0.3, "--out", small.parent / "o")
+    assert files_beside(small) == {"o.kin0", "o.log"}
+
+
+def test_all_pairs_are_listed_even_those_without_a_kinship(tmp_path: Path) -> None:
+    homozygous = write_bed(tmp_path / "hom", np.zeros((5, 6)))
+    run("king", "--bfile", homozygous, "--out", tmp_path / "o")
+    table = pd.read_csv(tmp_path / "o.kin0", sep="\t")
+    assert len(table) == 15
+    assert table["KINSHIP"].isna().all()
+
+
+def test_components_need_variants_that_can_be_told_apart(tmp_path: Path, calls: np.ndarray) -> None:
+    unnamed = write_bed(tmp_path / "unnamed", calls, ids=["."] * 30)
+    with pytest.raises(DesignError, match="29 repeated IDs"):
+        run("pca", "--bfile", unnamed, "--pca", 2, "--out", tmp_path / "o")
+    assert files_beside(unnamed) == set()
+
+
+@pytest.fixture
+def fitted(small: Path) -> Path:
+    run("pca", "--bfile", small, "--pca", 2, "--out", small.parent / "fit")
+    return small.parent / "fit"
+
+
+def placed(bfile: Path, loadings: Path) -> pd.DataFrame:
+    run("project", "--bfile", bfile, "--loadings", loadings, "--out", bfile.parent / "o")
+    return pd.read_csv(bfile.parent / "o.sscore", sep="\t")
+
+
+def test_projection_does_not_depend_on_order_or_on_which_allele_is_counted(
+    small: Path, fitted: Path, calls: np.ndarray
+) -> None:
+    wanted = placed(small, fitted)
+    order = np.random.default_rng(2).permutation(30)
+    turned = np.arange(30) % 3 == 0
+    other = write_bed(
+        small.parent / "other",
+        np.where(turned[:, None], 2 - calls, calls)[order],
+        ids=[f"v{i}" for i in order],
+        alleles=["G A" if turned[i] else "A G" for i in order],
+    )
+    pd.testing.assert_frame_equal(placed(other, fitted), wanted, rtol=1e-7)
+    assert "10 with REF and ALT the other way round" in (small.parent / "o.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ids": [f"w{i}" for i in range(30)]}, "0 of its 30 variants"),
+        ({"ids": ["v0", "v0", *(f"v{i}" for i in range(2, 30))]}, "28 of its 30 variants"),
+        ({"alleles": ["A C"] * 30}, "30 variants with other alleles"),
+    ],
+)
+def test_projection_refuses_other_variants(
+    small: Path, fitted: Path, calls: np.ndarray, change: dict[str, list[str]], message: str
+) -> None:
+    other = write_bed(small.parent / "other", calls, **change)
+    with pytest.raises(DesignError, match=message):
+        placed(other, fitted)
+    assert not (small.parent / "o.sscore").exists()
+    assert not (small.parent / "o.log").exists()
+
+
+@pytest.mark.parametrize("end", ["eigenvec.allele", "eigenval", "acount"])
+@pytest.mark.parametrize("damage", ["absent", "empty", "cut", "word", "binary"])
+def test_projection_refuses_damaged_components(small: Path, fitted: Path, end: str, damage: str) -> None:
+    path = Path(f"{fitted}.{end}")
+    text = path.read_text()
+    if damage == "absent":
+        path.unlink()
+    elif damage == "empty":
+        path.write_text("")
+    elif damage == "cut":
+        path.write_text(text[: text.rstrip("\n").rindex("\n") + 1])
+    elif damage == "word":
+        path.write_text(text.rstrip("\n")[:-1] + "x\n")
+    else:
+        path.write_bytes(b"\xff\xfe\x00" + text.encode())
+    with pytest.raises(CareomeError) as raised:
+        placed(small, fitted)
+    assert raised.value.exit_code == InputError.exit_code
+    assert not (small.parent / "o.sscore").exists()
+
+
+def test_no_table_of_a_command_appears_where_a_later_one_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = pd.DataFrame({"#FID": ["a"], "F": [0.5]})
+    (tmp_path / "o.smiss").write_text("old")
+    written = outcome._text
+
+    def full_disk(table: pd.DataFrame) -> str:
+        if "bad" in table.columns:
+            raise OSError(28, "No space left on device")
+        return written(table)
+
+    monkeypatch.setattr(outcome, "_text", full_disk)
+    with pytest.raises(OutputError, match="No space left"):
+        write_tables(tmp_path / "o", [Table("smiss", frame), Table("vmiss", frame.assign(bad=1))])
+    assert [path.name for path in tmp_path.iterdir()] == ["o.smiss"]
+    assert (tmp_path / "o.smiss").read_text() == "old"
+
+
+def test_output_where_a_file_lies_in_the_way_is_refused(small: Path) -> None:
+    (small.parent / "folder").write_text("")
+    with pytest.raises(OutputError):
+        run("het", "--bfile", small, "--out", small.parent / "folder" / "o")
+
+
+def test_missing_values_are_na_and_numbers_have_nine_digits(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"ID": ["a", "b"], "P": [1 / 3, np.nan], "N": [3, 4]})
+    (path,) = write_tables(tmp_path / "o", [Table("x", frame)])
+    assert path.read_text() == "ID\tP\tN\na\t0.333333333\t3\nb\tNA\t4\n"
