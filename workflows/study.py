@@ -125,6 +125,12 @@ class PopulationRule(_Closed):
     age: tuple[int, int] = Field(default=(18, 110), description="youngest and oldest age in years")
     registered_days: int = Field(default=365, ge=0, description="days of registration before the index date")
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not 0 <= self.age[0] <= self.age[1]:
+            raise fault_at("PopulationRule", ("age",), "the youngest age comes first, then the oldest")
+        return self
+
 
 class ExposureSpec(_Closed):
     """Mean pollution where a person lived over a window before the index date."""
@@ -233,9 +239,17 @@ class Study(_Closed):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
+        covered = (self.study.data_end - self.study.index_date).days / 365.25
+        for name, outcome in self.outcomes.items():
+            if outcome.years > covered + 0.01:
+                raise fault_at(
+                    "Study",
+                    ("outcomes", name, "years"),
+                    f"the records end {covered:.1f} years after the index date, before {outcome.years:g} have passed",
+                )
         clash = sorted(set(self.phenotypes) & set(self.traits))
         if clash:
-            raise fault_at("Study", ("traits", clash[0]), "a name that is not also a phenotype")
+            raise fault_at("Study", ("traits", clash[0]), "a phenotype has this name already")
         for kind in ("phenotypes", "traits", "outcomes"):
             for name, spec in getattr(self, kind).items():
                 for place, codelist in references(spec):
@@ -256,7 +270,7 @@ class Study(_Closed):
                 raise fault_at(
                     "Study",
                     (*place, "factors"),
-                    f"what is known on the index date; {', '.join(later)} would use later records "
+                    f"{', '.join(later)} would use records after the index date "
                     "(give the phenotype 'until: index', the trait 'window_days: [..., 0]')",
                 )
         return self
@@ -343,5 +357,7 @@ def _known(place: tuple[str | int, ...], names: Iterable[str], known: Iterable[s
     for name in names:
         if name not in known:
             raise fault_at(
-                "Study", place, f"a {what} the study defines: {', '.join(sorted(known)) or 'none'}"
+                "Study",
+                place,
+                f"{name!r} is not a {what} of this study, which has {', '.join(sorted(known)) or 'none'}",
             )

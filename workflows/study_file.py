@@ -48,23 +48,32 @@ def read_study(path: Path) -> Study:
         raise StudyError(
             "cannot be read as text", where=path, expected="a YAML file in UTF-8", fix="check the file"
         ) from error
-    tree = _compose(path, text)
+    tree, content = _compose(path, text)
     try:
-        study = Study.model_validate(yaml.safe_load(text), context={"folder": path.resolve().parent})
+        study = Study.model_validate(content, context={"folder": path.resolve().parent})
     except ValidationError as error:
         raise _first_fault(path, tree, error) from error
     return study
 
 
-def _compose(path: Path, text: str) -> yaml.Node:
+class _PlainDates(yaml.SafeLoader):
+    """Dates stay text, so that an impossible one is refused with its key like any other value."""
+
+
+_PlainDates.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _compose(path: Path, text: str) -> tuple[yaml.Node, Any]:
     try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        tree = yaml.compose(text, Loader=_PlainDates)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise StudyError(
-            "not valid YAML",
+            f"not valid YAML: {getattr(error, 'problem', None) or 'it cannot be read'}",
             where=f"{path}:{mark.line + 1}" if mark else path,
-            found=getattr(error, "problem", None),
             fix="check the indentation, quotes and colons around this line",
         ) from error
     if not isinstance(tree, yaml.MappingNode):
@@ -75,7 +84,17 @@ def _compose(path: Path, text: str) -> yaml.Node:
             fix="see 'careome study schema'",
         )
     _refuse_repeated_keys(path, tree)
-    return tree
+    try:
+        return tree, yaml.load(text, Loader=_PlainDates)
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise StudyError(
+            "holds something that a study file cannot",
+            where=f"{path}:{mark.line + 1}" if mark else path,
+            found=getattr(error, "problem", None) or type(error).__name__,
+            expected="plain keys, texts, numbers, lists and mappings",
+            fix="remove tags and merge keys",
+        ) from error
 
 
 def _refuse_repeated_keys(path: Path, node: yaml.Node) -> None:
@@ -83,6 +102,10 @@ def _refuse_repeated_keys(path: Path, node: yaml.Node) -> None:
         seen: dict[Any, int] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise StudyError(
+                    "a key must be a plain word", where=f"{path}:{line}", fix="remove the brackets"
+                )
             if key.value in seen:
                 raise StudyError(
                     f"key '{key.value}' is given twice",
@@ -123,13 +146,14 @@ def _first_fault(path: Path, tree: yaml.Node, error: ValidationError) -> StudyEr
             expected=f"a value for '{missing}'",
             fix=f"add '{missing}:' here",
         )
-    context = fault.get("ctx", {})
-    inner = context.get("error")
+    expected = _expected(fault["type"], fault["msg"])
     return StudyError(
-        f"'{key}' is wrong",
+        f"'{key}' is wrong"
+        if expected
+        else f"'{key}' is wrong: {fault['msg'].removeprefix('Value error, ')}",
         where=where,
         found=_shown(node),
-        expected=_sentence(str(inner) if inner is not None else fault["msg"]),
+        expected=expected,
         fix="correct this value; 'careome study schema' lists what is allowed",
     )
 
@@ -194,12 +218,26 @@ def _shown(node: yaml.Node) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _sentence(message: str) -> str:
-    message = message.removeprefix("Value error, ").removeprefix("Input should be ").rstrip(".")
-    return message[:1].lower() + message[1:] if message[:2].istitle() else message
+SHAPES = {
+    "date": "a date such as 2012-01-31",
+    "dict": "a mapping (key: value, one a line)",
+    "list": "a list such as [a, b]",
+    "model": "a mapping (key: value, one a line)",
+    "string": "a text",
+    "tuple": "a list such as [18, 100]",
+}
 
 
-def check_inputs(study: Study) -> dict[str, Path]:
+def _expected(kind: str, message: str) -> str | None:
+    """What pydantic wanted, as a noun; None where its message is a sentence of its own."""
+    shape = SHAPES.get(kind.partition("_")[0])
+    if shape is not None and kind.endswith(("_type", "_parsing", "_datetime_parsing")):
+        return shape
+    wanted = message.removeprefix("Input should be ")
+    return wanted[:1].lower() + wanted[1:] if wanted != message else None
+
+
+def check_inputs(study: Study, path: Path | None = None) -> dict[str, Path]:
     """Make sure that every file a study names is there, before hours are spent.
 
     Raises
@@ -212,7 +250,7 @@ def check_inputs(study: Study) -> dict[str, Path]:
         if not file.is_file():
             raise StudyError(
                 "the study names a file that is not there",
-                where=key,
+                where=key if path is None else f"{path}: {key}",
                 found=file,
                 expected="a file",
                 fix="correct the path, which is taken from the folder of the study file",

@@ -81,7 +81,7 @@ def test_a_name_that_the_study_does_not_define_is_refused(tmp_path):
     text = DEMO.read_text().replace("traits: [t2d, chd, ldl, bmi, sbp]", "traits: [t2d, chd, hdl]")
     with pytest.raises(
         StudyError,
-        match=r"'association\.traits' is wrong.*expected a phenotype or trait the study defines: bmi",
+        match=r"'association\.traits' is wrong: 'hdl' is not a phenotype or trait of this study, which has bmi",
     ):
         read_study(written(tmp_path, text))
 
@@ -101,7 +101,7 @@ def test_a_code_list_that_the_study_does_not_name_is_refused_at_its_rule(tmp_pat
     ],
 )
 def test_a_risk_factor_known_only_later_is_refused(tmp_path, change, factor):
-    with pytest.raises(StudyError, match=rf"risk\.0\.factors.*{factor}\w* would use later records"):
+    with pytest.raises(StudyError, match=rf"risk\.0\.factors.*{factor}\w* would use records after"):
         read_study(written(tmp_path, DEMO.read_text().replace(*change)))
 
 
@@ -109,6 +109,29 @@ def test_a_threshold_for_small_counts_below_ten_is_refused(tmp_path):
     text = DEMO.read_text().replace("  key: custodian", "  minimum_count: 5\n  key: custodian")
     with pytest.raises(StudyError, match="minimum_count"):
         read_study(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (("index_date: 2012-01-01", "index_date: 2012-13-01"), "expected a date such as 2012-01-31"),
+        (("index_date: 2012-01-01", "index_date: 01/01/2012"), "expected a date such as 2012-01-31"),
+        (("age: [18, 100]", "age: [100, 18]"), "youngest age comes first"),
+        (("age: [18, 100]", "age: 18"), "expected a list such as"),
+        (("years: 10", "years: 30"), "the records end 11.0 years after the index date"),
+        (("data_end: 2022-12-31", "data_end: 2002-12-31"), "data_end must be later than index_date"),
+        (("unit: mmol/L", "unit: furlongs"), "furlongs"),
+        (("study:\n", "study:\n  <<: 3\n"), "cannot"),
+        (("study:\n", "study:\n  [a]: 3\n"), "plain word"),
+        (("study:\n", "study: !!python/object:os.system\n"), "cannot"),
+        (("study:\n", "2012-02-30: x\nstudy:\n"), "unknown key '2012-02-30'"),
+    ],
+)
+def test_a_wrong_value_is_one_line_that_says_what_is_wrong(tmp_path, change, complaint):
+    assert change[0] in DEMO.read_text()
+    with pytest.raises(StudyError, match=re.escape(complaint)) as caught:
+        read_study(written(tmp_path, DEMO.read_text().replace(*change, 1)))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "a: [1\n", "just words"])
