@@ -14,6 +14,7 @@ import numpy.typing as npt
 from numba import njit
 
 from gwas.kernels.bitplanes import popcount
+from gwas.kernels.packed import as_words
 
 _PAIRS: Final = np.uint64(0x5555555555555555)
 _NIBBLES: Final = np.uint64(0x3333333333333333)
@@ -40,19 +41,12 @@ def count_missing(
         Missing calls of each variant among the samples kept.
     """
     m, width = packed.shape
-    words = -(-width // 8)
-    if width % 8 or not packed.flags.c_contiguous:
-        # padding reads as two copies of ALT, which is not missing
-        whole = np.zeros((m, 8 * words), dtype=np.uint8)
-        whole[:, :width] = packed
-    else:
-        whole = packed
-    mask = np.zeros(8 * words, dtype=np.uint8)
-    mask[:width] = keep
+    # padding reads as two copies of ALT, which is not missing
+    codes = as_words(packed)
     by_variant = np.empty(m, dtype=np.int64)
-    lanes = np.zeros((4, words), dtype=np.uint64)
-    sums = np.zeros((words, 32), dtype=np.int64)
-    _count(whole.view(np.uint64), mask.view(np.uint64), by_variant, lanes, sums)
+    lanes = np.zeros((4, codes.shape[1]), dtype=np.uint64)
+    sums = np.zeros((codes.shape[1], 32), dtype=np.int64)
+    _count(codes, as_words(keep[None])[0], by_variant, lanes, sums)
     by_sample[: 4 * width] += sums.reshape(-1)[: 4 * width]
     return by_variant
 

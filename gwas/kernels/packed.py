@@ -1,8 +1,8 @@
 """Work directly on packed two-bit calls (PLINK 1 codes).
 
 A byte holds four calls, the first in the lowest bits: ``00`` two copies of ALT, ``01`` missing, ``10`` one
-copy, ``11`` none (ALT is the first allele of a .bim). Tables of 256 entries turn a byte into its four calls
-or their counts, so that no call costs a branch.
+copy, ``11`` none (ALT is the first allele of a .bim). A table of 256 entries turns a byte into its four calls,
+and popcounts of words count them, so that no call costs a branch.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 
+from gwas.kernels.bitplanes import popcount
+
 MISSING: Final = -9
 
 
@@ -22,24 +24,10 @@ def _decode_table() -> npt.NDArray[np.int8]:
     return np.stack([of_code[(byte >> shift) & 3] for shift in (0, 2, 4, 6)], axis=1)
 
 
-def _count_table() -> npt.NDArray[np.int64]:
-    """Of each byte: calls with 0 and 1 copies and missing ones, in three lanes of 21 bits."""
-    calls = _decode_table()
-    lanes: npt.NDArray[np.int64] = (
-        (calls == 0).sum(axis=1)
-        | ((calls == 1).sum(axis=1).astype(np.int64) << 21)
-        | ((calls == MISSING).sum(axis=1).astype(np.int64) << 42)
-    ).astype(np.int64)
-    return lanes
-
-
 DECODE: Final = _decode_table()
 """int8 (256, 4): ALT copies of the four calls in a byte; missing is -9."""
 
-_COUNTS: Final = _count_table()
-_LANE: Final = (1 << 21) - 1
-_FLUSH: Final = 1 << 18
-_WORTH_THREADS: Final = 1 << 20
+_PAIRS: Final = np.uint64(0x5555555555555555)
 
 
 def decode(
@@ -174,41 +162,37 @@ def count_genotypes(packed: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) 
     [[1, 1, 1, 1]]
     """
     out = np.empty((packed.shape[0], 4), dtype=np.int64)
-    # starting threads costs more than a small count does
-    count = _count_rows if packed.size < _WORTH_THREADS else _count_rows_in_parallel
-    count(packed, keep_bits(mask), int(mask.sum()), out)
+    _count_rows(as_words(packed), as_words(keep_bits(mask)[None])[0], int(mask.sum()), out)
     return out
 
 
-@njit(cache=True)
-def _count_rows(packed: Any, keep: Any, n_kept: int, out: Any) -> None:
-    for row in range(packed.shape[0]):
-        _count_row(packed[row], keep, n_kept, out[row])
+def as_words(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """See packed calls as uint64 (m, ceil(bytes / 8)); a copy with zeros at the end where that must be."""
+    m, width = packed.shape
+    if width % 8 or not packed.flags.c_contiguous:
+        whole = np.zeros((m, -(-width // 8) * 8), dtype=np.uint8)
+        whole[:, :width] = packed
+        packed = whole
+    return packed.view(np.uint64)
 
 
-@njit(parallel=True, cache=True)
-def _count_rows_in_parallel(packed: Any, keep: Any, n_kept: int, out: Any) -> None:
-    for row in prange(packed.shape[0]):
-        _count_row(packed[row], keep, n_kept, out[row])
-
-
-@njit(cache=True)
-def _count_row(codes: Any, keep: Any, n_kept: int, out: Any) -> None:
-    # samples outside the mask turn into code 00, which no lane counts; two copies are what is left
-    none = np.int64(0)
-    one = np.int64(0)
-    missing = np.int64(0)
-    for first in range(0, codes.shape[0], _FLUSH):
-        lanes: Any = np.int64(0)
-        for column in range(first, min(first + _FLUSH, codes.shape[0])):
-            lanes += _COUNTS[codes[column] & keep[column]]
-        none += lanes & _LANE
-        one += (lanes >> 21) & _LANE
-        missing += lanes >> 42
-    out[0] = none
-    out[1] = one
-    out[2] = n_kept - none - one - missing
-    out[3] = missing
+@njit(cache=True, nogil=True)
+def _count_rows(codes: Any, keep: Any, n_kept: int, out: Any) -> None:
+    for row in range(codes.shape[0]):
+        none = np.int64(0)
+        low = np.int64(0)
+        high = np.int64(0)
+        for w in range(codes.shape[1]):
+            code = codes[row, w] & keep[w]
+            ones, twos = code & _PAIRS, (code >> np.uint64(1)) & _PAIRS
+            none += popcount(ones & twos)
+            low += popcount(ones)
+            high += popcount(twos)
+        # samples outside the mask turn into code 00, so two copies are what is left
+        out[row, 0] = none
+        out[row, 1] = high - none
+        out[row, 2] = n_kept - low - high + none
+        out[row, 3] = low - none
 
 
 def count_by_sample(packed: npt.NDArray[np.uint8], n_file: int) -> npt.NDArray[np.int64]:
