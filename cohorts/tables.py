@@ -155,7 +155,10 @@ TABLES: Mapping[str, TableSpec] = {
         (_PATIENT, Field("sample_id", required=True), Field("collected", "date", soft=True)),
         unique=("sample_id",),
     ),
-    "consents": TableSpec((_PATIENT, Field("consented", "flag"), Field("withdrawn", "objection", soft=True))),
+    # Both soft: a row with an unreadable consent may carry a withdrawal, and no consent is the safe reading.
+    "consents": TableSpec(
+        (_PATIENT, Field("consented", "flag", soft=True), Field("withdrawn", "objection", soft=True))
+    ),
 }
 
 REGION_TABLES: Mapping[str, TableSpec] = {

@@ -23,6 +23,7 @@ app = typer.Typer(
     help="From a region's care records and genotypes to associations, scores and calibrated risk.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -36,6 +37,8 @@ SEVERAL_WORDS = {"--pheno-name", "--covar-name", "--chr", "--score", "--indep-pa
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     words = _joined(sys.argv[1:] if arguments is None else arguments)
+    # Whatever is written, by us or by a library, is for its owner alone.
+    os.umask(0o077)
     try:
         check_installation()
         app(args=words, prog_name="careome", standalone_mode=True)
@@ -85,13 +88,21 @@ def demo(
     genotyped: Annotated[int, typer.Option(min=200, help="How many of them are genotyped.")] = 6_000,
     variants: Annotated[int, typer.Option(min=500, help="Genotyped variants.")] = 20_000,
     seed: Annotated[int, typer.Option(min=0)] = 1,
+    bfile: Annotated[
+        Path | None, typer.Option(help="Real PLINK 1 genotypes to grow the region around, all of them.")
+    ] = None,
+    build: Annotated[
+        Literal["GRCh36", "GRCh37", "GRCh38"], typer.Option(help="Genome build of --bfile.")
+    ] = "GRCh38",
     threads: Annotated[int | None, typer.Option(min=1, help="Processors to use; default all.")] = None,
 ) -> None:
     """Make a synthetic region, run the study beside it, and compare the findings with the truth."""
     _use_threads(threads)
     from workflows.demo import run_demo
 
-    run_demo(folder, people=people, genotyped=genotyped, variants=variants, seed=seed)
+    run_demo(
+        folder, people=people, genotyped=genotyped, variants=variants, seed=seed, bfile=bfile, build=build
+    )
 
 
 @app.command()
@@ -103,9 +114,11 @@ def run(
     """Run a study from extracts and genotypes to both reports."""
     _use_threads(threads)
     from workflows.run import run_study
-    from workflows.study_file import read_study
+    from workflows.study_file import check_inputs, read_study
 
-    result = run_study(read_study(study), out)
+    checked = read_study(study)
+    check_inputs(checked, study)
+    result = run_study(checked, out)
     for line in result.summary:
         typer.echo(line)
 
@@ -122,13 +135,20 @@ def synth(
     ] = None,
 ) -> None:
     """Write a synthetic region as its providers would hand it over, with its truth apart."""
+    from cohorts.errors import OutputError
     from cohorts.synthetic import RegionConfig
     from workflows.progress import Progress
     from workflows.synth import write_region
 
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError("is there already", where=out, fix="remove it, or name another folder")
+
     with Progress() as progress, progress.step("Synthetic region"):
         config = RegionConfig(people=people, genotyped=genotyped, variants=variants, seed=seed)
         write_region(config, out, bfile=bfile)
+    typer.echo(
+        f"{out}: extracts, genotypes and truth. 'careome demo' lays a study file beside such a region."
+    )
 
 
 @app.command()
@@ -139,22 +159,27 @@ def gwas(
     pheno_name: Annotated[
         str | None, typer.Option("--pheno-name", "--phenoColList", help="Names or ranges, e.g. QT1-QT10,BMI.")
     ] = None,
-    covar: Annotated[Path | None, typer.Option("--covar", "--covarFile")] = None,
-    covar_name: Annotated[str | None, typer.Option("--covar-name", "--covarColList")] = None,
+    covar: Annotated[
+        Path | None, typer.Option("--covar", "--covarFile", help="Covariate file (FID IID ...).")
+    ] = None,
+    covar_name: Annotated[
+        str | None,
+        typer.Option("--covar-name", "--covarColList", help="Covariates; default all of the file."),
+    ] = None,
     keep: Annotated[Path | None, typer.Option(help="Only these samples.")] = None,
     remove: Annotated[Path | None, typer.Option(help="Not these samples.")] = None,
     extract: Annotated[Path | None, typer.Option(help="Only these variants.")] = None,
     exclude: Annotated[Path | None, typer.Option(help="Not these variants.")] = None,
     chr: Annotated[str | None, typer.Option("--chr", help="Chromosomes, e.g. 1-4,22,X.")] = None,
-    maf: Annotated[float | None, typer.Option(min=0, max=0.5)] = None,
-    mac: Annotated[int | None, typer.Option(min=0)] = None,
+    maf: Annotated[float | None, typer.Option(min=0, max=0.5, help="Least minor allele frequency.")] = None,
+    mac: Annotated[int | None, typer.Option(min=0, help="Least number of minor alleles.")] = None,
     geno: Annotated[
         float | None, typer.Option(min=0, max=1, help="Largest missing rate of a variant.")
     ] = None,
     mind: Annotated[
         float | None, typer.Option(min=0, max=1, help="Largest missing rate of a sample.")
     ] = None,
-    hwe: Annotated[float | None, typer.Option(min=0, max=1)] = None,
+    hwe: Annotated[float | None, typer.Option(min=0, max=1, help="Least Hardy-Weinberg P.")] = None,
     missing_genotypes: Annotated[
         Literal["mean", "complete-case"], typer.Option(help="complete-case is what PLINK 2 does.")
     ] = "mean",
@@ -162,6 +187,7 @@ def gwas(
 ) -> None:
     """Association of every trait with every variant, with PLINK 2's options and columns."""
     count = _use_threads(threads)
+    _in_a_folder(out)
     from workflows.association import run_gwas
     from workflows.progress import Progress
 
@@ -187,6 +213,7 @@ def gwas(
             threads=count,
             progress=advance,
         )
+    typer.echo(Path(f"{out}.log").read_text(encoding="utf-8"), nl=False)
     for file in files:
         typer.echo(file)
 
@@ -204,6 +231,7 @@ def score(
 ) -> None:
     """Polygenic scores of published weights, with a log of every variant's match."""
     count = _use_threads(threads)
+    _in_a_folder(out)
     from workflows.progress import Progress
     from workflows.scoring import run_score
 
@@ -241,9 +269,12 @@ def verify(run_folder: Annotated[Path, typer.Argument(help="A finished run folde
 @study_app.command("check")
 def study_check(study: Annotated[Path, typer.Argument(help="The study file (YAML).")]) -> None:
     """Check a study file and that the files it names are there."""
+    from workflows.keys import read_project_key
     from workflows.study_file import check_inputs, read_study
 
-    files = check_inputs(read_study(study))
+    checked = read_study(study)
+    files = check_inputs(checked, study)
+    read_project_key(checked.privacy.key)
     typer.echo(f"{study}: fine; {len(files)} input files found")
 
 
@@ -255,6 +286,14 @@ def study_schema_command() -> None:
     from workflows.study import study_schema
 
     typer.echo(json.dumps(study_schema(), indent=2))
+
+
+def _in_a_folder(prefix: Path) -> None:
+    """Refuse a result prefix in a folder that does not exist: it is more likely mistyped than wanted."""
+    from cohorts.errors import OutputError
+
+    if not prefix.parent.is_dir():
+        raise OutputError("no such folder", where=prefix.parent, fix="make it first, or correct --out")
 
 
 def _names(text: str | None) -> list[str] | None:

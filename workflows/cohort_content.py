@@ -46,7 +46,7 @@ RELATIONS = {"duplicate": "Duplicates or identical twins", "second": "Second deg
 def cohort_content(findings: Findings, receipt: Receipt) -> CohortContent:
     """All that the cohort report of a run says."""
     about, use = findings.study.study, findings.study.data_use
-    rule = Disclosure(smallest_shown=max(10, 5 * -(-findings.study.privacy.minimum_count // 5)))
+    rule = Disclosure()
     return CohortContent(
         title=about.title,
         created=receipt.finished[:10],
@@ -76,6 +76,7 @@ def cohort_content(findings: Findings, receipt: Receipt) -> CohortContent:
         associations=tuple(_association(findings, trait, rule) for trait in findings.stats),
         scores=score_summaries(findings, rule),
         risk_models=risk_summaries(findings, rule),
+        risk_note=_risk_note(findings),
         methods=methods(findings),
         limits=limits(findings),
         receipts=Receipts(
@@ -83,10 +84,7 @@ def cohort_content(findings: Findings, receipt: Receipt) -> CohortContent:
             version=receipt.version,
             seed=about.seed,
             study_sha256=receipt.study_sha256,
-            inputs=tuple(
-                InputFile(name=name, sha256=digest, bytes=path.stat().st_size)
-                for name, (path, digest) in receipt.inputs.items()
-            ),
+            inputs=tuple(InputFile(name=name, sha256=digest) for name, (_, digest) in receipt.inputs.items()),
             software=software(),
         ),
     )
@@ -139,18 +137,31 @@ def _risk_finding(prediction: Prediction) -> Finding:
     if evaluation is None or evaluation.status != "evaluated":
         return Finding(headline=f"No risk of {prediction.label} is given.", detail=prediction.reason)
     c, low, high = evaluation.interval("c_index")
-    detail = f"C-index {c:.3f} ({low:.3f} to {high:.3f}) in people the model had not seen"
+    slope, least, most = evaluation.interval("calibration_slope")
+    headline = (
+        f"Risk of {prediction.label} over {prediction.horizon:g} years: C-index {c:.2f} ({low:.2f} to {high:.2f}), "
+        f"calibration slope {slope:.2f} ({least:.2f} to {most:.2f}) in people the model had not seen."
+    )
+    detail = ""
     if len(prediction.compared):
         gain = row_of(prediction.compared, "c_index")
-        detail += (
-            f"; the polygenic score changed it by {gain['difference']:+.3f} "
-            f"({gain['low']:+.3f} to {gain['high']:+.3f})"
+        clear = gain["low"] > 0 or gain["high"] < 0
+        detail = (
+            f"The polygenic score changed the C-index by {gain['difference']:+.3f} ({gain['low']:+.3f} to "
+            f"{gain['high']:+.3f}){'' if clear else ', which may be chance'}."
         )
-    headline = f"Ten-year risk of {prediction.label} could be predicted and was calibrated."
     if prediction.reason:
-        headline = f"Risk of {prediction.label} is not given to anyone."
-        detail += f". {prediction.reason}"
-    return Finding(headline=headline, detail=detail + ".")
+        detail += f" No risk with the score is told to anyone. {prediction.reason}."
+    return Finding(headline=headline, detail=detail)
+
+
+def _risk_note(findings: Findings) -> str:
+    """Why a declared risk is not in the report."""
+    return " ".join(
+        f"{prediction.label[:1].upper()}{prediction.label[1:]}: {prediction.clinical_reason}."
+        for prediction in findings.predictions
+        if prediction.clinical_reason
+    )
 
 
 def _intake(findings: Findings, rule: Disclosure) -> tuple[IntakeRow, ...]:

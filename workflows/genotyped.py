@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pandas as pd
 from cohorts.errors import DesignError
 from cohorts.hub import Hub
 from gwas.genotypes import Genotypes
+from gwas.quality import QcResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,8 @@ def join_genotypes(hub: Hub, persons: pd.DataFrame, genotypes: Genotypes) -> Gen
     hub
         Pseudonymous hub with the table ``samples``.
     persons
-        The study population: ``person_id``.
+        The study population: ``person_id``, ``consented``. Where the biobank hands over consents, only people
+        who consented are kept.
     genotypes
         The genotype file; its ``iid`` is the sample identifier.
 
@@ -67,7 +70,10 @@ def join_genotypes(hub: Hub, persons: pd.DataFrame, genotypes: Genotypes) -> Gen
     twice = iids.isin(crosswalk.loc[claimed, "sample_id"])
     unknown = person.isna() & ~twice
     outside = person.notna() & ~person.isin(persons["person_id"])
-    keep = (person.notna() & ~outside).to_numpy(dtype=bool)
+    asked = bool(hub.frame("SELECT count(*) AS n FROM consents")["n"][0])
+    agreed = persons.loc[persons["consented"] | (not asked), "person_id"]
+    silent = person.notna() & ~outside & ~person.isin(agreed)
+    keep = (person.notna() & ~outside & ~silent).to_numpy(dtype=bool)
     if not keep.any():
         raise DesignError(
             "nobody of the study population has a sample in the genotype file",
@@ -79,8 +85,9 @@ def join_genotypes(hub: Hub, persons: pd.DataFrame, genotypes: Genotypes) -> Gen
     steps = [
         ("Samples in the genotype file", 0),
         ("Sample claimed by more than one person", int(twice.sum())),
-        ("Sample of nobody who may be studied", int(unknown.sum())),
+        ("Sample of somebody who objected or is not known", int(unknown.sum())),
         ("Person outside the study population", int(outside.sum())),
+        ("No consent to research on record", int(silent.sum())),
     ]
     left = len(iids) - np.cumsum([removed for _, removed in steps])
     flow = pd.DataFrame(
@@ -96,3 +103,40 @@ def join_genotypes(hub: Hub, persons: pd.DataFrame, genotypes: Genotypes) -> Gen
         name="person_id",
     )
     return Genotyped(genotypes.select(samples=rows), series, flow)
+
+
+def sampled_after(hub: Hub, day: date) -> pd.Series:
+    """People (person_id) whose first sample was taken after a day."""
+    found = hub.frame(
+        "SELECT person_id FROM samples GROUP BY person_id HAVING min(collected) > ? ORDER BY person_id", [day]
+    )
+    return found["person_id"]
+
+
+def one_sample_each(quality: QcResult, person_id: pd.Series) -> QcResult:
+    """Leave out people of whom several samples are left after duplicates were thinned.
+
+    Their samples differ, so at least one is somebody else's, and nothing tells which.
+
+    Parameters
+    ----------
+    quality
+        Result of quality control.
+    person_id
+        Person of each sample that came in.
+    """
+    people = pd.Series(person_id.to_numpy()[quality.samples])
+    alone = ~people.duplicated(keep=False).to_numpy()
+    step = {
+        "step": "several different samples of one person",
+        "removed": int((~alone).sum()),
+        "remaining": int(alone.sum()),
+        "threshold": "none is kept",
+    }
+    samples = quality.samples[alone]
+    return replace(
+        quality,
+        samples=samples,
+        unrelated=quality.unrelated[np.isin(quality.unrelated, samples)],
+        sample_flow=pd.concat([quality.sample_flow, pd.DataFrame([step])], ignore_index=True),
+    )

@@ -5,6 +5,11 @@ from __future__ import annotations
 from workflows.findings import Findings
 from workflows.reports.content import Note
 
+MISSING_GENOTYPES = {
+    "mean": "A missing genotype counts as the variant's mean among the people of that trait.",
+    "complete-case": "People with a missing genotype were left out of that variant.",
+}
+
 
 def methods(findings: Findings) -> tuple[Note, ...]:
     """How each step was done, in the order it was done."""
@@ -47,15 +52,13 @@ def methods(findings: Findings) -> tuple[Note, ...]:
         Note(
             heading="Association",
             paragraphs=(
-                f"Tested: {tested}. Families (third degree and closer) were dealt whole to discovery "
-                f"({study.split.discovery:.0%}), target ({study.split.target:.0%}) and validation "
+                f"Tested: {tested}. Relatives that kinship shows (about second degree and closer) were dealt together "
+                f"to discovery ({study.split.discovery:.0%}), target ({study.split.target:.0%}) or validation "
                 f"({study.split.validation:.0%}). Association used unrelated discovery people, with "
                 f"{', '.join(study.association.covariates)} and {study.association.components} principal "
                 "components as covariates: linear regression for measurements; for diseases a score test, refitted "
-                "by Firth's penalised likelihood where P is below 0.05. A missing genotype counts as the variant's "
-                "mean among the people of that trait."
-                if study.association.missing_genotypes == "mean"
-                else "People with a missing genotype were left out of that variant.",
+                "by Firth's penalised likelihood where P is below 0.05. "
+                + MISSING_GENOTYPES[study.association.missing_genotypes],
             ),
         ),
         Note(
@@ -64,7 +67,7 @@ def methods(findings: Findings) -> tuple[Note, ...]:
                 f"Variants were clumped in the discovery part (r2 below {derived.clump_r2:g} within "
                 f"{derived.clump_kb} kb) at several P thresholds; the threshold of each trait was chosen in the "
                 "target part and the score judged in the validation part. Scores are in standard deviations among "
-                "people of like ancestry: mean and variance were modelled along four principal components.",
+                "people of like ancestry: mean and variance were modelled along the components that stand out.",
             ),
         ),
     ]
@@ -73,11 +76,13 @@ def methods(findings: Findings) -> tuple[Note, ...]:
             Note(
                 heading="Risk",
                 paragraphs=(
-                    "Cause-specific Cox models of the disease and of death without it were fitted in the target part "
-                    "and joined into the absolute risk; intervals are the delta method's. Everything was judged in the "
-                    "validation part, with inverse-probability weights for censoring, Aalen-Johansen estimates of what "
-                    "was observed, and bootstrap intervals (200 resamples). Inputs not on record take the mean of "
-                    "target people of the same sex and age.",
+                    "Cause-specific Cox models of the disease and of death without it are fitted in the target part "
+                    "together with people of the region who have no genotypes (their score counts as the mean, and an "
+                    "indicator tells them apart), and joined into the absolute risk; intervals are the delta method's. "
+                    "Everything is judged in the validation part, with inverse-probability weights for censoring, "
+                    "Aalen-Johansen estimates of what was observed, and bootstrap intervals (200 resamples). Inputs "
+                    "not on record take the mean of people of the same sex and age outside the validation part. A "
+                    "risk is told only where calibration slope and observed over expected are close to 1 there.",
                 ),
             )
         )

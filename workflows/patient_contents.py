@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 
+from gwas.contributions import MOST_GROUPS
 from gwas.polygenic.performance import percentile
 from gwas.risk_model import RiskModel
 from workflows.findings import Findings, Receipt
 from workflows.frames import cell, each_row, row_of
-from workflows.prediction import SCORE, Prediction, ancestry_distance, chosen_people
+from workflows.polygenic_scores import TraitScore
+from workflows.prediction import GENOTYPED, SCORE, Prediction, chosen_people
 from workflows.reports.content import (
     Abstention,
     AverageRisk,
@@ -31,9 +34,10 @@ from workflows.reports.content import (
 from workflows.score_content import label_of
 
 COVERAGE_FLOOR = 0.75
-ANCESTRY_SHARE = 0.98
+ANCESTRY_SHARE = 0.995
+FEWEST_ALIKE = 30
 VALID_YEARS = 1
-MOST_GROUPS = 7
+ALIKE = "age and sex"
 
 
 def patient_contents(findings: Findings, receipt: Receipt) -> Iterator[PatientContent]:
@@ -75,31 +79,48 @@ def patient_contents(findings: Findings, receipt: Receipt) -> Iterator[PatientCo
 def _outcome(
     findings: Findings, prediction: Prediction, person: int, distances: tuple[pd.Series, float]
 ) -> PatientOutcome:
+    """An answer; one from the records alone where only the score is in doubt; or none, with reasons."""
     trust = _trust(findings, prediction, person, distances)
-    reasons = _reasons(prediction, person, trust)
+    doubts = _doubts_about_score(trust)
+    reasons = _reasons(prediction, person, with_score=not doubts)
+    if doubts and not reasons:
+        trust = replace(
+            trust,
+            notes=tuple(f"The genetic score was left out. {doubt.what} {doubt.meaning}" for doubt in doubts),
+        )
     return PatientOutcome(
         name=prediction.label,
         plain_name=prediction.label,
         horizon_years=round(prediction.horizon),
-        result=Abstention(reasons=tuple(reasons)) if reasons else _result(findings, prediction, person),
+        result=Abstention(reasons=(*reasons, *doubts))
+        if reasons
+        else _result(findings, prediction, person, with_score=not doubts),
         trust=trust,
         inputs=tuple(_inputs(findings, prediction, person)),
     )
 
 
 def _distances(findings: Findings, prediction: Prediction) -> tuple[pd.Series, float]:
-    """Everybody's distance in ancestry from the reference of the score, and the largest that is answered.
+    """Everybody's distance in ancestry from the largest group the score was made in, and how far is answered.
 
-    The limit is the distance within which nearly all of the largest ancestry group of the target people lie:
-    beyond it too few people were there to show that the score works.
+    Distance is the root mean square, over the components that show ancestry, in standard deviations of the
+    largest ancestry group of the target people; nearly all of that group lie within the limit. Beyond it too
+    few people were there to show that the score works.
     """
-    score = findings.scores.traits[prediction.spec.score_for]
-    components = findings.components.scores
     person = findings.kept.person_id.to_numpy()
-    distance = pd.Series(ancestry_distance(score, components.to_numpy()), index=person)
+    score = findings.scores.traits[prediction.spec.score_for]
+    if score.scale is None:
+        return pd.Series(np.nan, index=person), float("nan")
+    components = findings.components.scores
+    points = components.to_numpy()[:, : len(score.scale.centre)]
     group = findings.quality.sample_table.loc[components.index, "ancestry_group"].to_numpy()
-    largest = distance[(group == 0) & (findings.part == "target")]
-    return distance, float(largest.quantile(ANCESTRY_SHARE)) if len(largest) else float("nan")
+    largest = points[(group == 0) & (findings.part == "target")]
+    if len(largest) < FEWEST_ALIKE:
+        return pd.Series(np.nan, index=person), float("nan")
+    z = (points - largest.mean(axis=0)) / largest.std(axis=0)
+    distance = pd.Series(np.sqrt((z**2).mean(axis=1)), index=person)
+    limit = distance[(group == 0) & (findings.part == "target")].quantile(ANCESTRY_SHARE)
+    return distance, float(limit)
 
 
 def _trust(
@@ -116,8 +137,15 @@ def _trust(
         ancestry_limit=limit if known else None,
         ancestry_text=_ancestry_text(distance, limit) if known else "",
         validation=_validation_group(prediction, person),
+        notes=_about_score(score),
         missing_inputs=tuple(label_of(findings, prediction, f) for f in prediction.factors if filled[f]),
     )
+
+
+def _about_score(score: TraitScore) -> tuple[str, ...]:
+    if score.weights is None:
+        return ()
+    return (f"The genetic score adds up {len(score.weights)} variants.",)
 
 
 def _ancestry_text(distance: float, limit: float) -> str:
@@ -127,13 +155,11 @@ def _ancestry_text(distance: float, limit: float) -> str:
 
 
 def _validation_group(prediction: Prediction, person: int) -> ValidationGroup | None:
-    evaluation, risks = prediction.evaluation, prediction.risks
-    if evaluation is None or risks is None or not len(evaluation.deciles):
-        return None
+    risks = prediction.clinical_risks if prediction.risks is None else prediction.risks
     risk = float(cell(risks, person, "risk"))
-    if not np.isfinite(risk):
+    if not np.isfinite(risk) or prediction.calibration.empty:
         return None
-    groups = evaluation.deciles.reset_index(drop=True)
+    groups = prediction.calibration.reset_index(drop=True)
     nearest = row_of(groups, (groups["predicted"] - risk).abs().idxmin())
     rule = Disclosure()
     return ValidationGroup(
@@ -147,22 +173,28 @@ def _validation_group(prediction: Prediction, person: int) -> ValidationGroup | 
     )
 
 
-def _reasons(prediction: Prediction, person: int, trust: Trust) -> list[Reason]:
-    reasons = []
-    if prediction.reason:
-        reasons.append(
+def _reasons(prediction: Prediction, person: int, *, with_score: bool) -> list[Reason]:
+    """Why no risk can be given at all."""
+    why = prediction.reason if with_score else prediction.clinical_reason
+    risks = prediction.risks if with_score else prediction.clinical_risks
+    if why:
+        return [
             Reason(
-                what=prediction.reason,
+                what=why,
                 meaning="Nobody can be told a risk from this model.",
                 remedy="A larger study, or a model made elsewhere and checked here.",
             )
-        )
-    elif prediction.risks is None or not np.isfinite(cell(prediction.risks, person, "risk")):
-        reasons.append(
-            Reason(what="The model gives no risk for this person.", meaning="An input is not usable.")
-        )
+        ]
+    if risks is None or not np.isfinite(cell(risks, person, "risk")):
+        return [Reason(what="The model gives no risk for this person.", meaning="An input is not usable.")]
+    return []
+
+
+def _doubts_about_score(trust: Trust) -> list[Reason]:
+    """Why the genetic score of this person says nothing."""
+    doubts = []
     if trust.coverage is not None and trust.coverage < COVERAGE_FLOOR:
-        reasons.append(
+        doubts.append(
             Reason(
                 what="Too little of the polygenic score could be read.",
                 meaning="What is missing could move the score either way.",
@@ -174,30 +206,30 @@ def _reasons(prediction: Prediction, person: int, trust: Trust) -> list[Reason]:
         and trust.ancestry_limit is not None
         and trust.ancestry_distance > trust.ancestry_limit
     ):
-        reasons.append(
+        doubts.append(
             Reason(
                 what="This person's genetic ancestry was too rare among the people the score was made in.",
-                meaning="The score may rank people of this ancestry wrongly, so that no number is given.",
+                meaning="The score may rank people of this ancestry wrongly.",
                 remedy="A study with more people of this ancestry.",
             )
         )
-    return reasons
+    return doubts
 
 
-def _result(findings: Findings, prediction: Prediction, person: int) -> RiskResult:
-    assert prediction.risks is not None
-    assert prediction.integrated is not None
+def _result(findings: Findings, prediction: Prediction, person: int, *, with_score: bool) -> RiskResult:
+    model = prediction.integrated if with_score else prediction.clinical
+    risks = prediction.risks if with_score else prediction.clinical_risks
+    assert model is not None
+    assert risks is not None
     row = row_of(prediction.people, person)
-    model = prediction.integrated
-    average = model.average(float(row["age"]), float(row["sex"]))
-    parts = _contributions(findings, prediction, model, row)
-    mine, clinical = row_of(prediction.risks, person), row_of(prediction.clinical_risks, person)
+    average, parts = _contributions(findings, prediction, model, row)
+    clinical = row_of(prediction.clinical_risks, person)
     return RiskResult(
-        integrated=_risk(mine),
-        average=AverageRisk(risk=average.risk),
-        clinical_only=_risk(clinical) if np.isfinite(clinical["risk"]) else None,
+        integrated=_risk(row_of(risks, person)),
+        average=AverageRisk(risk=average),
+        clinical_only=_risk(clinical) if with_score and np.isfinite(clinical["risk"]) else None,
         contributions=tuple(parts),
-        genetic=_genetic(findings, prediction, person),
+        genetic=_genetic(findings, prediction, person) if with_score else None,
     )
 
 
@@ -207,13 +239,19 @@ def _risk(row: pd.Series) -> Risk:
 
 def _contributions(
     findings: Findings, prediction: Prediction, model: RiskModel, row: pd.Series
-) -> list[Contribution]:
-    groups = _groups(findings, prediction)
-    parts = model.contributions(row, groups=groups).parts
+) -> tuple[float, list[Contribution]]:
+    """Average risk of people of the same age and sex, and what moves this person away from it."""
+    same = [name for name in ("age", "sex", GENOTYPED) if name in model.factors]
+    groups = {ALIKE: same} if same else {}
+    groups |= _groups(findings, prediction, room=MOST_GROUPS - len(groups))
+    reference = model.alike(float(row["age"]), float(row["sex"]))[0].assign(**{GENOTYPED: 1.0})
+    answer = model.contributions(row, reference, groups=groups)
     filled = row_of(prediction.filled, row.name)
     made = []
-    for part in each_row(parts):
+    for part in each_row(answer.parts):
         members = groups.get(str(part.group), [str(part.group)])
+        if part.group == ALIKE:
+            continue
         genetic = members == [SCORE]
         if genetic:
             value = f"{row[SCORE]:+.1f} SD".replace("-", "−")
@@ -229,7 +267,7 @@ def _contributions(
                 label=label, value=value, points=float(part.points), kind="genetic" if genetic else "clinical"
             )
         )
-    return made
+    return answer.reference, made
 
 
 def _level(findings: Findings, members: list[str], row: pd.Series, filled: pd.Series) -> str:
@@ -243,7 +281,7 @@ def _level(findings: Findings, members: list[str], row: pd.Series, filled: pd.Se
     return "see the records"
 
 
-def _groups(findings: Findings, prediction: Prediction) -> dict[str, list[str]]:
+def _groups(findings: Findings, prediction: Prediction, *, room: int) -> dict[str, list[str]]:
     """Levels of one category together; where there are still too many factors, the last ones together."""
     groups: dict[str, list[str]] = {}
     for name, spec in findings.study.traits.items():
@@ -253,7 +291,7 @@ def _groups(findings: Findings, prediction: Prediction) -> dict[str, list[str]]:
                 groups[spec.label] = members
     grouped = {member for members in groups.values() for member in members}
     alone = [f for f in prediction.factors if f not in grouped and f not in ("age", "sex")]
-    room = MOST_GROUPS - len(groups)
+    room -= len(groups) + 1  # one for the score
     if len(alone) > room:
         groups["Other factors"] = alone[room - 1 :]
     return groups

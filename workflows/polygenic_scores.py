@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cohorts.errors import DesignError
+from gwas.ancestry import structured_components
 from gwas.polygenic.ancestry_scale import AncestryScale, fit_ancestry_scale
 from gwas.polygenic.catalog import read_scores
 from gwas.polygenic.clumping import clump, threshold
@@ -23,7 +24,6 @@ from workflows.genotyped import Genotyped
 from workflows.study import Study
 
 LOG = logging.getLogger("careome")
-SCALE_COMPONENTS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +135,7 @@ def score_people(
     outcomes: pd.DataFrame,
     covariates: pd.DataFrame,
     components: pd.DataFrame,
+    eigenvalues: npt.NDArray[np.float64],
     rng: np.random.Generator,
 ) -> PolygenicScores:
     """Score target and validation people, choose thresholds in the target, judge in the validation.
@@ -156,6 +157,8 @@ def score_people(
         One column a trait, rows as `others`.
     covariates, components
         Covariates of the models, and principal components, rows as `others`.
+    eigenvalues
+        Of the components: those that stand out show ancestry and make the scores' scale.
     rng
         For the bootstrap.
     """
@@ -168,15 +171,19 @@ def score_people(
     scored = score(others.genotypes, every, frequencies=frequencies)
     target, validation = part == "target", part == "validation"
     adjusted = np.column_stack([covariates.to_numpy(), components.to_numpy()])
-    scale_on = components.to_numpy()[:, :SCALE_COMPONENTS]
+    scale_on = components.to_numpy()[:, : max(1, structured_components(eigenvalues))]
     traits = {trait: TraitScore(trait, reason=reason) for trait, reason in without.items()}
     for trait, group in candidates.items():
         outcome = outcomes[trait].to_numpy(dtype=float)
         names = [weights.name for weights in group]
         mine = scored.scores[names]
-        best, table = choose_score(mine[target], outcome[target], covariates=adjusted[target])
-        raw = mine[best].to_numpy()
-        scale = _ancestry_scale(raw[target], scale_on[target])
+        try:
+            best, table = choose_score(mine[target], outcome[target], covariates=adjusted[target])
+            raw = mine[best].to_numpy()
+            scale = _ancestry_scale(raw[target], scale_on[target])
+        except DesignError as error:
+            traits[trait] = TraitScore(trait, reason=error.problem)
+            continue
         z = scale.standardise(raw, scale_on)
         known = np.isfinite(outcome)
         binary = bool(np.isin(outcome[known], (0, 1)).all())

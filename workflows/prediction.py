@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable
 from dataclasses import dataclass
 
@@ -9,14 +10,27 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from gwas.calibration import risk_groups
 from gwas.evaluation import Evaluation, compare_risk, validate
 from gwas.risk import fit_risk
 from gwas.risk_model import RiskModel
 from workflows.frames import cell
+from workflows.genotyped import Genotyped
 from workflows.polygenic_scores import TraitScore
 from workflows.study import RiskSpec, Study
 
+LOG = logging.getLogger("careome")
 SCORE = "score"
+GENOTYPED = "genotyped"
+REGION = "region"
+MOST_GROUPS = 10
+# A risk is told only where these, in people the model had not seen, lie within the limits and do not
+# certainly differ from 1 by more than that.
+CALIBRATED = (
+    ("calibration_slope", "calibration slope", (0.7, 1.4)),
+    ("observed_expected", "observed over expected", (0.8, 1.25)),
+)
+FEWEST_EVENTS = 10
 IMPUTE_BAND = 10
 # Below some fifty events a factor, coefficients are too large for new people by a noticeable margin.
 SHRINK_BELOW = 50.0
@@ -34,7 +48,8 @@ class Prediction:
         Columns of the clinical model.
     people
         DataFrame, index person_id: part, years, state, every factor (filled in where it was not on
-        record), ``score``, and ``iid``; those at risk and of the right age in target and validation.
+        record), ``score``, ``genotyped`` and ``iid``; those at risk and of the right age in target,
+        validation and region.
     filled
         DataFrame of bool, same index, one column a factor: not on record.
     integrated, clinical
@@ -43,10 +58,12 @@ class Prediction:
         In the validation people.
     compared
         What the score adds (:func:`gwas.evaluation.compare_risk`).
+    calibration
+        Groups of predicted risk in the validation people, as many as have ten events each.
     risks, clinical_risks
         Index person_id of the validation people: risk, low, high, status.
-    reason
-        Why no risk is given at all, where none is.
+    reason, clinical_reason
+        Why no risk is given with the score, or from the records alone, where none is.
     """
 
     spec: RiskSpec
@@ -60,9 +77,40 @@ class Prediction:
     clinical_evaluation: Evaluation
     evaluation: Evaluation | None
     compared: pd.DataFrame
+    calibration: pd.DataFrame
     clinical_risks: pd.DataFrame
     risks: pd.DataFrame | None
     reason: str
+    clinical_reason: str
+
+
+def people_at_risk(
+    table: pd.DataFrame,
+    joined: Genotyped,
+    others: Genotyped,
+    part: npt.NDArray[np.object_],
+    *,
+    sampled_later: pd.Series,
+) -> pd.DataFrame:
+    """Who may teach or test a risk model: target and validation people, and those without any sample.
+
+    Parameters
+    ----------
+    table
+        Everybody of the population, index person_id.
+    joined
+        All samples of people in the study: who has one that was not kept is left out.
+    others
+        Target and validation people.
+    part
+        Their parts.
+    sampled_later
+        People whose sample was taken after the index date. They had to live until then, so that they say
+        nothing about the risk from the index date, and are left out.
+    """
+    region = table.loc[table.index.difference(pd.Index(joined.person_id))].assign(part=REGION, iid=None)
+    genotyped = table.loc[others.person_id].assign(part=part, iid=others.person_id.index.to_numpy())
+    return pd.concat([genotyped[~others.person_id.isin(sampled_later).to_numpy()], region])
 
 
 def predict_outcome(
@@ -84,8 +132,8 @@ def predict_outcome(
     survival
         ``person_id, outcome, years, state`` of people at risk at the index date.
     table
-        Index person_id; ``part`` (target or validation), ``iid``, ``age``, ``sex`` (1 male, 0 female) and
-        every factor, NaN where not on record.
+        Index person_id; ``part`` (target, validation, or region for people without genotypes), ``iid``,
+        ``age``, ``sex`` (1 male, 0 female) and every factor, NaN where not on record.
     score
         The polygenic score of ``spec.score_for``.
     discovery
@@ -95,8 +143,12 @@ def predict_outcome(
 
     Notes
     -----
-    A factor that is not on record takes the mean of target people of the same sex and ten-year age band
-    (of the same sex where the band has none); a condition that is not on record counts as absent.
+    The models are fitted in the target part together with the people of the region who have no genotypes:
+    there are many more of them, and clinical factors need many. Their score counts as the mean, 0, and an
+    indicator lets people with genotypes differ from them (the score's own effect comes from the target part).
+
+    A factor that is not on record takes the mean of these people of the same sex and ten-year age band (of
+    the same sex where the band has none); a condition that is not on record counts as absent.
     """
     outcome = study.outcomes[spec.outcome]
     horizon = float(outcome.years)
@@ -106,13 +158,21 @@ def predict_outcome(
     factors = list(spec.factors)
     filled = people[factors].isna()
     people = _fill(people, factors, conditions=set(study.phenotypes))
+    in_region = people["part"] == REGION
+    people[GENOTYPED] = (~in_region).astype(float)
     if score.standardised is not None:
-        people[SCORE] = people["iid"].map(score.standardised)
-    target, rest = (people[people["part"] == part] for part in ("target", "validation"))
+        people[SCORE] = people["iid"].map(score.standardised).where(~in_region, 0.0)
+    rest = people[people["part"] == "validation"]
+    learnt_from = people[people["part"] != "validation"]
+    told_apart = [GENOTYPED] if 0 < learnt_from[GENOTYPED].mean() < 1 else []
 
     def fitted(columns: list[str]) -> RiskModel:
         return fit_risk(
-            target, factors=columns, horizon=horizon, discovery=discovery, shrink_below=SHRINK_BELOW
+            learnt_from,
+            factors=[*columns, *told_apart],
+            horizon=horizon,
+            discovery=discovery,
+            shrink_below=SHRINK_BELOW,
         )
 
     clinical = fitted(factors)
@@ -142,9 +202,12 @@ def predict_outcome(
         clinical_evaluation=clinical_evaluation,
         evaluation=evaluation,
         compared=compared,
+        calibration=_calibration(rest, clinical_risks if risks is None else risks, horizon),
         clinical_risks=clinical_risks,
         risks=risks,
-        reason=_why_not(score, integrated, evaluation),
+        reason=_why_not(integrated, evaluation)
+        or (f"There is no polygenic score: {score.reason}" if SCORE not in people else ""),
+        clinical_reason=_why_not(clinical, clinical_evaluation),
     )
 
 
@@ -158,20 +221,29 @@ def chosen_people(study: Study, prediction: Prediction) -> list[int]:
     ranked = risks.sort_values("risk", kind="stable", na_position="last").index
     count = min(study.reports.spread, len(ranked))
     spread = [ranked[int((k + 0.5) * len(ranked) / count)] for k in range(count)]
-    named = [person for person in study.reports.person_ids if person in set(rest)]
+    named = [int(text, 16) for text in study.reports.person_ids]
+    missing = [person for person in named if person not in set(rest)]
+    if missing:
+        LOG.warning(
+            "%d of the people named in reports.person_ids get no report on %s: they are not at risk in the "
+            "validation part",
+            len(missing),
+            prediction.label,
+        )
+    named = [person for person in named if person in set(rest)]
     return list(dict.fromkeys([*named, *spread]))
 
 
 def _fill(people: pd.DataFrame, factors: list[str], *, conditions: set[str]) -> pd.DataFrame:
-    """Fill what is not on record from the target part alone, so that nothing leaks from the validation."""
+    """Fill what is not on record from people outside the validation part, so that nothing leaks from it."""
     filled = people.copy()
     band = filled["age"] // IMPUTE_BAND
-    target = filled["part"] == "target"
+    learnt_from = filled["part"] != "validation"
     for name in factors:
         if name in conditions:
             filled[name] = filled[name].fillna(0.0)
             continue
-        seen = filled[target & filled[name].notna()]
+        seen = filled[learnt_from & filled[name].notna()]
         by_band = seen.groupby([seen["sex"], band[seen.index]])[name].mean()
         by_sex = seen.groupby("sex")[name].mean()
         missing = filled.index[filled[name].isna()]
@@ -183,24 +255,36 @@ def _fill(people: pd.DataFrame, factors: list[str], *, conditions: set[str]) -> 
     return filled
 
 
-def _why_not(score: TraitScore, model: RiskModel | None, evaluation: Evaluation | None) -> str:
+def _calibration(rest: pd.DataFrame, risks: pd.DataFrame, horizon: float) -> pd.DataFrame:
+    """Groups of predicted risk, the most (up to ten) that leave ten events in each.
+
+    A rate beside a number of people gives the number of events back, so smaller groups may not be shown.
+    """
+    known = risks["risk"].notna().to_numpy()
+    predicted = risks["risk"].to_numpy()[known]
+    time, state = (rest[name].to_numpy()[known] for name in ("years", "state"))
+    for groups in range(MOST_GROUPS, 0, -1):
+        if len(predicted) < groups:
+            continue
+        table = risk_groups(predicted, time, state.astype(np.int64), horizon=horizon, groups=groups)
+        if table["events"].min() >= FEWEST_EVENTS and (table["n"] - table["events"]).min() >= FEWEST_EVENTS:
+            return table
+    return pd.DataFrame(columns=["group", "predicted", "observed", "low", "high", "n", "events"])
+
+
+def _why_not(model: RiskModel | None, evaluation: Evaluation | None) -> str:
     if model is None or evaluation is None:
-        return f"There is no polygenic score: {score.reason}"
+        return ""
     if model.status == "abstained":
         return f"The model could not be fitted: {model.reason}"
     if evaluation.status == "abstained":
         return f"The model could not be checked in people it had not seen: {evaluation.reason}"
-    _, low, high = evaluation.interval("calibration_slope")
-    if not low <= 1 <= high:
-        return (
-            "The model was not calibrated in people it had not seen: "
-            f"calibration slope between {low:.2f} and {high:.2f}, which leaves out 1"
-        )
+    for metric, name, (least, most) in CALIBRATED:
+        value, low, high = evaluation.interval(metric)
+        proven_off = high < 1 or low > 1
+        if not least <= value <= most or (proven_off and not least <= low <= high <= most):
+            return (
+                f"The model was not well calibrated in people it had not seen: {name} {value:.2f} "
+                f"({low:.2f} to {high:.2f}), where 1 is ideal"
+            )
     return ""
-
-
-def ancestry_distance(score: TraitScore, components: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Distance of people from the centre of the reference, in its standard deviations (n,)."""
-    if score.scale is None:
-        return np.full(len(components), np.nan)
-    return score.scale.distance(components[:, : len(score.scale.centre)])

@@ -25,13 +25,13 @@ from workflows.cohort_content import cohort_content
 from workflows.crate import run_crate
 from workflows.findings import Findings, Receipt
 from workflows.folder import RunFolder, open_run_folder
-from workflows.genotyped import join_genotypes
+from workflows.genotyped import join_genotypes, one_sample_each, sampled_after
 from workflows.installation import version
 from workflows.keys import read_project_key
 from workflows.outputs import sha256_of, write_json, write_text
 from workflows.patient_contents import patient_contents
 from workflows.polygenic_scores import derive_weights, score_people
-from workflows.prediction import predict_outcome
+from workflows.prediction import people_at_risk, predict_outcome
 from workflows.progress import Progress
 from workflows.records import pseudonymous_hub, read_extracts
 from workflows.reports.cohort import build_cohort_report
@@ -85,7 +85,7 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
         with progress.step("Reading the extracts"):
             extracts = read_extracts(study, folder.scratch)
             read = extracts.intake.counts[["read", "accepted", "rejected"]].sum()
-            folder.audit.record("extracts read", **{name: int(rows) for name, rows in read.items()})
+            folder.audit.record("extracts read", **{str(name): int(rows) for name, rows in read.items()})
 
         with progress.step("Linking people across sources"):
             links = link(extracts.hub, threshold=study.linkage.threshold, seed=study.study.seed)
@@ -125,6 +125,7 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
                 controls=without_disease(study, traits),
                 rng=generator(study, "quality control"),
             )
+            quality = one_sample_each(quality, joined.person_id)
             kept = joined.select(quality.samples, quality.variants)
             unrelated = np.isin(quality.samples, quality.unrelated)
 
@@ -147,6 +148,7 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
 
         with progress.step("Polygenic weights and scores"):
             weights, without = derive_weights(study, stats, discovery)
+            without |= design.skipped
             untouched = np.flatnonzero(part != "discovery")
             others = kept.select(untouched)
             covariates = association_design(study, table, others, None)
@@ -160,12 +162,13 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
                 outcomes=traits_by_sample(study, table, others),
                 covariates=pd.DataFrame(covariates.covariates, columns=list(covariates.covariate_names)),
                 components=components.scores.iloc[untouched],
+                eigenvalues=components.eigenvalues,
                 rng=generator(study, "scores"),
             )
 
         with progress.step("Absolute risk"):
-            at_risk = table.loc[others.person_id].assign(
-                part=part[untouched], iid=others.person_id.index.to_numpy()
+            at_risk = people_at_risk(
+                table, joined, others, part[untouched], sampled_later=sampled_after(hub, index_date)
             )
             predictions = [
                 predict_outcome(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gwas.evaluation import Evaluation
 from gwas.risk_model import RiskModel
 from workflows.findings import Findings
 from workflows.frames import cell, each_row, row_of
 from workflows.polygenic_scores import TraitScore
-from workflows.prediction import SCORE, Prediction
+from workflows.prediction import GENOTYPED, SCORE, Prediction
 from workflows.reports.content import (
     CalibrationPoint,
     Coefficient,
@@ -186,7 +185,7 @@ def _risk_summary(findings: Findings, prediction: Prediction, rule: Disclosure) 
         clinical_metrics=tuple(_metrics(prediction.clinical_evaluation.metrics, RISK_METRICS))
         if integrated
         else (),
-        calibration=tuple(_calibration(evaluation, rule)),
+        calibration=tuple(_calibration(prediction.calibration, rule)),
         note=_risk_note(prediction, model),
     )
 
@@ -208,7 +207,7 @@ def _risk_note(prediction: Prediction, model: RiskModel) -> str:
     return " ".join(notes)
 
 
-def _calibration(evaluation: Evaluation, rule: Disclosure) -> list[CalibrationPoint]:
+def _calibration(groups: pd.DataFrame, rule: Disclosure) -> list[CalibrationPoint]:
     return [
         CalibrationPoint(
             predicted=float(row.predicted),
@@ -217,13 +216,13 @@ def _calibration(evaluation: Evaluation, rule: Disclosure) -> list[CalibrationPo
             high=float(row.high),
             people=rule.show(int(row.n)),
         )
-        for row in each_row(evaluation.deciles)
+        for row in each_row(groups)
         if np.isfinite([row.predicted, row.observed, row.low, row.high]).all()
     ]
 
 
 def _coefficients(findings: Findings, prediction: Prediction, table: pd.DataFrame) -> list[Coefficient]:
-    target = prediction.people[prediction.people["part"] == "target"]
+    target = prediction.people[prediction.people["part"] != "validation"]
     filled = prediction.filled.loc[target.index]
     rows = []
     for row in each_row(table[table["cause"] == "event"]):
@@ -242,6 +241,8 @@ def _coefficients(findings: Findings, prediction: Prediction, table: pd.DataFram
 
 def label_of(findings: Findings, prediction: Prediction, factor: str) -> str:
     """What a factor of a risk model is called in front of people."""
+    if factor == GENOTYPED:
+        return "Gave a DNA sample"
     if factor == SCORE:
         return f"Polygenic score of {findings.study.label_of(prediction.spec.score_for).lower()}"
     return findings.study.label_of(factor)
@@ -252,8 +253,10 @@ def _step(findings: Findings, factor: str, target: pd.DataFrame, filled: pd.Data
         return "per 10 years", 10.0
     if factor == "sex":
         return "men against women", 1.0
+    if factor == GENOTYPED:
+        return "yes against no", 1.0
     if factor == SCORE:
-        return "per standard deviation", float(target[factor].std())
+        return "per standard deviation", 1.0
     if set(target.loc[~filled[factor], factor].unique()) <= {0.0, 1.0}:
         return "yes against no", 1.0
     spread = float(target[factor].std())
@@ -274,7 +277,7 @@ def _metrics(table: pd.DataFrame, wording: dict[str, tuple[str, str, int]]) -> l
             digits=digits,
         )
         for name, (label, meaning, digits) in wording.items()
-        if name in table.index and np.isfinite(cell(table, name, "estimate"))
+        if name in table.index and np.isfinite(table.loc[name].to_numpy(dtype=float)).all()
     ]
 
 

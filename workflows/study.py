@@ -69,7 +69,6 @@ class Privacy(_Closed):
     crosswalk: StudyPath | None = Field(
         default=None, description="where to keep the custodian's table of local identifier to pseudonym"
     )
-    minimum_count: int = Field(default=10, ge=10, description="smallest number of people ever shown")
 
 
 class Table(_Closed):
@@ -172,7 +171,7 @@ class Association(_Closed):
 
     traits: list[str] = Field(min_length=1, description="names of phenotypes or traits")
     covariates: list[str] = Field(default=["age", "sex"], description="age, sex, or names of traits")
-    components: int = Field(default=10, ge=0, le=50, description="number of principal components")
+    components: int = Field(default=10, ge=2, le=50, description="number of principal components")
     missing_genotypes: Literal["mean", "complete-case"] = "mean"
     engine: Literal["local", "spark"] = Field(
         default="local", description="spark needs careome[spark] and gives the same answers"
@@ -211,7 +210,9 @@ class PatientReports(_Closed):
     """For whom a risk report is made: people of the validation part only."""
 
     spread: int = Field(default=5, ge=0, le=50, description="people spread evenly over the predicted risk")
-    person_ids: list[int] = Field(default_factory=list)
+    person_ids: list[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]] = Field(
+        default_factory=list, description="pseudonyms, as the reports are named"
+    )
 
 
 class Study(_Closed):
@@ -260,6 +261,9 @@ class Study(_Closed):
         _known(
             ("association", "covariates"), self.association.covariates, {"age", "sex", *numbers}, "covariate"
         )
+        both = sorted(set(self.association.traits) & set(self.association.covariates))
+        if both:
+            raise fault_at("Study", ("association", "covariates"), f"{both[0]} cannot explain itself")
         for number, risk in enumerate(self.risk):
             place = ("risk", number)
             _known((*place, "outcome"), [risk.outcome], self.outcomes, "outcome")

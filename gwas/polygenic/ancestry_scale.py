@@ -54,11 +54,6 @@ class AncestryScale:
         """Standard deviation of the score among people of this ancestry, float64 (n,)."""
         return np.asarray(np.exp(self._design(components) @ self.log_variance / 2))
 
-    def distance(self, components: Array) -> Array:
-        """Root mean squared distance from the reference's centre in its standard deviations, (n,)."""
-        z = (components - self.centre) / self.spread
-        return np.asarray(np.sqrt((z**2).mean(axis=1)))
-
     def _design(self, components: Array) -> Array:
         z = (np.atleast_2d(components) - self.centre) / self.spread
         return np.column_stack([np.ones(len(z)), z])

@@ -128,7 +128,7 @@ def receipts() -> c.Receipts:
         study_sha256=SYNTHETIC_SHA,
         manifest_sha256="ab12cd34" * 8,
         inputs=tuple(
-            c.InputFile(name=name, sha256=f"{at:08x}" * 8, bytes=1000 * at**3)
+            c.InputFile(name=name, sha256=f"{at:08x}" * 8)
             for at, name in enumerate(("gp_events.parquet", "hospital_admissions.csv", "region.bed"), 17)
         ),
         software={"python": "3.11.7", "numpy": "2.1.0", "duckdb": "1.5.0"},

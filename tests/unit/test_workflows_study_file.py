@@ -105,9 +105,9 @@ def test_a_risk_factor_known_only_later_is_refused(tmp_path, change, factor):
         read_study(written(tmp_path, DEMO.read_text().replace(*change)))
 
 
-def test_a_threshold_for_small_counts_below_ten_is_refused(tmp_path):
-    text = DEMO.read_text().replace("  key: custodian", "  minimum_count: 5\n  key: custodian")
-    with pytest.raises(StudyError, match="minimum_count"):
+def test_a_trait_cannot_be_its_own_covariate(tmp_path):
+    text = DEMO.read_text().replace("covariates: [age, sex]", "covariates: [age, sex, bmi]")
+    with pytest.raises(StudyError, match="bmi cannot explain itself"):
         read_study(written(tmp_path, text))
 
 

@@ -28,6 +28,7 @@ def run_demo(
     variants: int = 20_000,
     seed: int = 1,
     bfile: Path | None = None,
+    build: str = "GRCh38",
 ) -> None:
     """Make a region in `folder`, run its study and print where things are.
 
@@ -39,6 +40,8 @@ def run_demo(
         Size of the region, and its seed.
     bfile
         Real PLINK 1 genotypes to grow the region around; then `genotyped` and `variants` are the file's.
+    build
+        Their genome build.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def run_demo(
         with progress.step("Making a synthetic region"):
             config = RegionConfig(people=people, genotyped=genotyped, variants=variants, seed=seed)
             write_region(config, folder / "region", bfile=bfile)
-            lay_out_study(folder)
+            lay_out_study(folder, build=build)
         result = run_study(read_study(folder / "study.yaml"), folder / "run", progress=progress)
     comparison = compare_with_truth(folder, result.findings)
     write_tsv(folder / "comparison.tsv", comparison)

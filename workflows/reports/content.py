@@ -125,7 +125,6 @@ class InputFile:
 
     name: str
     sha256: str
-    bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +160,8 @@ class CohortContent:
         People taken out before anything else, by reason (opt-outs, withdrawals).
     attrition
         From everyone linked to the study population, then to those genotyped.
+    risk_note
+        Why a risk that the study declares is not among `risk_models`.
     truth
         Metrics against the planted truth; synthetic regions only.
     """
@@ -185,6 +186,7 @@ class CohortContent:
     associations: tuple[Association, ...] = ()
     scores: tuple[ScorePerformance, ...] = ()
     risk_models: tuple[RiskModelSummary, ...] = ()
+    risk_note: str = ""
     truth: tuple[Metric, ...] = ()
     methods: tuple[Note, ...] = ()
     limits: tuple[str, ...] = ()

@@ -248,7 +248,8 @@ def _legend(risk: Risk) -> tuple[tuple[str, str], ...]:
 
 
 def _table(result: RiskResult) -> tuple[Row, ...]:
-    rows = [("This patient, with genetic score", result.integrated)]
+    told = "This patient, with genetic score" if result.genetic is not None else "This patient, records alone"
+    rows = [(told, result.integrated)]
     if result.clinical_only is not None:
         rows.append(("This patient, records alone", result.clinical_only))
     table = [
@@ -317,7 +318,11 @@ def _trust(content: PatientContent, outcome: PatientOutcome) -> tuple[Checked, .
             Checked(
                 label="Genetic score read",
                 found=f"{percent(trust.coverage, 0)} of its weight",
-                meaning=f"The rest could not be read in this sample{floor}.",
+                meaning=(
+                    f"The rest could not be read in this sample{floor}."
+                    if trust.coverage < 0.995
+                    else "All of it could be read in this sample."
+                ),
             )
         )
     if trust.ancestry_text or trust.ancestry_distance is not None:

@@ -36,7 +36,7 @@ def tenths_figure(score: ScorePerformance) -> Markup:
         ax.set_ylim(bottom=0)
         ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}%"))
     ax.yaxis.set_major_locator(MaxNLocator(5))
-    ax.set_xlabel("Tenth of the score, lowest to highest")
+    ax.set_xlabel(f"{'Tenth' if len(score.groups) == 10 else 'Group'} of the score, lowest to highest")
     ax.set_ylabel(score.value_label)
     unit = "%" if score.as_percent else ""
     return to_svg(
