@@ -5,6 +5,8 @@ The last two have PLINK 2's format and scale, so that its ``--score`` can projec
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
 
@@ -14,6 +16,8 @@ from gwas.counts import AUTOSOME, genotype_counts, variant_group
 from gwas.genotypes import Genotypes
 from gwas.long_range_ld import in_long_range_ld
 from workflows.genotype_commands.outcome import Outcome, Table, sample_columns, variant_columns
+
+TOLERANCE: Final = 1e-4
 
 
 def tables(
@@ -40,11 +44,14 @@ def tables(
         variants=np.flatnonzero(use),
         rng=np.random.default_rng(seed),
         threads=threads,
+        tolerance=TOLERANCE,
     )
     notes.append(
         f"{len(model.variants)} variants, {genotypes.n_samples} samples; largest relative residual"
         f" {model.residual:.1e}; share of variance {model.eigenvalues.sum() / model.total_variance:.4f}"
     )
+    if model.residual > TOLERANCE:
+        notes.append(f"not converged to {TOLERANCE:g}: components of nearly equal eigenvalues may mix")
     vectors = pd.concat([sample_columns(genotypes), model.scores.reset_index(drop=True)], axis=1)
     values = pd.DataFrame({"value": model.eigenvalues})
     used = genotypes.select(variants=model.variants)
