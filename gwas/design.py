@@ -191,6 +191,14 @@ def _trait(name: str, column: pd.Series, kind: Kind | None) -> Trait:
     if np.isinf(values).any():
         raise DesignError("a phenotype has infinite values", where=name, fix="set them to NA")
     levels = set(np.unique(values[~np.isnan(values)]).tolist())
+    if (
+        kind is None
+        and len(levels) == 2
+        and not levels <= {0.0, 1.0, 2.0}
+        and all(x.is_integer() for x in levels)
+    ):
+        shown = ", ".join(f"{level:g}" for level in sorted(levels))
+        raise _ambiguous(name, shown, "two values that could be controls and cases")
     if kind == "quantitative" or (kind is None and not levels <= {0.0, 1.0, 2.0}):
         return Trait(name, "quantitative", values, "as given")
     if levels <= {0.0, 1.0} and levels != {1.0}:

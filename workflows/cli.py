@@ -245,6 +245,7 @@ def score(
             threads=count,
             progress=advance,
         )
+    typer.echo(Path(f"{out}.log").read_text(encoding="utf-8"), nl=False)
     for file in files:
         typer.echo(file)
 

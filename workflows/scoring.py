@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cohorts.errors import InputError
-from workflows.outputs import atomic_text
+from gwas.polygenic.matching import STATUSES, USED
+from workflows.installation import version
+from workflows.outputs import atomic_text, write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from gwas.polygenic.scoring import Missing, Scores
 
 Progress = Callable[[int], None]
+
+
+ENOUGH_USED = 0.5
+"""A score of which a smaller share can be used is warned about."""
 
 
 def run_score(
@@ -104,7 +110,35 @@ def run_score(
         with atomic_text(path) as handle:
             table.to_csv(handle, sep="\t", index=False, na_rep="NA", lineterminator="\n")
         paths.append(path)
+    write_text(out.with_name(out.name + ".log"), "\n".join(told(result.summary, missing=missing)) + "\n")
     return paths
+
+
+def told(summary: pd.DataFrame, *, missing: str) -> list[str]:
+    """What became of the weights of each score, in words.
+
+    Parameters
+    ----------
+    summary
+        :attr:`gwas.polygenic.scoring.Scores.summary`.
+    missing
+        How missing genotypes counted.
+    """
+    lines = [f"careome {version()} score", f"missing genotypes: {missing}"]
+    for name, row in summary.iterrows():
+        out = [f"{row[status]} {status}" for status in STATUSES if status != USED and row[status]]
+        lines.append(
+            f"{name}: {row['used']} of {row['weights']} weights used, {row['variance_coverage']:.1%} of the score's "
+            f"expected variance; {row['flipped']} on the other strand"
+            + (f"; left out: {', '.join(out)}" if out else "")
+        )
+        if row["used"] < ENOUGH_USED * row["weights"] or row["other_build"] > 0:
+            lines.append(
+                f"{name}: WARNING: few weights fit this genotype file"
+                + (f", {row['other_build']} lie elsewhere in it" if row["other_build"] else "")
+                + "; is it on the same genome build?"
+            )
+    return lines
 
 
 def sscore(result: Scores, samples: pd.DataFrame, *, missing: Missing = "mean") -> pd.DataFrame:

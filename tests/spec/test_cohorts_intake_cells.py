@@ -161,9 +161,11 @@ def test_consents_may_be_yes_no_or_the_day_of_saying_yes(tmp_path: Path) -> None
     kept = hub.frame(
         "SELECT consented, consented_on IS NOT NULL AS dated FROM intake.consents ORDER BY record"
     )
-    assert kept["consented"].tolist() == [True, True, False, False]
-    assert kept["dated"].tolist() == [True, False, False, False]
-    assert intake.rejects["reason"].tolist() == ["consented: neither yes, no nor a date"]
+    # An unreadable consent is no consent, but its row stays: it may carry a withdrawal.
+    assert kept["consented"].fillna(False).tolist() == [True, True, False, False, False]
+    assert kept["dated"].tolist() == [True, False, False, False, False]
+    assert intake.rejects.empty
+    assert intake.notes["note"].tolist() == ["consented: neither yes, no nor a date"]
 
 
 def test_a_withdrawal_counts_whatever_its_date_says(tmp_path: Path) -> None:

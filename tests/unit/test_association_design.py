@@ -29,7 +29,7 @@ def ramp() -> np.ndarray:
         ([1, 2] * 6, "binary", 6),
         ([1, 2, 2] * 4, "binary", 8),
         ([True, False, False] * 4, "binary", 4),
-        ([1, 3] * 6, "quantitative", None),
+        ([1, 3, 4] * 4, "quantitative", None),
         ([0.5, 1.0] * 6, "quantitative", None),
     ],
 )
@@ -56,7 +56,7 @@ def test_kind_and_coding_are_inferred_and_echoed(values: list[float], kind: str,
         ([np.nan] * 12, "nobody has both"),
         (["a"] * 12, "not a number"),
         ([np.inf, *range(3, 14)], "infinite"),
-        ([3.0, 4.0, *[np.nan] * 10], "too few people"),
+        ([3.5, 4.5, *[np.nan] * 10], "too few people"),
     ],
 )
 def test_trait_that_cannot_be_analysed_is_refused_in_one_line(values: list[object], message: str) -> None:
@@ -154,3 +154,10 @@ def test_basis_is_orthonormal_and_spans_the_covariates(seed: int, k: int, n: int
     np.testing.assert_allclose(
         basis.q @ (basis.q.T @ whole), whole, rtol=1e-6, atol=1e-6 * np.abs(whole).max()
     )
+
+
+def test_two_whole_numbers_that_are_no_known_coding_are_refused_unless_declared():
+    table = pd.DataFrame({"t": [1, 3] * 6}, index=[f"s{i}" for i in range(12)])
+    with pytest.raises(DesignError, match="ambiguous case-control coding"):
+        make_design(list(table.index), table)
+    assert make_design(list(table.index), table, kinds={"t": "quantitative"}).traits[0].kind == "quantitative"
