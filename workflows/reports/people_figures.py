@@ -163,8 +163,13 @@ def pca_figure(grid: PcaMap) -> Markup:
         shades = [0.12 + 0.45 * (int(n) / most) ** 0.5 for _, _, n in group.cells if n != SUPPRESSED]
         if boxes:
             ax.add_collection(PatchCollection(boxes, facecolor=colour, alpha=shades, linewidth=0))
-    ax.set_xlim(x_edges[0], x_edges[-1])
-    ax.set_ylim(y_edges[0], y_edges[-1] + 0.08 * (y_edges[-1] - y_edges[0]))
+    outlines = np.array([g.ellipse[:4] for g in grid.groups if g.ellipse is not None]).reshape(-1, 4)
+    wide, tall = REACH * outlines[:, 2], REACH * outlines[:, 3]
+    left, right = [*(outlines[:, 0] - wide), x_edges[0]], [*(outlines[:, 0] + wide), x_edges[-1]]
+    bottom, top = [*(outlines[:, 1] - tall), y_edges[0]], [*(outlines[:, 1] + tall), y_edges[-1]]
+    room = 0.08 * (max(top) - min(bottom))
+    ax.set_xlim(min(left), max(right))
+    ax.set_ylim(min(bottom) - room, max(top) + room)
     figure.draw_without_rendering()
     _ellipses(ax, grid.groups)
     shares = [f" ({share:.1%} of variance)" for share in grid.explained[:2]] + ["", ""]

@@ -111,7 +111,18 @@ def hazards_figure(model: RiskModelSummary) -> Markup:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     ax.axvline(1, color=GREY, linewidth=0.8)
     # The unit below the name: beside it, long names leave no room for the axis.
-    _rows(ax, [f"{row.label}\n{row.unit}" if row.unit else row.label for row in rows])
+    _rows(ax, [row.label for row in rows])
+    for at, row in enumerate(rows):
+        ax.text(
+            -0.02,
+            at + 0.36,
+            row.unit,
+            transform=ax.get_yaxis_transform(),
+            ha="right",
+            va="center",
+            fontsize=6.5,
+            color=MUTED,
+        )
     ax.set_xlabel("Hazard ratio (log scale)")
     return to_svg(
         figure,
