@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import pandas as pd
 
 from phenotypes.plain_english import explain
 from workflows.findings import Findings, Receipt
 from workflows.frames import cell, each_row, row_of
 from workflows.methods import limits, methods
 from workflows.prediction import Prediction
+from workflows.quality_content import ancestry_map, quality_summary, sentence
 from workflows.release import released_cell, released_loci
-from workflows.reports.binning import histogram, pca_map
+from workflows.reports.binning import histogram
 from workflows.reports.content import (
     AgeSexCell,
     Association,
@@ -26,13 +26,10 @@ from workflows.reports.content import (
     Linkage,
     Locus,
     NamedCount,
-    PcaMap,
     PhenotypeSummary,
-    QcSummary,
     Receipts,
     RejectReason,
     TraitSummary,
-    VariantStep,
 )
 from workflows.results import loci
 from workflows.score_content import risk_summaries, score_summaries
@@ -40,7 +37,6 @@ from workflows.score_content import risk_summaries, score_summaries
 AGE_BANDS = ((18, 39), (40, 49), (50, 59), (60, 69), (70, 79), (80, 120))
 SEXES = ((0.0, "Women"), (1.0, "Men"))
 LOCI_SHOWN = 12
-RELATIONS = {"duplicate": "Duplicates or identical twins", "second": "Second degree", "third": "Third degree"}
 
 
 def cohort_content(findings: Findings, receipt: Receipt) -> CohortContent:
@@ -65,14 +61,14 @@ def cohort_content(findings: Findings, receipt: Receipt) -> CohortContent:
         intake=_intake(findings, rule),
         linkage=_linkage(findings, rule),
         objections=tuple(
-            NamedCount(label=_sentence(row.reason), people=rule.show(int(row.people)))
+            NamedCount(label=sentence(row.reason), people=rule.show(int(row.people)))
             for row in each_row(findings.consent.counts)
         ),
         attrition=_attrition(findings, rule),
         phenotypes=tuple(_phenotype(findings, name, rule) for name in findings.study.phenotypes),
         traits=tuple(_traits(findings, rule)),
-        qc=_quality(findings, rule),
-        pca=_components(findings, rule),
+        qc=quality_summary(findings, rule),
+        pca=ancestry_map(findings, rule),
         associations=tuple(_association(findings, trait, rule) for trait in findings.stats),
         scores=score_summaries(findings, rule),
         risk_models=risk_summaries(findings, rule),
@@ -97,10 +93,6 @@ def software() -> dict[str, str]:
 
     names = ("numpy", "scipy", "pandas", "numba", "statsmodels", "duckdb", "ibis-framework", "splink")
     return {"python": python_version(), **{name: version(name) for name in names}}
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _key_findings(findings: Findings, rule: Disclosure) -> tuple[Finding, ...]:
@@ -203,7 +195,7 @@ def _attrition(findings: Findings, rule: Disclosure) -> tuple[FlowStep, ...]:
     table = findings.people.attrition
     steps = [
         FlowStep(
-            label="Everyone linked, after objections" if number == 0 else _sentence(str(row.step)),
+            label="Everyone linked, after objections" if number == 0 else sentence(str(row.step)),
             removed=rule.show(int(row.removed)),
             remaining=rule.show(int(row.remaining)),
         )
@@ -280,87 +272,6 @@ def _traits(findings: Findings, rule: Disclosure) -> Iterable[TraitSummary]:
             rejected_implausible=rule.show(int(cell(quality, name, "implausible"))),
             distribution=histogram(values, label=spec.label, unit=spec.unit, disclosure=rule),
         )
-
-
-def _quality(findings: Findings, rule: Disclosure) -> QcSummary:
-    quality, plan = findings.quality, findings.study.qc
-    samples, variants = quality.sample_table, quality.variant_table
-    hwe = variants["hwe_log10_p"].clip(upper=20)
-    return QcSummary(
-        people_flow=tuple(
-            FlowStep(
-                label=_sentence(str(row.step)),
-                removed=rule.show(int(row.removed)),
-                remaining=rule.show(int(row.remaining)),
-                why=str(row.threshold),
-            )
-            for row in each_row(pd.concat([_joined_flow(findings), quality.sample_flow.iloc[1:]]))
-        ),
-        variant_flow=tuple(
-            VariantStep(
-                label=_sentence(str(row.step)),
-                threshold=str(row.threshold),
-                removed=int(row.removed),
-                remaining=int(row.remaining),
-            )
-            for row in each_row(quality.variant_flow)
-        ),
-        distributions=(
-            histogram(
-                samples["call_rate"],
-                label="Call rate of samples",
-                threshold=plan.sample_call_rate,
-                disclosure=rule,
-            ),
-            histogram(
-                samples["het_z"],
-                label="Heterozygosity beside people of like ancestry",
-                unit="robust SD",
-                threshold=plan.heterozygosity_sd,
-                keep="below",
-                disclosure=rule,
-            ),
-            histogram(
-                variants["call_rate"],
-                label="Call rate of variants",
-                of="variants",
-                threshold=plan.variant_call_rate,
-                disclosure=rule,
-            ),
-            histogram(
-                hwe,
-                label="Hardy-Weinberg, -log10 P",
-                of="variants",
-                threshold=-np.log10(plan.hwe_p) if plan.hwe_p > 0 else None,
-                keep="below",
-                disclosure=rule,
-            ),
-        ),
-        relatives=tuple(
-            NamedCount(label=RELATIONS.get(str(relation), _sentence(str(relation))), people=rule.show(int(n)))
-            for relation, n in quality.kinship["relation"].value_counts().items()
-        ),
-        note="Pairs of relatives are counted, not people. Hardy-Weinberg was tested among unrelated people of "
-        "the largest ancestry group who have none of the diseases tested.",
-    )
-
-
-def _joined_flow(findings: Findings) -> pd.DataFrame:
-    flow = findings.joined.flow.copy()
-    flow["threshold"] = ""
-    return flow
-
-
-def _components(findings: Findings, rule: Disclosure) -> PcaMap | None:
-    scores = findings.components.scores
-    if scores.shape[1] < 2:
-        return None
-    groups = findings.quality.sample_table.loc[scores.index, "ancestry_group"].to_numpy()
-    names = np.array([f"Group {g + 1}" if g >= 0 else "Not grouped" for g in groups])
-    shares = findings.components.eigenvalues / findings.components.total_variance
-    return pca_map(
-        scores["PC1"], scores["PC2"], names, explained=tuple(float(s) for s in shares), disclosure=rule
-    )
 
 
 def _association(findings: Findings, trait: str, rule: Disclosure) -> Association:
