@@ -130,7 +130,8 @@ def summary(findings: Findings, folder: RunFolder) -> tuple[str, ...]:
     for trait, stats in findings.stats.items():
         n = int((table["TRAIT"] == trait).sum()) if len(table) else 0
         lines.append(
-            f"{findings.study.label_of(trait)}: {n} {'locus' if n == 1 else 'loci'} below P 5e-8, lambda {stats.lambda_gc:.3f}"
+            f"{findings.study.label_of(trait)}: {n} {'locus' if n == 1 else 'loci'} below P 5e-8, "
+            f"lambda {stats.lambda_gc:.3f}"
         )
     for trait, reason in findings.design.skipped.items():
         lines.append(f"{findings.study.label_of(trait)}: not tested, {reason}")
