@@ -269,7 +269,7 @@ class _Run:
         among = (
             "controls of the largest ancestry group"
             if not self.controls.all()
-            else "the largest ancestry group"
+            else "people of the largest ancestry group"
         )
         limit = 0.0 if plan.hwe_p is None or plan.hwe_p <= 0 else -np.log10(plan.hwe_p)
         self._step(
@@ -277,8 +277,7 @@ class _Run:
             "not in Hardy-Weinberg proportions",
             plan.hwe_p,
             lambda t: np.nan_to_num(self.hwe_log10) > limit,
-            f"exact {'mid-' if plan.hwe_midp else ''}P >= {{:g}} among unrelated people of {among}"
-            " (females on X)",
+            f"exact {'mid-' if plan.hwe_midp else ''}P >= {{:g}} among unrelated {among} (females on X)",
         )
         step = "heterozygous males on X"
         if not (self.group == X).any():
