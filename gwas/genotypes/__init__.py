@@ -7,28 +7,59 @@ format is one module with an opener and one line in :data:`FORMATS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from cohorts.errors import InputError
-from gwas.genotypes.bed import open_bed
-from gwas.genotypes.descriptor import Block, Genotypes, Reader
+from gwas.genotypes.descriptor import HARD_CALL_THRESHOLD, Block, DosageBlock, Genotypes, Reader, Values
+from gwas.genotypes.options import OpenOptions, Region
 
-__all__ = ["FORMATS", "Block", "Genotypes", "Reader", "open_genotypes"]
+__all__ = [
+    "FORMATS",
+    "Block",
+    "DosageBlock",
+    "Genotypes",
+    "OpenOptions",
+    "Reader",
+    "Region",
+    "open_genotypes",
+]
 
-FORMATS: Final[dict[str, Callable[[Path], Genotypes]]] = {
-    ".bed": open_bed,
+FORMATS: Final[dict[str, str]] = {
+    ".bed": "gwas.genotypes.bed:open_bed",
 }
+"""Suffix of the file with the calls, and its opener ``(path, options) -> Genotypes``."""
 
 
-def open_genotypes(path: str | Path) -> Genotypes:
+def open_genotypes(
+    path: str | Path,
+    *,
+    values: Values | None = None,
+    hard_call_threshold: float = HARD_CALL_THRESHOLD,
+    sample_file: str | Path | None = None,
+    regions: Sequence[str | Region] | None = None,
+) -> Genotypes:
     """Open a genotype file, or the prefix of a PLINK fileset.
 
     Parameters
     ----------
     path
-        A file whose suffix is in :data:`FORMATS`, or the common prefix of .bed, .bim and .fam.
+        A file whose suffix is in :data:`FORMATS`, or its path without that suffix.
+    values
+        ``"dosage"`` or ``"hard-call"``: what frequencies, scores and association take from the file. By
+        default dosages where it has them. :meth:`Genotypes.describe` says which; logs and results carry it.
+    hard_call_threshold
+        A dosage no farther than this from a whole number is called as that number, else the call is missing
+        (only where the file has no call of its own). From 0 to below 0.5.
+    sample_file
+        The .sample file of a BGEN that does not carry its sample identifiers, or carries no sex.
+    regions
+        Only variants in these, e.g. ``["22", "7:1000-2000"]`` (1-based, inclusive). A file with an index is
+        read there alone.
 
     Returns
     -------
@@ -38,7 +69,7 @@ def open_genotypes(path: str | Path) -> Genotypes:
     Raises
     ------
     InputError
-        If the file is absent, damaged or of an unknown format.
+        If the file is absent, damaged, of an unknown format, or the path fits several files.
 
     Examples
     --------
@@ -48,12 +79,55 @@ def open_genotypes(path: str | Path) -> Genotypes:
     cohorts.errors.InputError: nowhere/study.bed: file not found; expected a PLINK 1 fileset...
     """
     path = Path(path)
-    for suffix, opener in FORMATS.items():
-        if path.suffix == suffix or path.with_name(path.name + suffix).exists():
-            return opener(path)
+    if not 0 <= hard_call_threshold < 0.5:
+        raise InputError(
+            "hard-call threshold out of range", found=str(hard_call_threshold), expected="0 to below 0.5"
+        )
+    chosen = [item if isinstance(item, Region) else Region.read(item) for item in regions or []]
+    options = OpenOptions(
+        values=values,
+        hard_call_threshold=hard_call_threshold,
+        sample_file=None if sample_file is None else Path(sample_file),
+        regions=chosen or None,
+    )
+    file, suffix = _file(path)
+    module, opener = FORMATS[suffix].split(":")
+    genotypes: Genotypes = getattr(import_module(module), opener)(file, options)
+    return _within(genotypes, chosen) if chosen else genotypes
+
+
+def _file(path: Path) -> tuple[Path, str]:
+    """The file with the calls and its suffix."""
+    for suffix in sorted(FORMATS, key=len, reverse=True):
+        if path.name.endswith(suffix):
+            return path, suffix
+    found = [
+        (path.with_name(path.name + suffix), suffix)
+        for suffix in FORMATS
+        if path.with_name(path.name + suffix).exists()
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(
+            "several genotype files have this prefix",
+            where=path,
+            found=", ".join(suffix for _, suffix in found),
+            fix="give the file with its suffix",
+        )
     raise InputError(
         "no genotype file of a known format",
         where=path,
         expected=f"a file or prefix with one of the suffixes {', '.join(FORMATS)}",
         fix="check the path",
     )
+
+
+def _within(genotypes: Genotypes, regions: Sequence[Region]) -> Genotypes:
+    """Keep the variants in any of the regions, for readers that did not."""
+    chrom, pos = genotypes.variants["chrom"].to_numpy(), genotypes.variants["pos"].to_numpy()
+    inside = np.zeros(genotypes.n_variants, dtype=bool)
+    for region in regions:
+        last = np.inf if region.stop is None else region.stop
+        inside |= (chrom == region.chrom) & (pos >= region.start) & (pos <= last)
+    return genotypes if inside.all() else genotypes.select(variants=inside)

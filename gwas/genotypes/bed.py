@@ -20,7 +20,8 @@ import pandas as pd
 
 from cohorts.errors import InputError
 from gwas.genotypes.chromosomes import canonical_chromosomes
-from gwas.genotypes.descriptor import Genotypes, Index, Packed
+from gwas.genotypes.descriptor import Dosages, Genotypes, Index, Packed
+from gwas.genotypes.options import OpenOptions
 
 MAGIC: Final = b"\x6c\x1b\x01"
 SAMPLE_MAJOR: Final = b"\x6c\x1b\x00"
@@ -33,6 +34,16 @@ class BedReader:
     path: Path
     n_samples: int
     n_variants: int
+
+    @property
+    def has_dosages(self) -> bool:
+        """A BED file holds hard calls alone."""
+        return False
+
+    @property
+    def coding(self) -> str:
+        """What ALT is."""
+        return "PLINK 1 BED, ALT = first allele of the .bim"
 
     @property
     def row_bytes(self) -> int:
@@ -56,6 +67,12 @@ class BedReader:
             ) from error
         return packed
 
+    def read_dosages(self, variants: Index) -> Dosages:
+        """Read ``variants`` as float32 (m, n_samples): 0, 1, 2, or NaN where missing."""
+        from gwas.kernels.dosages import from_packed
+
+        return from_packed(self.read(variants), self.n_samples)
+
     def _fill(self, handle: RawIOBase, rows: Packed) -> None:
         view = rows.reshape(-1).data
         done = 0
@@ -72,13 +89,15 @@ class BedReader:
             done += got
 
 
-def open_bed(path: Path) -> Genotypes:
+def open_bed(path: Path, options: OpenOptions) -> Genotypes:
     """Open a PLINK 1 fileset.
 
     Parameters
     ----------
     path
-        ``PREFIX``, ``PREFIX.bed``, ``PREFIX.bim`` or ``PREFIX.fam``.
+        ``PREFIX.bed``; the .bim and .fam lie beside it.
+    options
+        Choices at opening.
 
     Returns
     -------
@@ -91,8 +110,7 @@ def open_bed(path: Path) -> Genotypes:
     InputError
         A file is missing, unreadable, of the wrong length or kind, or a line cannot be understood.
     """
-    prefix = path.with_suffix("") if path.suffix in {".bed", ".bim", ".fam"} else path
-    bed, bim, fam = (prefix.with_name(prefix.name + end) for end in (".bed", ".bim", ".fam"))
+    bed, bim, fam = (path.with_suffix(end) for end in (".bed", ".bim", ".fam"))
     for file in (bed, bim, fam):
         if not file.is_file():
             raise InputError(
@@ -103,7 +121,8 @@ def open_bed(path: Path) -> Genotypes:
             )
     samples, variants = read_fam(fam), read_bim(bim)
     _check_bed(bed, n_samples=len(samples), n_variants=len(variants))
-    return Genotypes(BedReader(bed, len(samples), len(variants)), samples, variants)
+    reader = BedReader(bed, len(samples), len(variants))
+    return Genotypes(reader, samples, variants, values=options.values_of(reader))
 
 
 def _check_bed(bed: Path, *, n_samples: int, n_variants: int) -> None:

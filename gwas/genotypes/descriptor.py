@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +16,19 @@ from gwas.kernels import packed as kernels
 
 Index = npt.NDArray[np.int64]
 Packed = npt.NDArray[np.uint8]
+Dosages = npt.NDArray[np.float32]
+Values = Literal["hard-call", "dosage"]
+_T = TypeVar("_T")
+
+HARD_CALL_THRESHOLD: Final = 0.1
+"""Largest distance of a dosage from a whole number that still makes a hard call (PLINK 2's default)."""
 
 
 class Reader(Protocol):
-    """What a format must offer: packed calls of the asked variants, for every sample of the file.
+    """What a format must offer: calls of the asked variants, for every sample of the file.
 
-    A reader is a small picklable value (a path and sizes); it opens the file when it is asked to read,
-    so that a descriptor can be sent to another process.
+    A reader is a picklable value (a path, sizes and perhaps positions); it opens the file when it is asked
+    to read, so that a descriptor can be sent to another process.
     """
 
     @property
@@ -35,8 +41,22 @@ class Reader(Protocol):
         """Samples in the file."""
         ...
 
+    @property
+    def has_dosages(self) -> bool:
+        """Whether the file holds more than hard calls."""
+        ...
+
+    @property
+    def coding(self) -> str:
+        """The format and what its ALT is, for logs: ``PLINK 1 BED, ALT = first allele of the .bim``."""
+        ...
+
     def read(self, variants: Index) -> Packed:
-        """Read ``variants`` (positions in the file) as uint8 (m, ceil(n_samples / 4)), PLINK 1 codes."""
+        """Read ``variants`` (rows of the opened table) as uint8 (m, ceil(n_samples / 4)), PLINK 1 codes."""
+        ...
+
+    def read_dosages(self, variants: Index) -> Dosages:
+        """Read ``variants`` as float32 (m, n_samples): copies of ALT from 0 to 2, NaN where missing."""
         ...
 
 
@@ -90,24 +110,52 @@ class Block:
 
 
 @dataclass(frozen=True, eq=False)
+class DosageBlock:
+    """Some consecutive variants of a :class:`Genotypes`, as dosages of the selected samples.
+
+    Attributes
+    ----------
+    start, stop
+        Rows of ``Genotypes.variants`` that the block covers (half-open).
+    dosages
+        float32 (stop - start, selected samples): copies of ALT from 0 to 2; NaN is missing. Males on X are
+        between 0 and 2 too.
+    """
+
+    start: int
+    stop: int
+    dosages: Dosages
+
+    @property
+    def n_variants(self) -> int:
+        """Number of variants in the block."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, eq=False)
 class Genotypes:
-    """Hard-call genotypes, read lazily in blocks.
+    """Genotypes of people, read lazily in blocks.
 
     Attributes
     ----------
     path
         The file.
+    values
+        ``"dosage"`` or ``"hard-call"``: what methods that can use either (frequencies, scores, association)
+        take from the file. Methods that count genotypes (missingness, Hardy-Weinberg, kinship, pruning …)
+        use hard calls whatever this says.
     samples
         DataFrame, one row a selected sample: ``fid``, ``iid``, ``father``, ``mother`` (str), ``sex``
         (``M``, ``F`` or None). ``iid`` is unique.
     variants
         DataFrame, one row a selected variant: ``chrom`` (canonical, see
         :mod:`gwas.genotypes.chromosomes`), ``pos`` (int64, 1-based), ``id``, ``ref``, ``alt`` (str),
-        ``cm`` (float64).
+        ``cm`` (float64), and ``info`` (float64) where the file has a quality of imputation.
 
     Notes
     -----
-    Dosage counts the ALT allele. In a BED file ALT is the first allele of the .bim.
+    Dosage counts the ALT allele. In a BED file ALT is the first allele of the .bim. A record of several ALT
+    alleles is one row for each, which counts copies of that allele against all others.
     """
 
     reader: Reader
@@ -115,6 +163,7 @@ class Genotypes:
     variants: pd.DataFrame
     sample_index: Index | None = None
     variant_index: Index | None = None
+    values: Values = "hard-call"
 
     @property
     def path(self) -> Path:
@@ -130,6 +179,14 @@ class Genotypes:
     def n_variants(self) -> int:
         """Number of selected variants."""
         return len(self.variants)
+
+    def describe(self) -> str:
+        """Say in one line what is read: file, size, format, dosages or hard calls."""
+        taken = {"dosage": "dosages", "hard-call": "hard calls"}[self.values]
+        return (
+            f"{self.path}, {self.n_samples} samples, {self.n_variants} variants; {taken};"
+            f" {self.reader.coding}"
+        )
 
     def select(
         self, *, samples: npt.ArrayLike | None = None, variants: npt.ArrayLike | None = None
@@ -183,27 +240,53 @@ class Genotypes:
         InputError
             If the file shrank or vanished since it was opened.
         """
+        yield from self._read_ahead(self.read_block, size, start_block)
+
+    def dosage_blocks(self, size: int = 256, *, start_block: int = 0) -> Iterator[DosageBlock]:
+        """Yield the selected variants as dosages; the next block is read while one is used.
+
+        Parameters
+        ----------
+        size, start_block
+            As in :meth:`blocks`; a dosage takes four bytes, sixteen times the room of a hard call.
+
+        Raises
+        ------
+        InputError
+            If the file shrank, vanished or cannot be decoded.
+        """
+        yield from self._read_ahead(self.read_dosage_block, size, start_block)
+
+    def _read_ahead(self, read: Callable[[int, int], _T], size: int, start_block: int) -> Iterator[_T]:
         if size < 1:
             raise ValueError("block size must be at least 1")
         starts = range(start_block * size, self.n_variants, size)
         if len(starts) == 0:
             return
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="genotype-reader") as pool:
-            ahead = pool.submit(self.read_block, starts[0], min(starts[0] + size, self.n_variants))
+            ahead = pool.submit(read, starts[0], min(starts[0] + size, self.n_variants))
             for following in [*starts[1:], None]:
                 block = ahead.result()
                 if following is not None:
-                    ahead = pool.submit(self.read_block, following, min(following + size, self.n_variants))
+                    ahead = pool.submit(read, following, min(following + size, self.n_variants))
                 yield block
 
     def read_block(self, start: int, stop: int) -> Block:
         """Read rows ``start`` to ``stop`` of the selected variants at once."""
-        rows = (
-            np.arange(start, stop, dtype=np.int64)
-            if self.variant_index is None
-            else self.variant_index[start:stop]
-        )
+        rows = self._rows(start, stop)
         return Block(start, stop, self.reader.read(rows), self.reader.n_samples, self.sample_index)
+
+    def read_dosage_block(self, start: int, stop: int) -> DosageBlock:
+        """Read rows ``start`` to ``stop`` of the selected variants as dosages at once."""
+        dosages = self.reader.read_dosages(self._rows(start, stop))
+        return DosageBlock(
+            start, stop, dosages if self.sample_index is None else dosages[:, self.sample_index]
+        )
+
+    def _rows(self, start: int, stop: int) -> Index:
+        if self.variant_index is None:
+            return np.arange(start, stop, dtype=np.int64)
+        return self.variant_index[start:stop]
 
 
 def _positions(choice: npt.ArrayLike, length: int) -> Index:
