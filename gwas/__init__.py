@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from gwas.genotypes import Genotypes, open_genotypes
     from gwas.hwe import hwe_exact, hwe_exact_x
     from gwas.ld import ld_matrix, ld_prune, ld_r2
+    from gwas.ld_scores import ld_scores
+    from gwas.ld_table import ld_pairs, ld_region
     from gwas.pedigree import families, split_families
     from gwas.quality import QcPlan, QcResult, qc
     from gwas.relatedness import kinship, unrelated
@@ -40,8 +42,11 @@ _HOME = {
     "kinship": "gwas.relatedness",
     "lambda_gc": "gwas.sumstats",
     "ld_matrix": "gwas.ld",
+    "ld_pairs": "gwas.ld_table",
     "ld_prune": "gwas.ld",
     "ld_r2": "gwas.ld",
+    "ld_region": "gwas.ld_table",
+    "ld_scores": "gwas.ld_scores",
     "make_design": "gwas.design",
     "open_genotypes": "gwas.genotypes",
     "pca": "gwas.components",
@@ -75,8 +80,11 @@ __all__ = [
     "kinship",
     "lambda_gc",
     "ld_matrix",
+    "ld_pairs",
     "ld_prune",
     "ld_r2",
+    "ld_region",
+    "ld_scores",
     "make_design",
     "open_genotypes",
     "pca",

@@ -6,45 +6,16 @@ all of them take are added by :func:`register`.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import typer
 
+from workflows.genotype_inputs import Filters, GenotypeSource, filter_options, source_options, takes
+
 Options = dict[str, Any]
 Build = Literal["GRCh37", "GRCh38"]
-
-
-def _inputs(
-    *,
-    bfile: Annotated[Path, typer.Option(help="PLINK 1 prefix.")],
-    out: Annotated[Path, typer.Option(help="Prefix of the result files.")],
-    keep: Annotated[Path | None, typer.Option(help="Only these samples.")] = None,
-    remove: Annotated[Path | None, typer.Option(help="Not these samples.")] = None,
-    extract: Annotated[Path | None, typer.Option(help="Only these variants.")] = None,
-    exclude: Annotated[Path | None, typer.Option(help="Not these variants.")] = None,
-    chr: Annotated[str | None, typer.Option("--chr", help="Chromosomes, e.g. 1-4,22,X.")] = None,
-    maf: Annotated[float | None, typer.Option(min=0, max=0.5)] = None,
-    mac: Annotated[int | None, typer.Option(min=0)] = None,
-    geno: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Largest missing rate of a variant.")
-    ] = None,
-    mind: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Largest missing rate of a sample.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1)] = None,
-) -> Options:
-    """What every genotype command takes."""
-    chosen = None if chr is None else [name for name in chr.replace(" ", ",").split(",") if name]
-    filters = {"keep": keep, "remove": remove, "extract": extract, "exclude": exclude, "chr": chosen}
-    return {
-        "bfile": bfile,
-        "out": out,
-        "threads": threads,
-        "filters": {**filters, "maf": maf, "mac": mac, "geno": geno, "mind": mind},
-    }
 
 
 def _freq(
@@ -132,6 +103,47 @@ def _project(
     return {"loadings": loadings}
 
 
+def _ld(
+    *,
+    signed: Annotated[
+        bool, typer.Option("--r-unphased", help="Signed r of ALT alleles, not r2 (--r2-unphased).")
+    ] = False,
+    ld_window_kb: Annotated[float, typer.Option(min=0, help="Largest distance of a pair.")] = 1000.0,
+    ld_window: Annotated[
+        int | None, typer.Option(min=2, help="Largest distance in variants, plus one.")
+    ] = None,
+    ld_window_r2: Annotated[float, typer.Option(min=0, max=1, help="Smallest r2 to list.")] = 0.2,
+    region: Annotated[
+        str | None, typer.Option(help="Matrix of all pairs of a region instead, e.g. 22:20000000-20500000.")
+    ] = None,
+) -> Options:
+    """Linkage disequilibrium: OUT.vcor, or OUT.unphased.vcor2 of a region."""
+    return {
+        "signed": signed,
+        "window_kb": ld_window_kb,
+        "window_variants": None if ld_window is None else ld_window - 1,
+        "r2": ld_window_r2,
+        "region": None if region is None else chromosome_span(region),
+    }
+
+
+def _ld_score(
+    *,
+    ld_wind_kb: Annotated[float | None, typer.Option(help="Reach to either side; default: 1 cM.")] = None,
+    ld_wind_cm: Annotated[float | None, typer.Option(help="Centimorgans of the variant file.")] = None,
+    ld_wind_snps: Annotated[int | None, typer.Option(help="Variants.")] = None,
+) -> Options:
+    """LD scores for LD score regression: OUT.l2.ldscore.gz, OUT.l2.M, OUT.l2.M_5_50."""
+    given = [w for w in (ld_wind_kb, ld_wind_cm, ld_wind_snps) if w is not None]
+    if len(given) > 1 or not all(w > 0 for w in given):
+        raise typer.BadParameter("give one positive window: --ld-wind-kb, --ld-wind-cm or --ld-wind-snps")
+    return {
+        "window_kb": ld_wind_kb,
+        "window_cm": ld_wind_cm if given else 1.0,
+        "window_variants": ld_wind_snps,
+    }
+
+
 COMMANDS: Final[dict[str, Callable[..., Options]]] = {
     "freq": _freq,
     "missing": _missing,
@@ -142,6 +154,8 @@ COMMANDS: Final[dict[str, Callable[..., Options]]] = {
     "prune": _prune,
     "pca": _pca,
     "project": _project,
+    "ld": _ld,
+    "ld-score": _ld_score,
 }
 
 
@@ -154,27 +168,24 @@ def register(app: typer.Typer, use_threads: Callable[[int | None], int]) -> None
 def _command(
     name: str, own: Callable[..., Options], use_threads: Callable[[int | None], int]
 ) -> Callable[..., None]:
-    shared = inspect.signature(_inputs, eval_str=True).parameters
-
-    def command(**values: Any) -> None:
-        inputs = _inputs(**{key: values.pop(key) for key in shared})
-        options = own(**values)
-        threads = use_threads(inputs.pop("threads"))
+    def command(
+        source: GenotypeSource,
+        filters: Filters,
+        own: Options,
+        out: Annotated[Path, typer.Option(help="Prefix of the result files.")],
+        threads: Annotated[int | None, typer.Option(min=1)] = None,
+    ) -> None:
+        count = use_threads(threads)
         from workflows.genotype_commands.runner import run_command
-        from workflows.gwas_filters import Filters
         from workflows.progress import Progress
 
-        filters = Filters(**inputs.pop("filters"))
         with Progress() as progress, progress.step(name):
-            files = run_command(name, **inputs, filters=filters, threads=threads, options=options)
+            files = run_command(name, source=source, out=out, filters=filters, threads=count, options=own)
         for file in files:
             typer.echo(file)
 
-    parameters = [*shared.values(), *inspect.signature(own, eval_str=True).parameters.values()]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {}
     command.__doc__ = own.__doc__
-    return command
+    return takes(source=source_options, filters=filter_options, own=own)(command)
 
 
 def window_step_r2(text: str) -> Options:
@@ -212,3 +223,22 @@ def _bad_window(text: str) -> typer.BadParameter:
         f"--indep-pairwise {text!r}: expected window >= 2 variants, step within it, and r2 below 1, e.g."
         " 200 50 0.2, or kilobases and r2, e.g. 500kb 0.2"
     )
+
+
+def chromosome_span(text: str) -> tuple[str, int, int]:
+    """Read a region, ``chromosome:first-last``.
+
+    Examples
+    --------
+    >>> chromosome_span("chr22:1,000-20000")
+    ('22', 1000, 20000)
+    """
+    from gwas.genotypes.chromosomes import canonical_chromosome
+
+    chrom, _, span = text.replace(",", "").partition(":")
+    start, _, stop = span.partition("-")
+    if not (chrom and start.isdecimal() and stop.isdecimal() and int(start) <= int(stop)):
+        raise typer.BadParameter(
+            f"--region {text!r}: expected chromosome:first-last, e.g. 22:20000000-20500000"
+        )
+    return canonical_chromosome(chrom), int(start), int(stop)

@@ -7,7 +7,9 @@ the disk, then renamed over the target. A failure leaves the old file as it was 
 from __future__ import annotations
 
 import fcntl
+import gzip
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -74,6 +76,19 @@ def atomic_text(path: Path) -> Iterator[IO[str]]:
     'hello'
     """
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as handle:
+        yield handle
+
+
+@contextmanager
+def atomic_gzip_text(path: Path) -> Iterator[IO[str]]:
+    """Open `path` for gzipped UTF-8 text, atomically. The same text gives the same bytes."""
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, "wb") as raw,
+        # Neither the time nor the temporary name goes into the header.
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as handle,
+    ):
         yield handle
 
 

@@ -14,5 +14,7 @@ BODIES: Final = {
     "prune": "workflows.genotype_commands.prune",
     "pca": "workflows.genotype_commands.pca",
     "project": "workflows.genotype_commands.project",
+    "ld": "workflows.genotype_commands.ld",
+    "ld-score": "workflows.genotype_commands.ld_score",
 }
 """Module of each command; its ``tables(genotypes, *, threads, ...)`` returns an :class:`Outcome`."""

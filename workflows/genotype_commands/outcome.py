@@ -10,12 +10,14 @@ from pathlib import Path
 import pandas as pd
 
 from gwas.genotypes import Genotypes
-from workflows.outputs import atomic_text
+from workflows.outputs import atomic_gzip_text, atomic_text
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """One file: what follows ``OUT.`` in its name, its rows, and whether it has a header line."""
+    """One file: what follows ``OUT.`` in its name (gzipped where that ends in ``.gz``), its rows, and whether it
+    has a header line.
+    """
 
     suffix: str
     frame: pd.DataFrame
@@ -34,7 +36,10 @@ def write_tables(out: Path, tables: Sequence[Table]) -> list[Path]:
     """Write all tables of a command; none takes its name before the last is whole."""
     paths = [out.with_name(f"{out.name}.{table.suffix}") for table in tables]
     with ExitStack() as stack:
-        handles = [stack.enter_context(atomic_text(path)) for path in paths]
+        handles = [
+            stack.enter_context(atomic_gzip_text(path) if path.suffix == ".gz" else atomic_text(path))
+            for path in paths
+        ]
         for handle, table in zip(handles, tables, strict=True):
             if table.header:
                 handle.write("\t".join(table.frame.columns) + "\n")
