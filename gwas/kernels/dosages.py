@@ -64,22 +64,41 @@ def to_packed(dosages: npt.NDArray[np.float32], threshold: float) -> npt.NDArray
     True
     """
     out = np.zeros((dosages.shape[0], (dosages.shape[1] + 3) // 4), dtype=np.uint8)
-    # a dosage that was printed with few digits may miss the threshold by the rounding of a float32
-    _to_packed(np.ascontiguousarray(dosages), np.float32(threshold + 1e-6), out)
+    _to_packed(np.ascontiguousarray(dosages), call_limit(threshold), out)
     return out
 
 
+def call_limit(threshold: float) -> np.float32:
+    """Give the threshold with the leeway that a dosage printed with few digits needs: a float32's rounding.
+
+    Examples
+    --------
+    >>> bool(np.abs(np.float32(0.9) - np.float32(1)) <= call_limit(0.1))
+    True
+    """
+    return np.float32(threshold + 1e-6)
+
+
+@njit(cache=True, nogil=True)
+def call_code(value: Any, limit: Any) -> Any:
+    """PLINK 1 two-bit code of one dosage; ``limit`` is of :func:`call_limit`.
+
+    Examples
+    --------
+    >>> [call_code(np.float32(value), call_limit(0.1)) for value in (0.05, 1.0, 1.95, 0.5, np.nan)]
+    [3, 2, 0, 1, 1]
+    """
+    if value <= limit:
+        return np.uint8(3)
+    if abs(value - np.float32(1.0)) <= limit:
+        return np.uint8(2)
+    if value >= np.float32(2.0) - limit:
+        return np.uint8(0)
+    return np.uint8(1)
+
+
 @njit(parallel=True, cache=True)
-def _to_packed(dosages: Any, threshold: Any, out: Any) -> None:
+def _to_packed(dosages: Any, limit: Any, out: Any) -> None:
     for row in prange(dosages.shape[0]):
         for sample in range(dosages.shape[1]):
-            value = dosages[row, sample]
-            if value <= threshold:
-                code = np.uint8(3)
-            elif abs(value - np.float32(1.0)) <= threshold:
-                code = np.uint8(2)
-            elif value >= np.float32(2.0) - threshold:
-                code = np.uint8(0)
-            else:
-                code = np.uint8(1)
-            out[row, sample >> 2] |= code << np.uint8(2 * (sample & 3))
+            out[row, sample >> 2] |= call_code(dosages[row, sample], limit) << np.uint8(2 * (sample & 3))
