@@ -13,11 +13,12 @@ import pandas as pd
 from cohorts.errors import InputError
 from gwas.association import associate_blocks
 from gwas.design import Design, Kind, make_design
-from gwas.genotypes import Genotypes, open_genotypes
+from gwas.genotypes import Genotypes
 from gwas.models.linear import Missing
 from gwas.models.logistic import LogisticMode
 from gwas.sumstats import GENOME_WIDE, InflationCounter, to_plink
-from workflows.gwas_filters import Filters, apply_filters
+from workflows.genotype_inputs import Filters, GenotypeSource
+from workflows.gwas_filters import apply_filters
 from workflows.gwas_tables import read_person_table
 from workflows.installation import version
 from workflows.outputs import atomic_text, write_text
@@ -27,22 +28,13 @@ SUFFIX: Mapping[Kind, str] = {"quantitative": "glm.linear", "binary": "glm.logis
 
 def run_gwas(
     *,
-    bfile: Path,
+    source: GenotypeSource,
     pheno: Path,
     out: Path,
     covar: Path | None = None,
     pheno_name: Sequence[str] | None = None,
     covar_name: Sequence[str] | None = None,
-    keep: Path | None = None,
-    remove: Path | None = None,
-    extract: Path | None = None,
-    exclude: Path | None = None,
-    chr: Sequence[str] | None = None,
-    maf: float | None = None,
-    mac: float | None = None,
-    geno: float | None = None,
-    mind: float | None = None,
-    hwe: float | None = None,
+    filters: Filters | None = None,
     missing_genotypes: Missing = "mean",
     logistic: LogisticMode = "wald",
     threads: int | None = None,
@@ -55,15 +47,15 @@ def run_gwas(
 
     Parameters
     ----------
-    bfile
-        Prefix of a PLINK 1 fileset.
+    source
+        The genotypes.
     pheno, covar
         Phenotype and covariate files, see :func:`workflows.gwas_tables.read_person_table`; they may be one.
     out
         Prefix of the outputs ``OUT.<trait>.glm.linear``, ``OUT.<trait>.glm.logistic.hybrid`` and ``OUT.log``.
     pheno_name, covar_name
         Columns to use, with ranges; None for all (of a shared file: all that are not the other's).
-    keep, remove, extract, exclude, chr, maf, mac, geno, mind, hwe
+    filters
         PLINK 2's filters, see :mod:`workflows.gwas_filters`.
     missing_genotypes, logistic, vif, max_corr, block_size, threads
         See :func:`gwas.association.associate_blocks`. ``wald`` gives PLINK 2's logistic estimates.
@@ -81,15 +73,13 @@ def run_gwas(
         Whatever the user can mend, in one line.
     """
     started = time.monotonic()
-    genotypes = open_genotypes(bfile)
+    genotypes = source.open()
     lines = [
         f"careome {version()} gwas",
-        f"genotypes: {genotypes.path}, {genotypes.n_samples} samples, {genotypes.n_variants} variants;"
-        " hard calls, A1 = ALT = first allele of the .bim",
+        *source.told(genotypes),
         f"missing genotypes: {missing_genotypes}; logistic: {logistic}",
     ]
-    filters = Filters(keep, remove, extract, exclude, chr, mind, geno, hwe, maf, mac)
-    genotypes, filtered = apply_filters(genotypes, filters)
+    genotypes, filtered = apply_filters(genotypes, filters or Filters())
     design = _design(genotypes, pheno, covar, pheno_name, covar_name)
     lines += filtered + _describe(design)
     kinds: dict[str, Kind] = {trait.name: trait.kind for trait in design.traits}

@@ -16,6 +16,14 @@ import typer
 
 from cohorts.errors import CareomeError
 from workflows import genotype_cli
+from workflows.genotype_inputs import (
+    Filters,
+    GenotypeSource,
+    filter_options,
+    source_options,
+    takes,
+    words,
+)
 from workflows.installation import check_installation, version
 
 app = typer.Typer(
@@ -31,17 +39,20 @@ study_app = typer.Typer(help="Check a study file, or print its schema.", no_args
 app.add_typer(study_app, name="study")
 
 # PLINK lets these take several words; they reach the command as one comma-separated value.
-SEVERAL_WORDS = {"--pheno-name", "--covar-name", "--chr", "--score", "--indep-pairwise"}
+SEVERAL_WORDS = {
+    "--pheno-name", "--covar-name", "--chr", "--score", "--indep-pairwise", "--bgen", "--region",
+    "--mach-r2-filter", "--export",
+}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
-    words = _joined(sys.argv[1:] if arguments is None else arguments)
+    given = _joined(sys.argv[1:] if arguments is None else arguments)
     # Whatever is written, by us or by a library, is for its owner alone.
     os.umask(0o077)
     try:
         check_installation()
-        app(args=words, prog_name="careome", standalone_mode=True)
+        app(args=given, prog_name="careome", standalone_mode=True)
     except CareomeError as error:
         sys.stderr.write(f"careome: {error}\n")
         sys.exit(error.exit_code)
@@ -51,11 +62,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     sys.exit(0)
 
 
-def _joined(words: list[str]) -> list[str]:
+def _joined(given: list[str]) -> list[str]:
     """``--pheno-name A B`` as ``--pheno-name A,B``."""
     joined: list[str] = []
     gathering = False
-    for word in words:
+    for word in given:
         if word in SEVERAL_WORDS:
             joined.append(word)
             gathering = True
@@ -152,8 +163,10 @@ def synth(
 
 
 @app.command()
+@takes(source=source_options, filters=filter_options)
 def gwas(
-    bfile: Annotated[Path, typer.Option(help="PLINK 1 prefix.")],
+    source: GenotypeSource,
+    filters: Filters,
     pheno: Annotated[Path, typer.Option("--pheno", "--phenoFile", help="Phenotype file (FID IID ...).")],
     out: Annotated[Path, typer.Option(help="Prefix of the result files.")],
     pheno_name: Annotated[
@@ -166,20 +179,6 @@ def gwas(
         str | None,
         typer.Option("--covar-name", "--covarColList", help="Covariates; default all of the file."),
     ] = None,
-    keep: Annotated[Path | None, typer.Option(help="Only these samples.")] = None,
-    remove: Annotated[Path | None, typer.Option(help="Not these samples.")] = None,
-    extract: Annotated[Path | None, typer.Option(help="Only these variants.")] = None,
-    exclude: Annotated[Path | None, typer.Option(help="Not these variants.")] = None,
-    chr: Annotated[str | None, typer.Option("--chr", help="Chromosomes, e.g. 1-4,22,X.")] = None,
-    maf: Annotated[float | None, typer.Option(min=0, max=0.5, help="Least minor allele frequency.")] = None,
-    mac: Annotated[int | None, typer.Option(min=0, help="Least number of minor alleles.")] = None,
-    geno: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Largest missing rate of a variant.")
-    ] = None,
-    mind: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Largest missing rate of a sample.")
-    ] = None,
-    hwe: Annotated[float | None, typer.Option(min=0, max=1, help="Least Hardy-Weinberg P.")] = None,
     missing_genotypes: Annotated[
         Literal["mean", "complete-case"], typer.Option(help="complete-case is what PLINK 2 does.")
     ] = "mean",
@@ -193,22 +192,13 @@ def gwas(
 
     with Progress() as progress, progress.step("Association") as advance:
         files = run_gwas(
-            bfile=bfile,
+            source=source,
             pheno=pheno,
             out=out,
             covar=covar,
-            pheno_name=_names(pheno_name),
-            covar_name=_names(covar_name),
-            keep=keep,
-            remove=remove,
-            extract=extract,
-            exclude=exclude,
-            chr=_names(chr),
-            maf=maf,
-            mac=mac,
-            geno=geno,
-            mind=mind,
-            hwe=hwe,
+            pheno_name=None if pheno_name is None else words(pheno_name),
+            covar_name=None if covar_name is None else words(covar_name),
+            filters=filters,
             missing_genotypes=missing_genotypes,
             threads=count,
             progress=advance,
@@ -219,8 +209,10 @@ def gwas(
 
 
 @app.command()
+@takes(source=source_options, filters=filter_options)
 def score(
-    bfile: Annotated[Path, typer.Option(help="PLINK 1 prefix.")],
+    source: GenotypeSource,
+    filters: Filters,
     score: Annotated[str, typer.Option("--score", help="PGS Catalog scoring files, comma-separated.")],
     out: Annotated[Path, typer.Option(help="Prefix of the result files.")],
     missing: Annotated[
@@ -237,8 +229,9 @@ def score(
 
     with Progress() as progress, progress.step("Scoring") as advance:
         files = run_score(
-            bfile=bfile,
-            score=[Path(name) for name in _names(score) or []],
+            source=source,
+            filters=filters,
+            score=[Path(name) for name in words(score)],
             out=out,
             missing=missing,
             freq=freq,
@@ -295,10 +288,6 @@ def _in_a_folder(prefix: Path) -> None:
 
     if not prefix.parent.is_dir():
         raise OutputError("no such folder", where=prefix.parent, fix="make it first, or correct --out")
-
-
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name for name in text.replace(" ", ",").split(",") if name]
 
 
 def _use_threads(threads: int | None) -> int:

@@ -113,7 +113,7 @@ def _ld(
         int | None, typer.Option(min=2, help="Largest distance in variants, plus one.")
     ] = None,
     ld_window_r2: Annotated[float, typer.Option(min=0, max=1, help="Smallest r2 to list.")] = 0.2,
-    region: Annotated[
+    square: Annotated[
         str | None, typer.Option(help="Matrix of all pairs of a region instead, e.g. 22:20000000-20500000.")
     ] = None,
 ) -> Options:
@@ -123,7 +123,7 @@ def _ld(
         "window_kb": ld_window_kb,
         "window_variants": None if ld_window is None else ld_window - 1,
         "r2": ld_window_r2,
-        "region": None if region is None else chromosome_span(region),
+        "region": None if square is None else chromosome_span(square),
     }
 
 
@@ -239,6 +239,6 @@ def chromosome_span(text: str) -> tuple[str, int, int]:
     start, _, stop = span.partition("-")
     if not (chrom and start.isdecimal() and stop.isdecimal() and int(start) <= int(stop)):
         raise typer.BadParameter(
-            f"--region {text!r}: expected chromosome:first-last, e.g. 22:20000000-20500000"
+            f"--square {text!r}: expected chromosome:first-last, e.g. 22:20000000-20500000"
         )
     return canonical_chromosome(chrom), int(start), int(stop)

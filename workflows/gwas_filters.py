@@ -6,9 +6,7 @@ Hardy-Weinberg test and frequency. Frequencies and the Hardy-Weinberg test use f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,30 +14,15 @@ import pandas as pd
 
 from cohorts.errors import DesignError, InputError
 from gwas.genotypes import Genotypes
-from gwas.genotypes.chromosomes import canonical_chromosome, ploidy_class
+from gwas.genotypes.chromosomes import ploidy_class
 from gwas.kernels.packed import count_by_sample, count_genotypes
+from workflows.genotype_inputs import Filters
 from workflows.gwas_tables import read_sample_list, read_variant_list
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 # decimal thresholds are not exact in binary: PLINK forgives the last bits too
 _SLACK = 2.0**-44
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Options of the same names as PLINK 2's."""
-
-    keep: Path | None = None
-    remove: Path | None = None
-    extract: Path | None = None
-    exclude: Path | None = None
-    chr: Sequence[str] | None = None
-    mind: float | None = None
-    geno: float | None = None
-    hwe: float | None = None
-    maf: float | None = None
-    mac: float | None = None
 
 
 def apply_filters(genotypes: Genotypes, filters: Filters) -> tuple[Genotypes, list[str]]:
@@ -88,7 +71,7 @@ def _by_lists(genotypes: Genotypes, filters: Filters, lines: list[str]) -> Genot
                 "an unknown sample is listed",
                 where=f"{filters.keep}:{unknown[0]}",
                 found=f"{len(unknown)} entries that are not in the genotypes",
-                expected="FID and IID (or IID) of the .fam file",
+                expected="FID and IID (or IID) of its samples",
                 fix="remove them from the list",
             )
         genotypes = _samples(genotypes, mask, "--keep", lines)
@@ -104,31 +87,7 @@ def _by_lists(genotypes: Genotypes, filters: Filters, lines: list[str]) -> Genot
             listed = genotypes.variants["id"].isin(read_variant_list(path)).to_numpy()
             option = "--extract" if wanted else "--exclude"
             genotypes = _variants(genotypes, listed == wanted, option, lines)
-    if filters.chr is not None:
-        names = chromosomes(filters.chr)
-        on = genotypes.variants["chrom"].isin(names).to_numpy()
-        genotypes = _variants(genotypes, on, f"--chr {','.join(filters.chr)}", lines)
     return genotypes
-
-
-def chromosomes(wanted: Sequence[str]) -> set[str]:
-    """Expand ``1-4,22,X`` to canonical names.
-
-    Examples
-    --------
-    >>> sorted(chromosomes(["1-3", "chrX"]))
-    ['1', '2', '3', 'X']
-    """
-    names: set[str] = set()
-    for item in wanted:
-        first, dash, last = item.partition("-")
-        if dash and first.isdigit() and last.isdigit() and int(first) <= int(last):
-            names |= {canonical_chromosome(str(i)) for i in range(int(first), int(last) + 1)}
-        elif item and not dash:
-            names.add(canonical_chromosome(item))
-        else:
-            raise InputError("not a chromosome or range", where="--chr", found=item, expected="e.g. 1-4,22,X")
-    return names
 
 
 def _samples(genotypes: Genotypes, kept: Mask, option: str, lines: list[str]) -> Genotypes:

@@ -13,7 +13,6 @@ import pandas as pd
 from cohorts.eligibility import population
 from cohorts.linkage import link
 from gwas.components import pca
-from gwas.genotypes import open_genotypes
 from gwas.genotypes.chromosomes import PSEUDO_AUTOSOMAL
 from gwas.pedigree import families, split_families
 from gwas.quality import QcPlan, qc
@@ -115,7 +114,7 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
             table = analysis_table(study, hub, people, derived)
 
         with progress.step("Joining genotypes, quality control"):
-            joined = join_genotypes(hub, people.persons, open_genotypes(study.genotypes.path))
+            joined = join_genotypes(hub, people.persons, study.genotypes.source().open())
             on_record = joined.person_id.map(people.persons.set_index("person_id")["sex"])
             traits = traits_by_sample(study, table, joined)
             quality = qc(

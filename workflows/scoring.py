@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cohorts.errors import InputError
 from gwas.polygenic.matching import STATUSES, USED
+from workflows.genotype_inputs import Filters
 from workflows.installation import version
 from workflows.outputs import atomic_text, write_text
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from gwas.genotypes import Genotypes
     from gwas.polygenic.matching import By, Palindromic
     from gwas.polygenic.scoring import Missing, Scores
+    from workflows.genotype_inputs import GenotypeSource
 
 Progress = Callable[[int], None]
 
@@ -29,9 +31,10 @@ ENOUGH_USED = 0.5
 
 def run_score(
     *,
-    bfile: Path,
+    source: GenotypeSource,
     score: Sequence[Path],
     out: Path,
+    filters: Filters | None = None,
     missing: Missing = "mean",
     freq: Path | None = None,
     by: By = "auto",
@@ -43,12 +46,14 @@ def run_score(
 
     Parameters
     ----------
-    bfile
-        Genotype file or prefix of .bed, .bim and .fam.
+    source
+        The genotypes.
     score
         PGS Catalog files, or tables of PLINK's kind with one or many columns of weights.
     out
         Prefix of the outputs.
+    filters
+        PLINK 2's filters, see :mod:`workflows.gwas_filters`.
     missing
         A missing genotype counts its expected copies (``mean``) or nothing (``zero``).
     freq
@@ -76,11 +81,13 @@ def run_score(
         If a file is absent or damaged, no weight fits, or two scores have the same name; then nothing is
         written.
     """
-    from gwas.genotypes import open_genotypes
     from gwas.polygenic.catalog import read_scores
     from gwas.polygenic.scoring import score as compute
+    from workflows.gwas_filters import apply_filters
 
-    genotypes = open_genotypes(bfile)
+    genotypes = source.open()
+    inputs = source.told(genotypes)
+    genotypes, filtered = apply_filters(genotypes, filters or Filters())
     weights = [one for path in score for one in read_scores(path)]
     names = [one.name for one in weights]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -110,7 +117,11 @@ def run_score(
         with atomic_text(path) as handle:
             table.to_csv(handle, sep="\t", index=False, na_rep="NA", lineterminator="\n")
         paths.append(path)
-    write_text(out.with_name(out.name + ".log"), "\n".join(told(result.summary, missing=missing)) + "\n")
+    write_text(
+        out.with_name(out.name + ".log"),
+        "\n".join([f"careome {version()} score", *inputs, *filtered, *told(result.summary, missing=missing)])
+        + "\n",
+    )
     return paths
 
 
@@ -124,7 +135,7 @@ def told(summary: pd.DataFrame, *, missing: str) -> list[str]:
     missing
         How missing genotypes counted.
     """
-    lines = [f"careome {version()} score", f"missing genotypes: {missing}"]
+    lines = [f"missing genotypes: {missing}"]
     for name, row in summary.iterrows():
         out = [f"{row[status]} {status}" for status in STATUSES if status != USED and row[status]]
         lines.append(

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 from phenotypes.rulespec import fault_at
 from phenotypes.spec import CategoryTraitSpec, OutcomeSpec, PhenotypeSpec, TraitSpec, references
+from workflows.genotype_inputs import GenotypeSource
 
 
 def _from_study_folder(path: Path, info: ValidationInfo) -> Path:
@@ -108,8 +109,24 @@ class Region(_Closed):
 class GenotypeFile(_Closed):
     """The genotype matrix."""
 
-    path: StudyPath = Field(description="PLINK 1 prefix or .bed file")
+    path: StudyPath = Field(description="genotype file (.bed, .pgen, .bgen, .vcf …), or its prefix")
     build: Literal["GRCh36", "GRCh37", "GRCh38"]
+    values: Literal["dosage", "hard-call"] | None = Field(
+        default=None, description="what scores and association use; default dosage where the file has them"
+    )
+    hard_call_threshold: float = Field(
+        default=0.1, ge=0, lt=0.5, description="a dosage no farther from a whole number is called"
+    )
+    sample_file: StudyPath | None = Field(default=None, description=".sample file of a BGEN")
+
+    def source(self) -> GenotypeSource:
+        """What the commands open."""
+        return GenotypeSource(
+            path=self.path,
+            values=self.values,
+            hard_call_threshold=self.hard_call_threshold,
+            sample_file=self.sample_file,
+        )
 
 
 class Linkage(_Closed):
@@ -317,12 +334,7 @@ class Study(_Closed):
         for table in type(self.region).model_fields:
             if (entry := getattr(self.region, table)) is not None:
                 files[f"region.{table}"] = table_path(entry)
-        for suffix in (".bed", ".bim", ".fam"):
-            files[f"genotypes{suffix}"] = (
-                self.genotypes.path.with_suffix(suffix)
-                if (self.genotypes.path.suffix == ".bed")
-                else Path(f"{self.genotypes.path}{suffix}")
-            )
+        files |= _genotype_files(self.genotypes)
         files |= {f"codelists.{name}": path for name, path in self.codelists.items()}
         files |= {f"scores.published.{i}": path for i, path in enumerate(self.scores.published)}
         return files
@@ -344,6 +356,24 @@ def _without_folders(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_without_folders(item) for item in value]
     return value.name if isinstance(value, Path) else value.isoformat() if isinstance(value, date) else value
+
+
+def _genotype_files(chosen: GenotypeFile) -> dict[str, Path]:
+    """The genotype file and what belongs to it, by suffix; a file that is not there is named all the same."""
+    from gwas.genotypes import FORMATS, locate
+    from gwas.genotypes.manifest import fileset
+
+    path = chosen.path
+    named = path.name.endswith(tuple(FORMATS))
+    if not named and not any(path.with_name(path.name + suffix).exists() for suffix in FORMATS):
+        path = path.with_name(f"{path.name}.bed")
+    file, suffix = locate(path)
+    stem = file.name.removesuffix(suffix)
+    files = {
+        f"genotypes{member.name[len(stem) :] if member.name.startswith(stem) else f'.{member.name}'}": member
+        for member in fileset(file, chosen.sample_file)
+    }
+    return files if chosen.sample_file is None else files | {"genotypes.sample_file": chosen.sample_file}
 
 
 def table_path(table: Path | Table) -> Path:

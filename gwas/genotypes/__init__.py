@@ -16,6 +16,7 @@ import numpy as np
 
 from cohorts.errors import InputError
 from gwas.genotypes.descriptor import HARD_CALL_THRESHOLD, Block, DosageBlock, Genotypes, Reader, Values
+from gwas.genotypes.manifest import Verify, read_manifest, verify_counts, verify_files
 from gwas.genotypes.options import OpenOptions, Region
 
 __all__ = [
@@ -26,11 +27,13 @@ __all__ = [
     "OpenOptions",
     "Reader",
     "Region",
+    "locate",
     "open_genotypes",
 ]
 
 FORMATS: Final[dict[str, str]] = {
     ".bed": "gwas.genotypes.bed:open_bed",
+    ".pgen": "gwas.genotypes.pgen:open_pgen",
 }
 """Suffix of the file with the calls, and its opener ``(path, options) -> Genotypes``."""
 
@@ -42,6 +45,7 @@ def open_genotypes(
     hard_call_threshold: float = HARD_CALL_THRESHOLD,
     sample_file: str | Path | None = None,
     regions: Sequence[str | Region] | None = None,
+    verify: Verify = "full",
 ) -> Genotypes:
     """Open a genotype file, or the prefix of a PLINK fileset.
 
@@ -60,6 +64,9 @@ def open_genotypes(
     regions
         Only variants in these, e.g. ``["22", "7:1000-2000"]`` (1-based, inclusive). A file with an index is
         read there alone.
+    verify
+        Where a manifest lies beside the file, what to hold the files to: sizes and SHA-256 (``full``), sizes
+        (``size``), nothing (``off``). See :mod:`gwas.genotypes.manifest`.
 
     Returns
     -------
@@ -69,7 +76,8 @@ def open_genotypes(
     Raises
     ------
     InputError
-        If the file is absent, damaged, of an unknown format, or the path fits several files.
+        If the file is absent, damaged, of an unknown format, not what its manifest says, or the path fits
+        several files.
 
     Examples
     --------
@@ -90,14 +98,25 @@ def open_genotypes(
         sample_file=None if sample_file is None else Path(sample_file),
         regions=chosen or None,
     )
-    file, suffix = _file(path)
+    file, suffix = locate(path)
+    manifest = None if verify == "off" else read_manifest(file)
+    if manifest is not None:
+        verify_files(file, manifest, verify=verify)
     module, opener = FORMATS[suffix].split(":")
     genotypes: Genotypes = getattr(import_module(module), opener)(file, options)
+    if manifest is not None and not chosen:
+        verify_counts(genotypes, manifest)
     return _within(genotypes, chosen) if chosen else genotypes
 
 
-def _file(path: Path) -> tuple[Path, str]:
-    """The file with the calls and its suffix."""
+def locate(path: Path) -> tuple[Path, str]:
+    """Find the file with the calls, and its suffix, from its path or a prefix that it alone has.
+
+    Raises
+    ------
+    InputError
+        If no file or several files of a known format have this prefix.
+    """
     for suffix in sorted(FORMATS, key=len, reverse=True):
         if path.name.endswith(suffix):
             return path, suffix

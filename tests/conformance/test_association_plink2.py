@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import pytest
 from gwas.genotypes import open_genotypes
 from gwas.kernels.packed import pack
 from workflows.association import run_gwas
+from workflows.genotype_inputs import Filters, GenotypeSource
 
 DataFile = Callable[[str], Path]
 COVARIATES = ["QCOV1", "QCOV2"]
@@ -76,7 +78,7 @@ def test_linear_equals_plink2_at_every_variant(plink2: str, data_file: DataFile,
     ]
     run_plink2(plink2, tmp_path / "theirs", *words)
     files = run_gwas(
-        bfile=bfile,
+        source=GenotypeSource(path=bfile),
         pheno=pheno,
         covar=pheno,
         pheno_name=["PHENO"],
@@ -105,12 +107,11 @@ def test_logistic_hybrid_equals_plink2_where_both_converge(
     words += ["--covar", phenotypes, "--covar-name", *COVARIATES, "--chr", "20-22"]
     run_plink2(plink2, tmp_path / "theirs", *words, columns="+a1freq,+firth")
     run_gwas(
-        bfile=bfile,
+        source=GenotypeSource(path=bfile, regions=("20", "21", "22")),
         pheno=phenotypes,
         covar=phenotypes,
         pheno_name=[trait],
         covar_name=COVARIATES,
-        chr=["20-22"],
         out=tmp_path / "ours",
         threads=2,
     )
@@ -166,7 +167,7 @@ def test_complete_case_equals_plink2_on_every_kind_of_chromosome(
     words += ["--covar", phenotypes, "--covar-name", *covariates]
     run_plink2(plink2, tmp_path / "theirs", *words)
     run_gwas(
-        bfile=with_missing,
+        source=GenotypeSource(path=with_missing),
         pheno=phenotypes,
         covar=phenotypes,
         pheno_name=["PHENO", "CASE"],
@@ -209,7 +210,7 @@ def test_complete_case_equals_plink2_on_every_kind_of_chromosome(
     ],
 )
 def test_filters_leave_what_plink2_leaves(
-    plink2: str, with_missing: Path, phenotypes: Path, tmp_path: Path, filters: dict[str, object]
+    plink2: str, with_missing: Path, phenotypes: Path, tmp_path: Path, filters: dict[str, Any]
 ) -> None:
     words: list[object] = ["--bfile", with_missing, "--pheno", phenotypes, "--pheno-name", "PHENO"]
     words += ["--covar", phenotypes, "--covar-name", "QCOV2"]
@@ -217,14 +218,14 @@ def test_filters_leave_what_plink2_leaves(
         words += [f"--{name}", ",".join(value) if isinstance(value, list) else value]
     run_plink2(plink2, tmp_path / "theirs", *words)
     run_gwas(
-        bfile=with_missing,
+        source=GenotypeSource(path=with_missing, regions=tuple(filters.get("chr", ()))),
         pheno=phenotypes,
         covar=phenotypes,
         pheno_name=["PHENO"],
         covar_name=["QCOV2"],
         missing_genotypes="complete-case",
         out=tmp_path / "ours",
-        **filters,  # type: ignore[arg-type]
+        filters=Filters(**{name: value for name, value in filters.items() if name != "chr"}),
     )
     ours, theirs = (read(tmp_path / f"{who}.PHENO.glm.linear") for who in ("ours", "theirs"))
     assert set(ours["ID"]) == set(theirs["ID"])
@@ -248,14 +249,14 @@ def test_lists_leave_what_plink2_leaves(
     words += ["--covar", phenotypes, "--covar-name", "QCOV2"]
     run_plink2(plink2, tmp_path / "theirs", *words, *(w for k, v in lists.items() for w in (f"--{k}", v)))
     run_gwas(
-        bfile=with_missing,
+        source=GenotypeSource(path=with_missing),
         pheno=phenotypes,
         covar=phenotypes,
         pheno_name=["PHENO"],
         covar_name=["QCOV2"],
         missing_genotypes="complete-case",
         out=tmp_path / "ours",
-        **lists,
+        filters=Filters(**lists),
     )
     ours, theirs = (read(tmp_path / f"{who}.PHENO.glm.linear") for who in ("ours", "theirs"))
     assert_same_variants(ours, theirs)

@@ -15,6 +15,7 @@ from gwas.polygenic.catalog import read_pgs_catalog, read_scores
 from gwas.polygenic.clumping import clump
 from gwas.polygenic.linkage import genotype_pairs, haplotype_r2, squared_correlation
 from gwas.polygenic.scoring import score
+from workflows.genotype_inputs import GenotypeSource
 from workflows.scoring import run_score, sscore
 
 
@@ -93,7 +94,7 @@ def test_the_command_writes_scores_log_and_summary_in_full_precision(
         pd.DataFrame({"#CHROM": v["chrom"], "ID": v["id"], "REF": v["alt"], "ALT": v["ref"],
                       "ALT_FREQS": 0.25, "OBS_CT": 100}).to_csv(sep="\t", index=False)
     )  # fmt: skip
-    paths = run_score(bfile=bed.with_suffix(""), score=[file], out=tmp_path / "o", freq=afreq)
+    paths = run_score(source=GenotypeSource(path=bed), score=[file], out=tmp_path / "o", freq=afreq)
     assert [p.name for p in paths] == ["o.sscore", "o.score.match.tsv", "o.score.summary.tsv"]
     table = pd.read_csv(paths[0], sep="\t", float_precision="round_trip")
     mine = score(genotypes, read_scores(file), frequencies=np.full(len(v), 0.75))

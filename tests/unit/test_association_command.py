@@ -15,7 +15,7 @@ from cohorts.errors import CareomeError, DesignError, InputError
 from gwas.genotypes import open_genotypes
 from gwas.kernels.packed import pack
 from workflows.association import run_gwas
-from workflows.gwas_filters import chromosomes
+from workflows.genotype_inputs import Filters, GenotypeSource, chromosomes
 from workflows.gwas_tables import expand_names, read_person_table, read_sample_list
 
 N = 40
@@ -42,7 +42,7 @@ def study(tmp_path: Path) -> Path:
 
 def go(study: Path, **changes: Any) -> list[Path]:
     options: dict[str, Any] = {
-        "bfile": study,
+        "source": GenotypeSource(path=study),
         "pheno": study.with_suffix(".txt"),
         "pheno_name": ["QT1-CASE"],
         "covar": study.with_suffix(".txt"),
@@ -104,11 +104,9 @@ def replaced(study: Path, old: str, new: str, *, end: str = ".txt") -> None:
         ({"pheno_name": ["MIXED"]}, DesignError, "MIXED: ambiguous case-control coding"),
         ({"pheno_name": ["FLAT"]}, DesignError, "no trait can be analysed.*FLAT: the trait is constant"),
         ({"covar_name": ["AGE", "FLAT"]}, DesignError, "FLAT: a covariate has the same value"),
-        ({"chr": ["9"]}, DesignError, "no variant is left"),
-        ({"chr": ["1-"]}, InputError, "not a chromosome or range"),
-        ({"mac": 1000}, DesignError, "no variant is left"),
+        ({"filters": Filters(mac=1000)}, DesignError, "no variant is left"),
         ({"pheno": Path("nowhere.txt")}, InputError, "nowhere.txt: cannot be read"),
-        ({"bfile": Path("nowhere")}, InputError, "nowhere"),
+        ({"source": GenotypeSource(path=Path("nowhere.bed"))}, InputError, "nowhere"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_line_and_leaves_nothing(
@@ -161,9 +159,9 @@ def test_unknown_sample_in_a_keep_list_is_refused_by_line_and_in_a_remove_list_l
     listed = study.parent / "list"
     listed.write_text("f1 s1\nf2 s2\nf99 s99\n")
     with pytest.raises(InputError, match=r"list:3: an unknown sample is listed") as caught:
-        go(study, keep=listed)
+        go(study, filters=Filters(keep=listed))
     assert "s99" not in str(caught.value)
-    log = go(study, remove=listed)[-1].read_text()
+    log = go(study, filters=Filters(remove=listed))[-1].read_text()
     assert "--remove: 2 samples removed, 38 remain" in log
     assert "--remove: 1 entries are not in the genotypes (first in line 3)" in log
 
@@ -233,7 +231,14 @@ def test_names_and_ranges(wanted: list[str], expected: list[str]) -> None:
 
 
 def test_chromosome_lists() -> None:
-    assert chromosomes(["1-3", "22", "chrX", "25"]) == {"1", "2", "3", "22", "X", "XY"}
+    assert chromosomes(["1-3", "22", "chrX", "25"]) == ["1", "2", "3", "22", "X", "XY"]
+    with pytest.raises(InputError, match="not a chromosome or range"):
+        chromosomes(["1-"])
+
+
+def test_a_chromosome_without_variants_is_refused(study: Path) -> None:
+    with pytest.raises(DesignError, match="9: no variant is left"):
+        go(study, source=GenotypeSource(path=study, regions=("9",)))
 
 
 def test_sample_lists_by_iid_or_by_both_ids(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from gwas.genotypes import open_genotypes
 from workflows.genotype_commands import BODIES
 from workflows.genotype_commands.outcome import Outcome, write_tables
-from workflows.gwas_filters import Filters, apply_filters
+from workflows.genotype_inputs import Filters, GenotypeSource
+from workflows.gwas_filters import apply_filters
 from workflows.installation import version
 from workflows.outputs import write_text
 
@@ -19,7 +19,7 @@ from workflows.outputs import write_text
 def run_command(
     name: str,
     *,
-    bfile: Path,
+    source: GenotypeSource,
     out: Path,
     filters: Filters,
     threads: int,
@@ -29,8 +29,10 @@ def run_command(
 
     Parameters
     ----------
-    bfile, out
-        Prefixes of the PLINK 1 fileset to read and of the files to write.
+    source
+        The genotypes to read.
+    out
+        Prefix of the files to write.
     filters
         PLINK 2's filters, see :mod:`workflows.gwas_filters`.
     threads
@@ -49,13 +51,9 @@ def run_command(
         Whatever the user can mend, in one line.
     """
     started = time.monotonic()
-    genotypes = open_genotypes(bfile)
+    genotypes = source.open()
     given = " ".join(f"{key}={value}" for key, value in options.items() if value not in (None, False))
-    lines = [
-        f"careome {version()} {name} {given}".rstrip(),
-        f"genotypes: {genotypes.path}, {genotypes.n_samples} samples, {genotypes.n_variants} variants;"
-        " hard calls, ALT = first allele of the .bim",
-    ]
+    lines = [f"careome {version()} {name} {given}".rstrip(), *source.told(genotypes)]
     genotypes, filtered = apply_filters(genotypes, filters)
     outcome: Outcome = import_module(BODIES[name]).tables(genotypes, threads=threads, **options)
     files = write_tables(out, outcome.tables)

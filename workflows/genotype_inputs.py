@@ -1,0 +1,284 @@
+"""What every command that reads genotypes takes: one genotype file, what of it, and PLINK 2's filters.
+
+The functions here are lists of options; :func:`takes` puts them into a command's own. Nothing heavy is imported
+before a file is opened, so that ``careome --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from cohorts.errors import DesignError, InputError
+
+if TYPE_CHECKING:
+    from gwas.genotypes import Genotypes
+
+Values = Literal["dosage", "hard-call"]
+Verify = Literal["full", "size", "off"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenotypeSource:
+    """One genotype file and what to take from it.
+
+    Attributes
+    ----------
+    path
+        The file with the calls, or a prefix that only one file has.
+    values
+        Dosages or hard calls; None takes dosages where the file has them.
+    hard_call_threshold, sample_file, regions, verify
+        See :func:`gwas.genotypes.open_genotypes`.
+    """
+
+    path: Path
+    values: Values | None = None
+    hard_call_threshold: float = 0.1
+    sample_file: Path | None = None
+    regions: tuple[str, ...] = ()
+    verify: Verify = "full"
+
+    def open(self) -> Genotypes:
+        """Open the file.
+
+        Raises
+        ------
+        InputError
+            It is absent, damaged, or not what its manifest says.
+        DesignError
+            It has no variant in the regions.
+        """
+        from gwas.genotypes import open_genotypes
+
+        genotypes = open_genotypes(
+            self.path,
+            values=self.values,
+            hard_call_threshold=self.hard_call_threshold,
+            sample_file=self.sample_file,
+            regions=self.regions or None,
+            verify=self.verify,
+        )
+        if self.regions and not genotypes.n_variants:
+            raise DesignError(
+                "no variant is left", where=", ".join(self.regions), fix="choose other chromosomes or regions"
+            )
+        return genotypes
+
+    def told(self, genotypes: Genotypes) -> list[str]:
+        """Lines for a log: the file, what is read of it, where, and whether a manifest vouches for it."""
+        from gwas.genotypes.manifest import manifest_of
+
+        lines = [f"genotypes: {genotypes.describe()}"]
+        if genotypes.reader.has_dosages:
+            lines.append(f"hard-call threshold: {self.hard_call_threshold:g}")
+        if self.regions:
+            lines.append(f"regions: {', '.join(self.regions)}")
+        if manifest_of(genotypes.path).exists():
+            checked = {"full": "sizes and SHA-256 checked", "size": "sizes checked", "off": "not checked"}
+            lines.append(f"manifest: {checked[self.verify]}")
+        return lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """Options of the same names as PLINK 2's; see :mod:`workflows.gwas_filters`."""
+
+    keep: Path | None = None
+    remove: Path | None = None
+    extract: Path | None = None
+    exclude: Path | None = None
+    mind: float | None = None
+    geno: float | None = None
+    hwe: float | None = None
+    maf: float | None = None
+    mac: float | None = None
+    mach_r2: tuple[float, float] | None = None
+
+
+def source_options(
+    *,
+    bfile: Annotated[Path | None, typer.Option(help="Prefix of PLINK 1 .bed, .bim and .fam.")] = None,
+    pfile: Annotated[Path | None, typer.Option(help="Prefix of PLINK 2 .pgen, .pvar and .psam.")] = None,
+    bgen: Annotated[str | None, typer.Option(help="BGEN file; with ref-first (default) or ref-last.")] = None,
+    sample: Annotated[Path | None, typer.Option(help=".sample file of the BGEN.")] = None,
+    vcf: Annotated[Path | None, typer.Option(help="VCF file, plain or compressed.")] = None,
+    bcf: Annotated[Path | None, typer.Option(help="BCF file.")] = None,
+    zarr: Annotated[Path | None, typer.Option(help="VCF Zarr store.")] = None,
+    genotypes: Annotated[
+        Values | None, typer.Option(help="What to use; default dosage where the file has dosages.")
+    ] = None,
+    hard_call_threshold: Annotated[
+        float, typer.Option(min=0, max=0.499999, help="A dosage nearer to a whole number is called.")
+    ] = 0.1,
+    chr: Annotated[str | None, typer.Option("--chr", help="Chromosomes, e.g. 1-4,22,X.")] = None,
+    from_bp: Annotated[int | None, typer.Option(min=1, help="First position on the one --chr.")] = None,
+    to_bp: Annotated[int | None, typer.Option(min=1, help="Last position on the one --chr.")] = None,
+    region: Annotated[str | None, typer.Option(help="Regions, e.g. 7:1000-2000,X.")] = None,
+    verify: Annotated[
+        Verify, typer.Option(help="How far to check the files where there is a manifest.")
+    ] = "full",
+) -> GenotypeSource:
+    """The options that name a genotype file."""
+    files: dict[str, Path | None] = {
+        "--bfile": _with_suffix(bfile, ".bed"),
+        "--pfile": _with_suffix(pfile, ".pgen"),
+        "--bgen": None if bgen is None else _ref_first(bgen),
+        "--vcf": vcf,
+        "--bcf": bcf,
+        "--zarr": zarr,
+    }
+    given = {option: path for option, path in files.items() if path is not None}
+    if len(given) != 1:
+        found = f"{' and '.join(given)} were given" if given else "none was given"
+        raise typer.BadParameter(f"one of {', '.join(files)} is needed; {found}")
+    if sample is not None and "--bgen" not in given:
+        raise typer.BadParameter("--sample goes with --bgen")
+    return GenotypeSource(
+        path=next(iter(given.values())),
+        values=genotypes,
+        hard_call_threshold=hard_call_threshold,
+        sample_file=sample,
+        regions=_regions(chr, from_bp, to_bp, region),
+        verify=verify,
+    )
+
+
+def filter_options(
+    *,
+    keep: Annotated[Path | None, typer.Option(help="Only these samples.")] = None,
+    remove: Annotated[Path | None, typer.Option(help="Not these samples.")] = None,
+    extract: Annotated[Path | None, typer.Option(help="Only these variants.")] = None,
+    exclude: Annotated[Path | None, typer.Option(help="Not these variants.")] = None,
+    maf: Annotated[float | None, typer.Option(min=0, max=0.5, help="Least minor allele frequency.")] = None,
+    mac: Annotated[int | None, typer.Option(min=0, help="Least number of minor alleles.")] = None,
+    geno: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Largest missing rate of a variant.")
+    ] = None,
+    mind: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Largest missing rate of a sample.")
+    ] = None,
+    hwe: Annotated[float | None, typer.Option(min=0, max=1, help="Least Hardy-Weinberg P.")] = None,
+    mach_r2_filter: Annotated[
+        str | None, typer.Option(help="Least (and largest) MaCH r2, e.g. 0.3 2; the largest is 2 by default.")
+    ] = None,
+) -> Filters:
+    """The options that filter samples and variants."""
+    return Filters(
+        keep=keep,
+        remove=remove,
+        extract=extract,
+        exclude=exclude,
+        mind=mind,
+        geno=geno,
+        hwe=hwe,
+        maf=maf,
+        mac=mac,
+        mach_r2=None if mach_r2_filter is None else _bounds(mach_r2_filter),
+    )
+
+
+def takes(**shared: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Replace parameters of a command by the options that make them.
+
+    Parameters
+    ----------
+    shared
+        Name of a parameter, and the function whose options it is made of: :func:`source_options` or
+        :func:`filter_options`.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        parts = {name: inspect.signature(maker, eval_str=True).parameters for name, maker in shared.items()}
+        own = [
+            p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name not in parts
+        ]
+
+        def with_options(**values: Any) -> None:
+            made = {
+                name: shared[name](**{key: values.pop(key) for key in keys}) for name, keys in parts.items()
+            }
+            command(**made, **values)
+
+        every = [*own, *(parameter for keys in parts.values() for parameter in keys.values())]
+        every = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in every]
+        with_options.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {}
+        with_options.__name__, with_options.__doc__ = command.__name__, command.__doc__
+        return with_options
+
+    return decorate
+
+
+def chromosomes(wanted: Sequence[str]) -> list[str]:
+    """Expand ``1-4,22,X`` to canonical names.
+
+    Examples
+    --------
+    >>> chromosomes(["1-3", "chrX"])
+    ['1', '2', '3', 'X']
+    """
+    from gwas.genotypes.chromosomes import canonical_chromosome
+
+    names: list[str] = []
+    for item in wanted:
+        first, dash, last = item.partition("-")
+        if dash and first.isdigit() and last.isdigit() and int(first) <= int(last):
+            names += [canonical_chromosome(str(i)) for i in range(int(first), int(last) + 1)]
+        elif item and not dash:
+            names.append(canonical_chromosome(item))
+        else:
+            raise InputError("not a chromosome or range", where="--chr", found=item, expected="e.g. 1-4,22,X")
+    return list(dict.fromkeys(names))
+
+
+def words(text: str) -> list[str]:
+    """The words of a value: commas and spaces part them."""
+    return [word for word in text.replace(" ", ",").split(",") if word]
+
+
+def _with_suffix(prefix: Path | None, suffix: str) -> Path | None:
+    """The file with the calls of a fileset; a prefix may hold dots."""
+    if prefix is None or prefix.name.endswith(suffix):
+        return prefix
+    return prefix.with_name(prefix.name + suffix)
+
+
+def _ref_first(text: str) -> Path:
+    """PLINK 2 asks which allele of a BGEN is REF: ``FILE ref-first``."""
+    name, comma, mode = text.rpartition(",")
+    if not comma or mode not in ("ref-first", "ref-last", "ref-unknown"):
+        return Path(text)
+    if mode != "ref-first":
+        raise typer.BadParameter(f"--bgen {mode}: only files whose first allele is REF can be read")
+    return Path(name)
+
+
+def _regions(chr: str | None, first: int | None, last: int | None, region: str | None) -> tuple[str, ...]:
+    if region is not None:
+        if chr is not None or first is not None or last is not None:
+            raise typer.BadParameter("--region goes without --chr, --from-bp and --to-bp")
+        return tuple(words(region))
+    names = chromosomes(words(chr)) if chr is not None else []
+    if first is None and last is None:
+        return tuple(names)
+    if len(names) != 1:
+        raise typer.BadParameter("--from-bp and --to-bp need --chr with one chromosome")
+    if last is not None and last < (first or 1):
+        raise typer.BadParameter("--to-bp is before --from-bp")
+    return (f"{names[0]}:{first or 1}-{last or 2**31 - 1}",)
+
+
+def _bounds(text: str) -> tuple[float, float]:
+    try:
+        low, high = [*map(float, words(text)), 2.0][:2]
+    except ValueError as error:
+        raise typer.BadParameter(f"--mach-r2-filter {text!r}: expected numbers, e.g. 0.3 2") from error
+    if not 0 <= low <= high:
+        raise typer.BadParameter(f"--mach-r2-filter {text!r}: expected 0 <= least <= largest")
+    return low, high
