@@ -33,6 +33,7 @@ __all__ = [
 
 FORMATS: Final[dict[str, str]] = {
     ".bed": "gwas.genotypes.bed:open_bed",
+    ".bgen": "gwas.genotypes.bgen:open_bgen",
     ".pgen": "gwas.genotypes.pgen:open_pgen",
 }
 """Suffix of the file with the calls, and its opener ``(path, options) -> Genotypes``."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import json
+import math
+import mmap
 import os
 import resource
 import select
@@ -121,6 +123,8 @@ def _answer(parser: Any, method: str, values: Mapping[str, Any]) -> dict[str, An
     if method.startswith("_"):
         raise AttributeError(method)
     answer = getattr(parser, method)(**values)
+    if answer is None:
+        return {}
     return answer if isinstance(answer, dict) else {"value": answer}
 
 
@@ -135,9 +139,25 @@ def _error(error: BaseException) -> dict[str, Any]:
     return {"exception": type(error).__name__}
 
 
-def serve(requests: int, answers: int) -> None:
+class _SharedMemory:
+    """The memory that the parent lends for large answers; it only grows."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.view: mmap.mmap | None = None
+
+    def room(self, dtype: str, shape: Sequence[int]) -> np.ndarray:
+        count = math.prod(shape)
+        size = max(1, np.dtype(dtype).itemsize * count)
+        if self.view is None or len(self.view) < size:
+            self.view = mmap.mmap(self.fd, size)
+        return np.frombuffer(self.view, dtype=dtype, count=count).reshape(shape)
+
+
+def serve(requests: int, answers: int, shared: int) -> None:
     """Answer requests until the parent closes the pipe."""
     parser: Any = None
+    memory = _SharedMemory(shared)
     while (message := _read_message(requests)) is not None:
         scalars, arrays = message
         method, timeout = scalars.pop("_method"), scalars.pop("_timeout")
@@ -150,6 +170,8 @@ def serve(requests: int, answers: int) -> None:
                 parser = _load(scalars["factory"])(**scalars["arguments"], **arrays)
                 result: dict[str, Any] = {}
             else:
+                if "_out" in scalars:
+                    arrays["out"] = memory.room(*scalars.pop("_out"))
                 result = _answer(parser, method, {**scalars, **arrays})
             told, sent = split(result)
             buffers = pack({"value": told}, sent)
@@ -166,7 +188,7 @@ def main() -> None:
     answers = os.dup(1)
     os.dup2(2, 1)
     try:
-        serve(0, answers)
+        serve(0, answers, int(sys.argv[2]))
     except BrokenPipeError:
         os._exit(0)
 

@@ -11,23 +11,27 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import json
+import math
+import mmap
 import os
 import re
 import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from cohorts.errors import InputError
 from gwas.genotypes import parser_child
@@ -38,6 +42,7 @@ LONGEST_HEADER: Final = 1 << 28
 LARGEST_ANSWER: Final = 1 << 34
 KEPT_STDERR: Final = 1 << 16
 PIPE_BYTES: Final = 1 << 20
+T = TypeVar("T")
 _DTYPE: Final = re.compile(r"[<>|=][biufSU][0-9]+")
 _HTSLIB: Final = re.compile(rb"\[[EW]::([A-Za-z_0-9]+)\]")
 
@@ -63,6 +68,8 @@ class _Child:
 
     process: subprocess.Popen[bytes]
     lifeline: int
+    shared: int
+    view: mmap.mmap | None = None
     owner: int = field(default_factory=os.getpid)
     stderr: bytearray = field(default_factory=bytearray)
 
@@ -75,24 +82,44 @@ class _Child:
             if pipe is not None:
                 pipe.close()
         os.close(self.lifeline)
+        os.close(self.shared)
         self.process.wait()
+
+    def room(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
+        """Memory that both processes see, as an array; it is overwritten by the next call."""
+        size = max(1, dtype.itemsize * math.prod(shape))
+        if self.view is None or len(self.view) < size:
+            os.ftruncate(self.shared, size)
+            self.view = mmap.mmap(self.shared, size)
+        return np.frombuffer(self.view, dtype=dtype, count=math.prod(shape)).reshape(shape)
+
+
+def _shared_memory() -> int:
+    """A file in memory that can only grow: cut short, it would kill who reads it."""
+    if not hasattr(os, "memfd_create"):
+        with tempfile.TemporaryFile() as handle:
+            return os.dup(handle.fileno())
+    shared = os.memfd_create("careome-parser", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fcntl.fcntl(shared, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    return shared
 
 
 def _start_child() -> _Child:
-    ours: int
+    shared = _shared_memory()
     theirs, ours = os.pipe()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-P", parser_child.__file__, str(theirs)],
+            [sys.executable, "-P", parser_child.__file__, str(theirs), str(shared)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            pass_fds=[theirs],
+            pass_fds=[theirs, shared],
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
     except BaseException:
         os.close(ours)
+        os.close(shared)
         raise
     finally:
         os.close(theirs)
@@ -102,7 +129,7 @@ def _start_child() -> _Child:
     # a larger pipe is only faster, and a busy user may have no room for it
     with suppress(OSError, AttributeError):
         fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)  # type: ignore[arg-type]
-    return _Child(process, ours)
+    return _Child(process, ours, shared)
 
 
 def _factory_path(factory: str) -> str:
@@ -214,7 +241,7 @@ class ParserProcess:
         ``package.module:name`` (or ``file.py:name``): what makes the parser in the child. That module is
         loaded alone, by its path, and must import nothing but numpy, ``cohorts.errors`` and the parser.
     arguments
-        Keyword arguments of the factory that JSON can carry.
+        Keyword arguments of the factory: values JSON can carry, or numpy arrays of numbers.
     file
         The file that errors name.
     memory
@@ -308,21 +335,68 @@ class ParserProcess:
             The parser refused the file, crashed, hung, ran out of memory or answered nonsense.
         """
         with self._lock:
-            if self._child is not None and self._child.owner != os.getpid():
-                self._forget_inherited()
-            if self._child is None:
-                self._start()
+            self._ready()
             return self._exchange(method, arguments, timeout, what)
+
+    def fill(
+        self,
+        method: str,
+        shape: tuple[int, ...],
+        dtype: npt.DTypeLike,
+        use: Callable[[np.ndarray], T],
+        *,
+        timeout: float,
+        what: str = "the file",
+        **arguments: Any,
+    ) -> T:
+        """Call a method that fills an array in memory both processes share, and use the array.
+
+        Parameters
+        ----------
+        method
+            Its name; it takes the array as ``out``, of unknown content, and returns nothing.
+        shape, dtype
+            Of the array.
+        use
+            Turns the array into the result. It must not keep the array, which the next call overwrites.
+        timeout, what, arguments
+            As in :meth:`call`.
+
+        Returns
+        -------
+        T
+            What ``use`` returned.
+
+        Raises
+        ------
+        InputError
+            As in :meth:`call`.
+        """
+        with self._lock:
+            out = self._ready().room(np.dtype(dtype), shape)
+            declared = {"_out": [out.dtype.str, list(shape)]}
+            self._exchange(method, {**arguments, **declared}, timeout, what)
+            return use(out)
+
+    def _ready(self) -> _Child:
+        if self._child is not None and self._child.owner != os.getpid():
+            self._forget_inherited()
+        if self._child is None:
+            self._start()
+        assert self._child is not None
+        return self._child
 
     def _start(self) -> None:
         child = _start_child()
         self._child = child
         self._finalizer = weakref.finalize(self, child.end)
+        scalars, arrays = parser_child.split(self.arguments)
         start = {
             "factory": _factory_path(self.factory),
-            "arguments": self.arguments,
+            "arguments": scalars,
             "memory": self.memory,
             "path": sys.path,
+            **arrays,
         }
         try:
             self._exchange("_start", start, self.start_timeout, "its header")
