@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from gwas.genotypes import Genotypes
+from gwas.genotypes import Block, Genotypes
 from gwas.genotypes.chromosomes import is_pseudo_autosomal
 from gwas.kernels.packed import count_genotypes
 from gwas.kernels.sample_sums import add_sample_sums
@@ -21,6 +21,8 @@ AUTOSOME: Final = 0
 X: Final = 1
 Y: Final = 2
 ELSEWHERE: Final = -1
+
+CACHE_BYTES: Final = 1 << 20
 
 
 def variant_group(genotypes: Genotypes, *, build: str | None = None) -> Counts:
@@ -42,6 +44,67 @@ def _group_of(name: str) -> int:
     return {"X": X, "Y": Y}.get(name, ELSEWHERE)
 
 
+class Tally(Protocol):
+    """Something that is counted block by block."""
+
+    def add(self, block: Block) -> None:
+        """Count a block; each comes once, in order."""
+        ...
+
+
+def in_one_pass(genotypes: Genotypes, *tallies: Tally) -> None:
+    """Read the file once for all tallies.
+
+    Raises
+    ------
+    InputError
+        If the genotype file shrank or vanished.
+    """
+    for block in genotypes.blocks(block_rows(genotypes.reader.n_samples)):
+        for tally in tallies:
+            tally.add(block)
+
+
+def block_rows(n_file: int) -> int:
+    """Variants in a block that stays in a processor's cache while several tallies look at it."""
+    return max(15, min(4080, CACHE_BYTES * 4 // max(n_file, 1)))
+
+
+class GenotypeTally:
+    """Counts of genotypes by variant, among some samples.
+
+    Parameters
+    ----------
+    genotypes
+        What will be read.
+    samples
+        bool (n,): who is counted.
+    variants
+        bool (m,): where; default everywhere.
+
+    Attributes
+    ----------
+    counts
+        int64 (chosen variants, 4): samples with 0, 1 and 2 copies of ALT, and with a missing call.
+    """
+
+    def __init__(self, genotypes: Genotypes, samples: Mask, variants: Mask | None = None) -> None:
+        rows = genotypes.sample_index
+        self._in_file = np.zeros(genotypes.reader.n_samples, dtype=np.bool_)
+        self._in_file[np.flatnonzero(samples) if rows is None else rows[samples]] = True
+        self._where = np.ones(genotypes.n_variants, dtype=np.bool_) if variants is None else variants
+        self._done = 0
+        self.counts = np.empty((int(self._where.sum()), 4), dtype=np.int64)
+
+    def add(self, block: Block) -> None:
+        """Count a block."""
+        where = self._where[block.start : block.stop]
+        if where.any():
+            packed = block.packed if where.all() else block.packed[where]
+            self.counts[self._done : self._done + len(packed)] = count_genotypes(packed, self._in_file)
+            self._done += len(packed)
+
+
 def genotype_counts(genotypes: Genotypes, *masks: Mask) -> list[Counts]:
     """Count genotypes by variant, in one pass for any number of sets of samples.
 
@@ -57,14 +120,9 @@ def genotype_counts(genotypes: Genotypes, *masks: Mask) -> list[Counts]:
     list of ndarray of int64 (m, 4)
         Samples with 0, 1 and 2 copies of ALT, and with a missing call.
     """
-    out = [np.empty((genotypes.n_variants, 4), dtype=np.int64) for _ in masks]
-    rows = genotypes.sample_index
-    for block in genotypes.blocks(1024):
-        for counts, mask in zip(out, masks, strict=True):
-            in_file = np.zeros(block.n_file, dtype=np.bool_)
-            in_file[np.flatnonzero(mask) if rows is None else rows[mask]] = True
-            counts[block.start : block.stop] = count_genotypes(block.packed, in_file)
-    return out
+    tallies = [GenotypeTally(genotypes, mask) for mask in masks]
+    in_one_pass(genotypes, *tallies)
+    return [tally.counts for tally in tallies]
 
 
 def alt_frequency(diploid: Counts, haploid: Counts | None = None) -> F64:
@@ -129,6 +187,48 @@ class SampleSums:
         return out
 
 
+class SampleTally:
+    """Sums over variants of what each sample has.
+
+    Parameters
+    ----------
+    genotypes
+        What will be read.
+    """
+
+    def __init__(self, genotypes: Genotypes) -> None:
+        n_file = genotypes.reader.n_samples
+        places = 32 * -(-n_file // 32)
+        self._index = np.arange(n_file) if genotypes.sample_index is None else genotypes.sample_index
+        self._het = np.zeros((3, places), dtype=np.int64)
+        self._missing = np.zeros((3, places), dtype=np.int64)
+        self._gaps = np.zeros((3, places), dtype=np.float64)
+        self._variants = np.zeros(3, dtype=np.int64)
+        self._expected: list[list[F64]] = [[], [], []]
+
+    def add(self, block: Block, *, group: Counts, frequency: F64) -> None:
+        """Count a block, given the group (see :func:`variant_group`) and the ALT frequency of its variants."""
+        p = np.nan_to_num(frequency)
+        expected = 2.0 * p * (1.0 - p)
+        for column in (AUTOSOME, X, Y):
+            rows = np.flatnonzero(group == column)
+            if len(rows):
+                sums = self._het[column], self._missing[column], self._gaps[column]
+                add_sample_sums(block.packed, rows, expected, *sums)
+                self._variants[column] += len(rows)
+                self._expected[column].append(expected[rows])
+
+    def sums(self) -> SampleSums:
+        """What was found up to now."""
+        total = np.array([np.concatenate(part).sum() if part else 0.0 for part in self._expected])
+        return SampleSums(
+            variants=self._variants,
+            missing=self._missing.T[self._index],
+            het=self._het.T[self._index],
+            expected_het=total - self._gaps.T[self._index],
+        )
+
+
 def sample_sums(
     genotypes: Genotypes, *, group: Counts, frequency: F64, use: Mask | None = None
 ) -> SampleSums:
@@ -150,21 +250,8 @@ def sample_sums(
     SampleSums
     """
     group = np.where(True if use is None else use, group, ELSEWHERE).astype(np.int64)
-    p = np.nan_to_num(frequency)
-    expected = 2.0 * p * (1.0 - p)
-    n_file = genotypes.reader.n_samples
-    width = 4 * ((n_file + 3) // 4)
-    missing = np.zeros((width, 3), dtype=np.int64)
-    het = np.zeros((width, 3), dtype=np.int64)
-    gaps = np.zeros((width, 3), dtype=np.float64)
-    for block in genotypes.blocks(1024):
-        rows = slice(block.start, block.stop)
-        add_sample_sums(block.packed, group[rows], expected[rows], missing, het, gaps)
-    index = np.arange(n_file) if genotypes.sample_index is None else genotypes.sample_index
-    total = np.array([expected[group == column].sum() for column in (AUTOSOME, X, Y)])
-    return SampleSums(
-        variants=np.array([(group == column).sum() for column in (AUTOSOME, X, Y)], dtype=np.int64),
-        missing=missing[index],
-        het=het[index],
-        expected_het=total - gaps[index],
-    )
+    tally = SampleTally(genotypes)
+    for block in genotypes.blocks(block_rows(genotypes.reader.n_samples)):
+        within = slice(block.start, block.stop)
+        tally.add(block, group=group[within], frequency=frequency[within])
+    return tally.sums()

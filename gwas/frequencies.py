@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gwas.counts import genotype_counts
-from gwas.genotypes import Genotypes
+from gwas.counts import GenotypeTally, in_one_pass
+from gwas.genotypes import Block, Genotypes
 from gwas.genotypes.chromosomes import ploidy_class
 
+F64 = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -48,26 +51,60 @@ def freq(genotypes: Genotypes, *, nonfounders: bool = False) -> pd.DataFrame:
     >>> freq(Genotypes(Memory(), people, variants))[["alt_count", "allele_count"]].to_numpy().tolist()
     [[2.0, 5.0]]
     """
-    counted = np.ones(genotypes.n_samples, dtype=np.bool_) if nonfounders else founders(genotypes)
-    male = np.asarray(genotypes.samples["sex"] == "M", dtype=np.bool_)
-    kinds = ploidy_class(genotypes.variants["chrom"])
-    counts = genotype_counts(genotypes, counted)[0]
-    alt = counts[:, 1] + 2.0 * counts[:, 2]
-    alleles = 2.0 * counts[:, :3].sum(axis=1)
-    sexed = np.flatnonzero((kinds == "x") | (kinds == "y"))
-    men = genotype_counts(genotypes.select(variants=sexed), counted & male)[0]
-    men_alt, men_alleles = men[:, 1] / 2.0 + men[:, 2], men[:, :3].sum(axis=1).astype(np.float64)
-    on_x = kinds[sexed] == "x"
-    alt[sexed] = np.where(on_x, alt[sexed] - men_alt, men_alt)
-    alleles[sexed] = np.where(on_x, alleles[sexed] - men_alleles, men_alleles)
-    single = kinds == "mt"
-    alt[single] /= 2.0
-    alleles[single] /= 2.0
+    tally = AlleleTally(genotypes, nonfounders=nonfounders)
+    in_one_pass(genotypes, tally)
+    found = tally.alleles()
     table = genotypes.variants[["chrom", "pos", "id", "ref", "alt"]].copy()
-    table["alt_count"] = alt
-    table["allele_count"] = alleles
-    table["alt_freq"] = np.divide(alt, alleles, out=np.full(len(alt), np.nan), where=alleles > 0)
+    table["alt_count"] = found.alt
+    table["allele_count"] = found.total
+    table["alt_freq"] = found.frequency
     return table
+
+
+@dataclass(frozen=True, eq=False)
+class Alleles:
+    """Copies of ALT and all called alleles of variants, float64 (m,)."""
+
+    alt: F64
+    total: F64
+
+    @property
+    def frequency(self) -> F64:
+        """Share of ALT, float64 (m,); nan without a call."""
+        nothing = np.full(len(self.alt), np.nan)
+        share: F64 = np.divide(self.alt, self.total, out=nothing, where=self.total > 0)
+        return share
+
+
+class AlleleTally:
+    """Alleles counted block by block, as :func:`freq` defines them."""
+
+    def __init__(self, genotypes: Genotypes, *, nonfounders: bool = False) -> None:
+        counted = np.ones(genotypes.n_samples, dtype=np.bool_) if nonfounders else founders(genotypes)
+        male = np.asarray(genotypes.samples["sex"] == "M", dtype=np.bool_)
+        self._kinds = ploidy_class(genotypes.variants["chrom"])
+        self._sexed = (self._kinds == "x") | (self._kinds == "y")
+        self._everybody = GenotypeTally(genotypes, counted)
+        self._men = GenotypeTally(genotypes, counted & male, self._sexed)
+
+    def add(self, block: Block) -> None:
+        """Count a block."""
+        self._everybody.add(block)
+        self._men.add(block)
+
+    def alleles(self) -> Alleles:
+        """What was found."""
+        counts, men = self._everybody.counts, self._men.counts
+        alt = counts[:, 1] + 2.0 * counts[:, 2]
+        total = 2.0 * counts[:, :3].sum(axis=1)
+        men_alt, men_total = men[:, 1] / 2.0 + men[:, 2], men[:, :3].sum(axis=1).astype(np.float64)
+        on_x = self._kinds[self._sexed] == "x"
+        alt[self._sexed] = np.where(on_x, alt[self._sexed] - men_alt, men_alt)
+        total[self._sexed] = np.where(on_x, total[self._sexed] - men_total, men_total)
+        single = self._kinds == "mt"
+        alt[single] /= 2.0
+        total[single] /= 2.0
+        return Alleles(alt, total)
 
 
 def founders(genotypes: Genotypes) -> Mask:

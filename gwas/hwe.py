@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
-from gwas.kernels import hwe as kernel
+from gwas.kernels.machine_code import MachineCode
 
 Counts = npt.ArrayLike
-LN_10 = float(np.log(10.0))
+LN_10: Final = float(np.log(10.0))
+
+_LN_P: Final = MachineCode("hwe_loops", "hwe_ln_p", "int64:1", "int64:1", "int64:1", "int64", "float64:1")
+_X_LN_P: Final = MachineCode("hwe_loops", "hwe_x_ln_p", *["int64:1"] * 5, "int64", "float64:1", "float64:1")
 
 
 def hwe_exact(
@@ -100,7 +105,11 @@ def hwe_exact_x(
     """
     counts = _checked(female_het, female_hom1, female_hom2, male_1, male_2)
     flat = [np.ravel(c) for c in counts]
-    p: npt.NDArray[np.float64] = np.exp(kernel.hwe_x_ln_p(*flat, midp).reshape(counts[0].shape))
+    het, hom1, hom2, men1, men2 = flat
+    most = int((2 * (het + hom1 + hom2) + men1 + men2).max(initial=0))
+    ln_p = np.empty(len(het), dtype=np.float64)
+    _X_LN_P(*flat, int(midp), np.empty(most + 1, dtype=np.float64), ln_p)
+    p: npt.NDArray[np.float64] = np.exp(ln_p.reshape(counts[0].shape))
     return p
 
 
@@ -113,5 +122,6 @@ def _checked(*counts: Counts) -> list[npt.NDArray[np.int64]]:
 
 def _ln(counts: list[npt.NDArray[np.int64]], midp: bool) -> npt.NDArray[np.float64]:
     flat = [np.ravel(c) for c in counts]
-    result: npt.NDArray[np.float64] = kernel.hwe_ln_p(*flat, midp).reshape(counts[0].shape)
-    return result
+    ln_p = np.empty(len(flat[0]), dtype=np.float64)
+    _LN_P(*flat, int(midp), ln_p)
+    return ln_p.reshape(counts[0].shape)

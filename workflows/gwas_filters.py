@@ -15,7 +15,8 @@ import pandas as pd
 from cohorts.errors import DesignError, InputError
 from gwas.genotypes import Genotypes
 from gwas.genotypes.chromosomes import ploidy_class
-from gwas.kernels.packed import count_by_sample, count_genotypes
+from gwas.kernels.packed import count_genotypes
+from gwas.missingness import missing_calls
 from workflows.genotype_inputs import Filters
 from workflows.gwas_tables import read_sample_list, read_variant_list
 
@@ -43,24 +44,12 @@ def apply_filters(genotypes: Genotypes, filters: Filters) -> tuple[Genotypes, li
     lines: list[str] = []
     genotypes = _by_lists(genotypes, filters, lines)
     if filters.mind is not None:
-        missing, relevant = _missing_by_sample(genotypes)
-        kept = missing <= filters.mind * relevant * (1 + _SLACK)
+        found = missing_calls(genotypes)
+        kept = found.by_sample <= filters.mind * found.of_sample * (1 + _SLACK)
         genotypes = _samples(genotypes, kept, f"--mind {filters.mind:g}", lines)
     if any(value is not None for value in (filters.geno, filters.hwe, filters.maf, filters.mac)):
         genotypes = _by_counts(genotypes, filters, lines)
     return genotypes, lines
-
-
-def _missing_by_sample(genotypes: Genotypes) -> tuple[Floats, Floats]:
-    """Missing calls and variants of each sample; only males have a Y to miss."""
-    on_y = ploidy_class(genotypes.variants["chrom"]) == "y"
-    male = np.asarray(genotypes.samples["sex"] == "M")
-    missing = np.zeros(genotypes.n_samples)
-    for block in genotypes.blocks():
-        packed, rows = block.packed_selected(), on_y[block.start : block.stop]
-        missing += count_by_sample(packed[~rows], genotypes.n_samples)[:, 3]
-        missing += np.where(male, count_by_sample(packed[rows], genotypes.n_samples)[:, 3], 0)
-    return missing, len(on_y) - np.where(male, 0, int(on_y.sum())).astype(np.float64)
 
 
 def _by_lists(genotypes: Genotypes, filters: Filters, lines: list[str]) -> Genotypes:

@@ -7,13 +7,12 @@ and popcounts of words count them, so that no call costs a branch.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
 
-from gwas.kernels.bitplanes import popcount
+from gwas.kernels.machine_code import MachineCode
 
 MISSING: Final = -9
 
@@ -27,7 +26,7 @@ def _decode_table() -> npt.NDArray[np.int8]:
 DECODE: Final = _decode_table()
 """int8 (256, 4): ALT copies of the four calls in a byte; missing is -9."""
 
-_PAIRS: Final = np.uint64(0x5555555555555555)
+_COUNT_ROWS: Final = MachineCode("counting_loops", "count_rows", "uint64:2", "uint64:1", "int64", "int64:2")
 
 
 def decode(
@@ -56,17 +55,12 @@ def decode(
     """
     if sample_index is None:
         return np.ascontiguousarray(DECODE[packed].reshape(packed.shape[0], -1)[:, :n_file])
+    # numba takes a while to import, and most commands never decode
+    from gwas.kernels.packed_loops import decode_chosen
+
     out = np.empty((packed.shape[0], len(sample_index)), dtype=np.int8)
-    _decode_chosen(packed, sample_index, out)
+    decode_chosen(packed, sample_index, out)
     return out
-
-
-@njit(parallel=True, cache=True)
-def _decode_chosen(packed: Any, sample_index: Any, out: Any) -> None:
-    for row in prange(packed.shape[0]):
-        for column in range(sample_index.shape[0]):
-            sample = sample_index[column]
-            out[row, column] = DECODE[packed[row, sample >> 2], sample & 3]
 
 
 def repack(packed: npt.NDArray[np.uint8], sample_index: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
@@ -84,18 +78,11 @@ def repack(packed: npt.NDArray[np.uint8], sample_index: npt.NDArray[np.int64]) -
     ndarray of uint8 (m, ceil(n / 4))
         Padding bits of the last byte are zero.
     """
+    from gwas.kernels import packed_loops
+
     out = np.zeros((packed.shape[0], (len(sample_index) + 3) // 4), dtype=np.uint8)
-    _repack(packed, sample_index, out)
+    packed_loops.repack(packed, sample_index, out)
     return out
-
-
-@njit(parallel=True, cache=True)
-def _repack(packed: Any, sample_index: Any, out: Any) -> None:
-    for row in prange(packed.shape[0]):
-        for column in range(sample_index.shape[0]):
-            sample = sample_index[column]
-            code = (packed[row, sample >> 2] >> (2 * (sample & 3))) & 3
-            out[row, column >> 2] |= np.uint8(code << (2 * (column & 3)))
 
 
 def pack(dosages: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
@@ -162,7 +149,7 @@ def count_genotypes(packed: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) 
     [[1, 1, 1, 1]]
     """
     out = np.empty((packed.shape[0], 4), dtype=np.int64)
-    _count_rows(as_words(packed), as_words(keep_bits(mask)[None])[0], int(mask.sum()), out)
+    _COUNT_ROWS(as_words(packed), as_words(keep_bits(mask)[None])[0], int(mask.sum()), out)
     return out
 
 
@@ -174,55 +161,3 @@ def as_words(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
         whole[:, :width] = packed
         packed = whole
     return packed.view(np.uint64)
-
-
-@njit(cache=True, nogil=True)
-def _count_rows(codes: Any, keep: Any, n_kept: int, out: Any) -> None:
-    for row in range(codes.shape[0]):
-        none = np.int64(0)
-        low = np.int64(0)
-        high = np.int64(0)
-        for w in range(codes.shape[1]):
-            code = codes[row, w] & keep[w]
-            ones, twos = code & _PAIRS, (code >> np.uint64(1)) & _PAIRS
-            none += popcount(ones & twos)
-            low += popcount(ones)
-            high += popcount(twos)
-        # samples outside the mask turn into code 00, so two copies are what is left
-        out[row, 0] = none
-        out[row, 1] = high - none
-        out[row, 2] = n_kept - low - high + none
-        out[row, 3] = low - none
-
-
-def count_by_sample(packed: npt.NDArray[np.uint8], n_file: int) -> npt.NDArray[np.int64]:
-    """Count calls of each sample over the variants of a block.
-
-    Parameters
-    ----------
-    packed
-        uint8 (m, ceil(n_file / 4)).
-    n_file
-        Samples in the file.
-
-    Returns
-    -------
-    ndarray of int64 (n_file, 4)
-        Variants with 0, 1 and 2 copies of ALT, and with a missing call. Blocks add up.
-    """
-    counts = np.zeros((packed.shape[1] * 4, 4), dtype=np.int64)
-    _count_by_sample(packed, counts)
-    return counts[:n_file]
-
-
-@njit(parallel=True, cache=True)
-def _count_by_sample(packed: Any, counts: Any) -> None:
-    width = packed.shape[1]
-    stripe = 512
-    column_of = np.array([2, 3, 1, 0])
-    for part in prange((width + stripe - 1) // stripe):
-        for row in range(packed.shape[0]):
-            for column in range(part * stripe, min((part + 1) * stripe, width)):
-                byte = packed[row, column]
-                for call in range(4):
-                    counts[4 * column + call, column_of[(byte >> (2 * call)) & 3]] += 1

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gwas.genotypes import Genotypes, open_genotypes
-from gwas.kernels.packed import count_by_sample, count_genotypes, pack, repack
+from gwas.kernels.packed import count_genotypes, pack, repack
 
 CODE = {2: 0b00, None: 0b01, 1: 0b10, 0: 0b11}
 Calls = list[list[int | None]]
@@ -72,8 +72,6 @@ def test_counts_on_packed_bytes_equal_counting_one_by_one(calls: Calls, seed: in
         [sum(int(row[i] == level) for i in np.flatnonzero(mask)) for level in levels] for row in table
     ]
     assert count_genotypes(packed, mask).tolist() == expected
-    by_sample = [[sum(int(call == level) for call in column) for level in levels] for column in table.T]
-    assert count_by_sample(packed, table.shape[1]).tolist() == by_sample
     index = np.flatnonzero(mask).astype(np.int64)
     assert np.array_equal(repack(packed, index), pack(table[:, mask]))
 

@@ -1,4 +1,7 @@
-"""The Hardy-Weinberg exact tests, on counts: one variant after another, never underflowing."""
+"""The inner loops of the Hardy-Weinberg exact tests: one variant after another, never underflowing.
+
+They run as :class:`gwas.kernels.machine_code.MachineCode`; this module is imported only to compile them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ LN_SCALE = 575.6462732485115  # ln(1e250)
 NEGLIGIBLE = 1e-18
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _add(total: float, level: int, term: float, term_level: int) -> tuple[float, int]:
     """Add ``term * SCALE**term_level`` to ``total * SCALE**level``."""
     while level < term_level:
@@ -26,7 +29,7 @@ def _add(total: float, level: int, term: float, term_level: int) -> tuple[float,
     return total + term, level
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _ln_p(n_het: int, n_hom1: int, n_hom2: int, midp: bool) -> float:
     """Natural log of the exact P of one table.
 
@@ -79,34 +82,31 @@ def _ln_p(n_het: int, n_hom1: int, n_hom2: int, midp: bool) -> float:
     return float(np.log(kept) - (np.log(total) + level * LN_SCALE))
 
 
-@njit(cache=True, nogil=True)
-def hwe_ln_p(n_het: Any, n_hom1: Any, n_hom2: Any, midp: bool) -> Any:
+@njit
+def hwe_ln_p(n_het: Any, n_hom1: Any, n_hom2: Any, midp: int, out: Any) -> None:
     """Natural logs of exact P for int64 arrays (m,) of counts; nan where a table is empty."""
-    out = np.empty(n_het.size, dtype=np.float64)
     for k in range(n_het.size):
         if n_het[k] + n_hom1[k] + n_hom2[k] == 0:
             out[k] = np.nan
         else:
-            out[k] = min(_ln_p(n_het[k], n_hom1[k], n_hom2[k], midp), 0.0)
-    return out
+            out[k] = min(_ln_p(n_het[k], n_hom1[k], n_hom2[k], midp != 0), 0.0)
 
 
-@njit(cache=True, nogil=True)
-def _ln_factorials(n: int) -> Any:
-    """ln k! for k = 0..n by compensated summation (max error some ulp, where lgamma drifts)."""
-    out = np.zeros(n + 1, dtype=np.float64)
+@njit
+def _ln_factorials(out: Any) -> None:
+    """ln k! for k = 0, 1, ... by compensated summation (max error some ulp, where lgamma drifts)."""
     total = 0.0
     lost = 0.0
-    for k in range(1, n + 1):
+    out[0] = 0.0
+    for k in range(1, out.shape[0]):
         y = np.log(float(k)) - lost
         new = total + y
         lost = (new - total) - y
         total = new
         out[k] = total
-    return out
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _ln_p_x(het: int, hom1: int, hom2: int, male1: int, male2: int, midp: bool, lf: Any) -> float:
     """Natural log of the joint exact P of females' proportions and of males' allele frequency."""
     females = het + hom1 + hom2
@@ -170,17 +170,18 @@ def _ln_p_x(het: int, hom1: int, hom2: int, male1: int, male2: int, midp: bool, 
     return float(np.log(kept) + observed)
 
 
-@njit(cache=True, nogil=True)
-def hwe_x_ln_p(het: Any, hom1: Any, hom2: Any, male1: Any, male2: Any, midp: bool) -> Any:
-    """Natural logs of the joint (females and males) exact P for int64 arrays (m,); nan where empty."""
-    out = np.empty(het.size, dtype=np.float64)
-    largest = 0
-    for k in range(het.size):
-        largest = max(largest, 2 * (het[k] + hom1[k] + hom2[k]) + male1[k] + male2[k])
-    lf = _ln_factorials(largest)
+@njit
+def hwe_x_ln_p(
+    het: Any, hom1: Any, hom2: Any, male1: Any, male2: Any, midp: int, factorials: Any, out: Any
+) -> None:
+    """Natural logs of the joint (females and males) exact P for int64 arrays (m,); nan where empty.
+
+    ``factorials`` has a place for every whole number up to the most alleles of a variant, and is filled.
+    """
+    _ln_factorials(factorials)
     for k in range(het.size):
         if het[k] + hom1[k] + hom2[k] + male1[k] + male2[k] == 0:
             out[k] = np.nan
         else:
-            out[k] = min(_ln_p_x(het[k], hom1[k], hom2[k], male1[k], male2[k], midp, lf), 0.0)
-    return out
+            p = _ln_p_x(het[k], hom1[k], hom2[k], male1[k], male2[k], midp != 0, factorials)
+            out[k] = min(p, 0.0)
