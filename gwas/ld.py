@@ -10,6 +10,7 @@ import numpy.typing as npt
 from gwas.genotypes import Genotypes
 from gwas.kernels import ld as kernel
 from gwas.kernels.bitplanes import Words, variant_planes
+from gwas.ld_planes import ld_people
 
 Index = npt.NDArray[np.int64]
 BLOCK = 512
@@ -26,8 +27,8 @@ def ld_prune(
 ) -> Index:
     """Choose variants such that no two within a window are in strong linkage disequilibrium.
 
-    The set is that of PLINK 2's ``--indep-pairwise`` with the same options on the autosomes. On X every
-    sample counts alike (PLINK 2 gives males half the weight of females). Monomorphic variants are left out.
+    The set is that of PLINK 2's ``--indep-pairwise`` with the same options, on the autosomes and
+    on X, Y and MT (see :mod:`gwas.ld_planes`). Monomorphic variants are left out.
 
     Parameters
     ----------
@@ -95,6 +96,8 @@ def kb_windows(pos: Index, *, kb: float) -> tuple[Index, Index]:
 
 
 def _prune_chromosome(genotypes: Genotypes, starts: Index, stops: Index, r2: float) -> npt.NDArray[np.bool_]:
+    people = ld_people(genotypes)
+    genotypes = people.genotypes
     m, n = genotypes.n_variants, genotypes.n_samples
     words = (n + 63) // 64
     removed = np.zeros(m, dtype=np.bool_)
@@ -104,12 +107,14 @@ def _prune_chromosome(genotypes: Genotypes, starts: Index, stops: Index, r2: flo
     stats = np.empty((0, 3), dtype=np.int64)
     base = done = 0
     for block in genotypes.blocks(BLOCK):
-        new_hom, new_alt = variant_planes(block.packed, block.n_file, block.sample_index)
-        new_stats = kernel.moments(new_hom, new_alt)
+        new_hom, new_alt = people.planes(block)
         rows = slice(block.start, block.stop)
-        called, total, squares = new_stats.T
+        called, total, _ = kernel.moments(new_hom, new_alt).T
         copies = (total + called) / np.maximum(2 * called, 1)
         major[rows] = np.maximum(copies, 1.0 - copies)
+        new_alt = people.without_mixed(new_hom, new_alt)
+        new_stats = kernel.moments(new_hom, new_alt)
+        called, total, squares = new_stats.T
         removed[rows] = squares * called == total * total
         # Only what a later window can still see stays in memory.
         keep_from = int(starts[done]) if done < len(starts) else block.start

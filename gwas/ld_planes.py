@@ -1,8 +1,9 @@
 """Whom a correlation of two variants counts, and how much: everybody alike, except on X, Y and MT.
 
-As in PLINK 2, on X women (and people of unknown sex) weigh twice as much as men, who have one copy; on Y women
-are left out; and a heterozygous call where there can be but one copy counts as missing. Weights are whole
-numbers here, so a woman on X simply stands twice in the bit-planes.
+As in PLINK 2, on X women (and people of unknown sex) weigh twice as much as men, who have one copy; and on Y
+women are left out. A heterozygous call where there can be but one copy is half a copy in tables and matrices
+(``--r2-unphased``) and missing in pruning (``--indep-pairwise``). Weights are whole numbers here, so a woman on X
+simply stands twice in the bit-planes.
 """
 
 from __future__ import annotations
@@ -26,19 +27,20 @@ class LdPeople:
     ----------
     genotypes
         The people may be repeated or left out.
-    haploid
+    single
         uint64 (words,): a one for each of them with a single copy; None where nobody is.
     """
 
     genotypes: Genotypes
-    haploid: Words | None
+    single: Words | None
 
     def planes(self, block: Block) -> tuple[Words, Words]:
         """Bit-planes of a block of :attr:`genotypes`."""
-        hom, alt = variant_planes(block.packed, block.n_file, block.sample_index)
-        if self.haploid is not None:
-            alt &= hom | ~self.haploid
-        return hom, alt
+        return variant_planes(block.packed, block.n_file, block.sample_index)
+
+    def without_mixed(self, hom: Words, alt: Words) -> Words:
+        """``alt`` with the heterozygous calls of people with a single copy set to missing."""
+        return alt if self.single is None else alt & (hom | ~self.single)
 
 
 def ld_people(genotypes: Genotypes) -> LdPeople:
@@ -52,7 +54,7 @@ def ld_people(genotypes: Genotypes) -> LdPeople:
     Raises
     ------
     ValueError
-        If autosomal and haploid variants are mixed.
+        If variants of several kinds of chromosome are mixed.
     """
     kinds = np.unique(ploidy_class(genotypes.variants["chrom"])).tolist()
     if len(kinds) > 1:

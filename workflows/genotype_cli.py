@@ -114,16 +114,16 @@ def _ld(
     ] = None,
     ld_window_r2: Annotated[float, typer.Option(min=0, max=1, help="Smallest r2 to list.")] = 0.2,
     square: Annotated[
-        str | None, typer.Option(help="Matrix of all pairs of a region instead, e.g. 22:20000000-20500000.")
-    ] = None,
+        bool, typer.Option("--square", help="Matrix of all pairs of a region (--chr, --from-bp, --to-bp).")
+    ] = False,
 ) -> Options:
-    """Linkage disequilibrium: OUT.vcor, or OUT.unphased.vcor2 of a region."""
+    """Linkage disequilibrium: OUT.vcor, or OUT.unphased.vcor2 with --square."""
     return {
         "signed": signed,
         "window_kb": ld_window_kb,
         "window_variants": None if ld_window is None else ld_window - 1,
         "r2": ld_window_r2,
-        "region": None if square is None else chromosome_span(square),
+        "square": square,
     }
 
 
@@ -223,22 +223,3 @@ def _bad_window(text: str) -> typer.BadParameter:
         f"--indep-pairwise {text!r}: expected window >= 2 variants, step within it, and r2 below 1, e.g."
         " 200 50 0.2, or kilobases and r2, e.g. 500kb 0.2"
     )
-
-
-def chromosome_span(text: str) -> tuple[str, int, int]:
-    """Read a region, ``chromosome:first-last``.
-
-    Examples
-    --------
-    >>> chromosome_span("chr22:1,000-20000")
-    ('22', 1000, 20000)
-    """
-    from gwas.genotypes.chromosomes import canonical_chromosome
-
-    chrom, _, span = text.replace(",", "").partition(":")
-    start, _, stop = span.partition("-")
-    if not (chrom and start.isdecimal() and stop.isdecimal() and int(start) <= int(stop)):
-        raise typer.BadParameter(
-            f"--square {text!r}: expected chromosome:first-last, e.g. 22:20000000-20500000"
-        )
-    return canonical_chromosome(chrom), int(start), int(stop)

@@ -26,9 +26,9 @@ def tables(
     window_kb: float = 1000.0,
     window_variants: int | None = None,
     r2: float = 0.2,
-    region: tuple[str, int, int] | None = None,
+    square: bool = False,
 ) -> Outcome:
-    """LD among founders: pairs within a window, or with ``region`` (chromosome, first, last) all of its pairs."""
+    """LD among founders: pairs within a window, or with ``square`` all pairs of one chromosome's variants."""
     placed = genotypes.select(
         variants=(genotypes.variants["chrom"] != "0").to_numpy(), samples=founders(genotypes)
     )
@@ -36,11 +36,24 @@ def tables(
         f"{placed.n_samples} founders; {genotypes.n_variants - placed.n_variants} variants without a place"
     ]
     if bool((placed.variants["chrom"] == "X").any()):
-        notes.append("on X men weigh half, their heterozygous calls are missing")
-    if region is not None:
-        chrom, start, stop = region
+        notes.append("on X men weigh half")
+    if not placed.n_variants:
+        raise DesignError("no variant has a place", fix="check the filters and chromosome names")
+    if square:
+        chroms, pos = placed.variants["chrom"].unique(), placed.variants["pos"]
+        if len(chroms) > 1:
+            raise DesignError(
+                "a matrix is of one chromosome",
+                found=f"variants of {len(chroms)}",
+                fix="choose a region with --chr, --from-bp and --to-bp",
+            )
         matrix, variants = ld_region(
-            placed, chrom=chrom, start=start, stop=stop, signed=signed, most=LARGEST_MATRIX
+            placed,
+            chrom=chroms[0],
+            start=int(pos.min()),
+            stop=int(pos.max()),
+            signed=signed,
+            most=LARGEST_MATRIX,
         )
         name = "unphased.vcor1" if signed else "unphased.vcor2"
         files = [
@@ -48,8 +61,6 @@ def tables(
             Table(f"{name}.vars", variants[["id"]], header=False),
         ]
         return Outcome(files, notes)
-    if not placed.n_variants:
-        raise DesignError("no variant has a place", fix="check the filters and chromosome names")
     pairs = ld_pairs(
         placed, window_kb=window_kb, window_variants=window_variants, r2=r2, signed=signed, threads=threads
     )

@@ -30,7 +30,7 @@ def tables(
         f"{int((~kept).sum())} variants removed, {int(kept.sum())} remain",
     ]
     if bool((chrom == "X").any()):
-        notes.append("on X every founder counts alike (PLINK 2 gives men half the weight)")
+        notes.append("on X men weigh half, their heterozygous calls are missing")
     return Outcome(
         [Table("prune.in", ids[kept], header=False), Table("prune.out", ids[~kept], header=False)], notes
     )
