@@ -244,6 +244,51 @@ def score(
 
 
 @app.command()
+@takes(source=source_options, filters=filter_options)
+def convert(
+    source: GenotypeSource,
+    filters: Filters,
+    out: Annotated[Path, typer.Option(help="Prefix of the files.")],
+    make_bed: Annotated[bool, typer.Option("--make-bed", help="PLINK 1: OUT.bed, .bim, .fam.")] = False,
+    make_pgen: Annotated[bool, typer.Option("--make-pgen", help="PLINK 2: OUT.pgen, .pvar, .psam.")] = False,
+    export: Annotated[
+        str | None,
+        typer.Option(help="bgen-1.2 or bgen-1.3 [bits=8|16], or vcf [bgz] [vcf-dosage=DS]."),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1)] = None,
+) -> None:
+    """Genotypes of any format, filtered, written as another."""
+    _use_threads(threads)
+    _in_a_folder(out)
+    from workflows.convert import Target, run_convert
+    from workflows.progress import Progress
+
+    targets = [Target(format="bed")] * make_bed + [Target(format="pgen")] * make_pgen
+    if export is not None:
+        try:
+            targets.append(Target.read(words(export)))
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    if not targets:
+        raise typer.BadParameter("nothing to write: give --make-bed, --make-pgen or --export")
+    with Progress() as progress, progress.step("Converting"):
+        files = run_convert(source=source, out=out, targets=targets, filters=filters)
+    for file in files:
+        typer.echo(file)
+
+
+@app.command()
+@takes(source=source_options)
+def manifest(source: GenotypeSource) -> None:
+    """SHA-256 of a genotype file, beside it; every later opening is held to it."""
+    if source.regions:
+        raise typer.BadParameter("a manifest is of a whole file")
+    from workflows.convert import run_manifest
+
+    typer.echo(run_manifest(source))
+
+
+@app.command()
 def key(path: Annotated[Path, typer.Argument(help="Where to write it.")]) -> None:
     """Make a project key (for the data custodian)."""
     from workflows.keys import new_project_key

@@ -1,0 +1,88 @@
+"""The tables that lie beside genotypes: .bim and .fam, .pvar and .psam, .sample, as text."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gwas.genotypes.chromosomes import Ploidy
+
+_SEX: Final = {"M": "1", "F": "2"}
+
+
+def haploid(kind: Ploidy, sex: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Who has one copy of a chromosome: men of X, anybody of Y and MT; bool (n,).
+
+    Examples
+    --------
+    >>> haploid("x", ["M", "F", None]).tolist()
+    [True, False, False]
+    """
+    male = np.asarray(sex, dtype=object) == "M"
+    if kind == "diploid":
+        return np.zeros(len(male), dtype=bool)
+    return np.asarray(male, dtype=bool) if kind == "x" else np.ones(len(male), dtype=bool)
+
+
+def bim_text(variants: pd.DataFrame) -> str:
+    """Lines of a .bim: ALT is its first allele; an allele that is not known is ``0``.
+
+    Examples
+    --------
+    >>> row = {"chrom": "1", "pos": 5, "id": "a", "ref": "G", "alt": ".", "cm": 0.5}
+    >>> bim_text(pd.DataFrame([row]))
+    '1\\ta\\t0.5\\t5\\t0\\tG\\n'
+    """
+    columns = [
+        variants["chrom"],
+        variants["id"],
+        [f"{value:.10g}" for value in variants["cm"]],
+        variants["pos"].astype(str),
+        variants["alt"].replace(".", "0"),
+        variants["ref"].replace(".", "0"),
+    ]
+    return _lines(columns)
+
+
+def fam_text(samples: pd.DataFrame) -> str:
+    """Lines of a .fam; the phenotype is missing (-9)."""
+    columns = [samples[name] for name in ("fid", "iid", "father", "mother")]
+    return _lines([*columns, _sex(samples, "0"), ["-9"] * len(samples)])
+
+
+def pvar_text(variants: pd.DataFrame) -> str:
+    """A .pvar with its header line; CM where any is known."""
+    columns = [variants["chrom"], variants["pos"].astype(str), variants["id"]]
+    columns += [variants[name].replace("0", ".") for name in ("ref", "alt")]
+    header = "#CHROM\tPOS\tID\tREF\tALT"
+    if variants["cm"].any():
+        return header + "\tCM\n" + _lines([*columns, [f"{value:.10g}" for value in variants["cm"]]])
+    return header + "\n" + _lines(columns)
+
+
+def psam_text(samples: pd.DataFrame) -> str:
+    """A .psam with its header line; family and parents where any is known."""
+    columns = {"IID": samples["iid"]}
+    if (samples["fid"] != "0").any():
+        columns = {"FID": samples["fid"], **columns}
+    if ((samples["father"] != "0") | (samples["mother"] != "0")).any():
+        columns |= {"PAT": samples["father"], "MAT": samples["mother"]}
+    columns["SEX"] = _sex(samples, "NA")
+    return "#" + "\t".join(columns) + "\n" + _lines([*columns.values()])
+
+
+def sample_text(samples: pd.DataFrame) -> str:
+    """An Oxford .sample with sex; family identifiers first, the rate of missing calls as 0."""
+    columns = [samples["fid"], samples["iid"], ["0"] * len(samples), _sex(samples, "NA")]
+    return "ID_1 ID_2 missing sex\n0 0 0 D\n" + _lines(columns, " ")
+
+
+def _sex(samples: pd.DataFrame, unknown: str) -> list[str]:
+    return [_SEX.get(value, unknown) for value in samples["sex"]]
+
+
+def _lines(columns: list[pd.Series | list[str]], separator: str = "\t") -> str:
+    return "".join(f"{separator.join(row)}\n" for row in zip(*columns, strict=True))
