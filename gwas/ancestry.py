@@ -104,6 +104,42 @@ def residual_on_ancestry(values: F64, scores: F64, eigenvalues: F64) -> F64:
     return residual - np.median(residual)
 
 
+def isolation(scores: F64, eigenvalues: F64, *, neighbours: int = 20) -> F64:
+    """How much further than others each person is from the nearest people on the components.
+
+    Distance to neighbours, not to a centre, so that a small group of like ancestry is not far from itself, nor
+    people of mixed ancestry from those who are mixed alike.
+
+    Parameters
+    ----------
+    scores, eigenvalues
+        Components, of which those that stand out are used, and at least two.
+    neighbours
+        Nearest people whose mean distance counts; at most a tenth of all.
+
+    Returns
+    -------
+    ndarray of float64 (n,)
+        Log of the mean distance, in robust standard deviations from its median.
+
+    Examples
+    --------
+    >>> points = np.random.default_rng(1).normal(size=(200, 2))
+    >>> points[0] = 40.0
+    >>> found = isolation(points, np.ones(2))
+    >>> int(found.argmax()), bool(found[0] > 6), bool(found[1:].max() < 6)
+    (0, True, True)
+    """
+    from scipy.spatial import cKDTree
+
+    k = min(max(structured_components(eigenvalues), 2), scores.shape[1])
+    points = scores[:, :k] * np.sqrt(eigenvalues[:k])
+    count = max(1, min(neighbours, len(points) // 10))
+    distance, _ = cKDTree(points).query(points, k=count + 1)
+    mean = distance[:, 1:].mean(axis=1)
+    return robust_z(np.log(np.maximum(mean, 1e-12)))
+
+
 def robust_z(values: F64) -> F64:
     """Distance from the median in robust standard deviations (1.4826 times the median absolute deviation).
 

@@ -16,14 +16,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from cohorts.errors import DesignError
-from gwas.ancestry import ancestry_groups, fst_between, residual_on_ancestry, robust_z
+from gwas.ancestry import ancestry_groups, fst_between, isolation, residual_on_ancestry, robust_z
 from gwas.components import Pca, pca, structure_variants
-from gwas.counts import AUTOSOME, SampleSums, X, Y, alt_frequency, genotype_counts, sample_sums, variant_group
+from gwas.counts import AUTOSOME, SampleSums, X, Y, genotype_counts, sample_sums, variant_group
+from gwas.duplicates import duplicate_variants
 from gwas.genotypes import Genotypes
-from gwas.hwe import hwe_exact, hwe_exact_log10
 from gwas.quality_account import Flow, QcPlan, QcResult
+from gwas.quality_variants import Groups, VariantMeasures, group_frequency, variant_call_rate
 from gwas.relatedness import DEGREES, duplicates_to_drop, kinship, kinship_noise, unrelated
 from gwas.sex import sex_check
+from gwas.transitions import titv
 
 __all__ = ["QcPlan", "QcResult", "qc"]
 
@@ -38,6 +40,8 @@ def qc(
     plan: QcPlan | None = None,
     expected_sex: pd.Series | None = None,
     controls: npt.ArrayLike | None = None,
+    cases: pd.DataFrame | None = None,
+    reference: pd.DataFrame | None = None,
     rng: np.random.Generator | None = None,
 ) -> QcResult:
     """Run quality control.
@@ -52,6 +56,11 @@ def qc(
         Series, index iid, of ``M`` or ``F`` from the records; default: the genotype file's own.
     controls
         bool (n,): people without the disease, among whom Hardy-Weinberg is tested; default: everybody.
+    cases
+        DataFrame, a row a sample in order, a column a disease (1 case, 0 control, else neither), between
+        whom missing calls are compared; default: they are not.
+    reference
+        Frequencies to compare with, from :func:`gwas.reference_comparison.read_reference`.
     rng
         For the start of the components and groups; default: a fixed seed.
 
@@ -63,11 +72,20 @@ def qc(
     ------
     DesignError
         If a step leaves nobody or nothing.
+    ValueError
+        If ``cases`` or ``controls`` have another number of rows than there are samples.
     """
     plan = QcPlan() if plan is None else plan
     rng = np.random.default_rng(1) if rng is None else rng
+    for name, given in (("controls", controls), ("cases", cases)):
+        if given is not None and len(np.asarray(given)) != genotypes.n_samples:
+            raise ValueError(
+                f"{name} of {genotypes.n_samples} samples expected, not {len(np.asarray(given))}"
+            )
     sex = genotypes.samples["sex"] if expected_sex is None else genotypes.samples["iid"].map(expected_sex)
-    run = _Run(genotypes, plan, sex.to_numpy(dtype=object), controls, rng)
+    run = _Run(
+        genotypes, plan, sex.to_numpy(dtype=object), rng, controls=controls, cases=cases, reference=reference
+    )
     run.first_look()
     run.judge_samples()
     run.judge_structure()
@@ -83,13 +101,18 @@ class _Run:
         genotypes: Genotypes,
         plan: QcPlan,
         sex: npt.NDArray[np.object_],
-        controls: npt.ArrayLike | None,
         rng: np.random.Generator,
+        *,
+        controls: npt.ArrayLike | None,
+        cases: pd.DataFrame | None,
+        reference: pd.DataFrame | None,
     ) -> None:
-        self.genotypes = genotypes
+        self.genotypes = replace(genotypes, samples=genotypes.samples.assign(sex=sex))
         self.plan = plan
         self.sex = sex
         self.rng = rng
+        self.cases = cases
+        self.reference = reference
         self.controls = np.ones(genotypes.n_samples, bool) if controls is None else np.asarray(controls, bool)
         self.people = Flow.of(genotypes.n_samples)
         self.variants = Flow.of(genotypes.n_variants)
@@ -97,6 +120,7 @@ class _Run:
         self.male = np.asarray(sex == "M")
         self.residual = np.full(genotypes.n_samples, np.nan)
         self.het_z = np.full(genotypes.n_samples, np.nan)
+        self.isolation = np.full(genotypes.n_samples, np.nan)
         self.ancestry = np.full(genotypes.n_samples, -1, dtype=np.int64)
         self.pca: Pca | None = None
         self.structure = np.empty(0, dtype=np.int64)
@@ -104,16 +128,14 @@ class _Run:
     def first_look(self) -> None:
         """Variants no sample should be judged by: repeated ones and those that hardly worked at all."""
         everyone = np.ones(self.genotypes.n_samples, bool)
-        all_counts, self.first_male = genotype_counts(self.genotypes, everyone, self.male)
-        rate = self._variant_call_rate(all_counts, self.first_male, everyone)
-        frame = self.genotypes.variants
-        low = np.minimum(frame["ref"].astype(str), frame["alt"].astype(str))
-        high = np.maximum(frame["ref"].astype(str), frame["alt"].astype(str))
-        key = frame["chrom"] + ":" + frame["pos"].astype(str) + ":" + low + ":" + high
-        order = np.argsort(-rate, kind="stable")
-        repeated = np.empty(len(frame), dtype=np.bool_)
-        repeated[order] = key.iloc[order].duplicated(keep="first").to_numpy()
-        self.variants.remove("same position and alleles as another", repeated, "highest call rate kept")
+        all_counts, male = genotype_counts(self.genotypes, everyone, self.male)
+        rate = variant_call_rate(all_counts, male, everyone, self.group)
+        step = "same position and alleles as another"
+        if self.plan.duplicate_variants:
+            repeated = duplicate_variants(self.genotypes.variants, call_rate=rate)
+            self.variants.remove(step, repeated, "highest call rate kept")
+        else:
+            self.variants.skip(step, "switched off")
         self._step(
             self.variants,
             "hardly called",
@@ -121,9 +143,9 @@ class _Run:
             lambda t: rate < t,
             "call rate >= {:g}",
         )
-        self.frequency = self._frequency(all_counts, self.first_male)
+        frequency, _ = group_frequency(all_counts, male, self.group)
         self.sums: SampleSums = sample_sums(
-            self.genotypes, group=self.group, frequency=self.frequency, use=self.variants.kept
+            self.genotypes, group=self.group, frequency=frequency, use=self.variants.kept
         )
 
     def judge_samples(self) -> None:
@@ -153,6 +175,7 @@ class _Run:
             expected=self.sex,
             female_below=self.plan.female_below,
             male_above=self.plan.male_above,
+            male_y_call_rate=self.plan.male_y_call_rate,
         )
         step = "sex differs from the record"
         if not self.plan.sex:
@@ -171,7 +194,7 @@ class _Run:
 
     def judge_structure(self) -> None:
         """Ancestry, heterozygosity given ancestry, duplicates and relatives."""
-        kept = np.flatnonzero(self.people.kept)
+        kept = self.placed = np.flatnonzero(self.people.kept)
         good = np.flatnonzero(self.variants.kept & (self.group == AUTOSOME))
         chosen = self.genotypes.select(samples=kept, variants=good)
         plan = self.plan
@@ -201,8 +224,26 @@ class _Run:
             lambda t: np.nan_to_num(self.het_z) > t,
             "at most {:g} robust SD above people of like ancestry",
         )
+        self._judge_ancestry(scores, values, known=enough)
         self._judge_kinship()
         self._somebody()
+
+    def _judge_ancestry(self, scores: F64, eigenvalues: F64, *, known: bool) -> None:
+        """Who is far from everybody; marked always, removed only where the plan asks for it."""
+        step, limit = "unlike anybody else in ancestry", self.plan.ancestry_sd
+        kept = self.placed
+        if not known or limit is None:
+            self.people.skip(step, "switched off" if limit is None else "too few people or variants")
+            return
+        self.isolation[kept] = isolation(scores, eigenvalues)
+        if not self.plan.remove_ancestry_outliers:
+            self.people.skip(step, f"people more than {limit:g} robust SD off are kept and marked")
+            return
+        self.people.remove(
+            step,
+            np.nan_to_num(self.isolation) > limit,
+            f"at most {limit:g} robust SD further from neighbours",
+        )
 
     def _judge_kinship(self) -> None:
         plan = self.plan
@@ -240,57 +281,28 @@ class _Run:
             self.unrelated &= self.people.kept
 
     def judge_variants(self) -> None:
-        """Call rate, frequency and Hardy-Weinberg, among the samples that are left."""
-        kept, plan = self.people.kept, self.plan
-        reference = kept & self.unrelated & self.controls & (self.ancestry == 0)
-        female = np.asarray(self.sex == "F")
-        self.counts, male, inside, women = genotype_counts(
-            self.genotypes, kept, kept & self.male, reference, reference & female
+        """Everything about variants, among the samples that are left."""
+        kept = self.people.kept
+        self.measures = VariantMeasures(
+            self.genotypes,
+            plan=self.plan,
+            group=self.group,
+            groups=Groups(
+                kept=kept,
+                male=self.male,
+                female=np.asarray(self.sex == "F"),
+                alike=kept & self.unrelated & (self.ancestry == 0),
+                controls=self.controls,
+                cases=self.cases,
+            ),
+            reference=self.reference,
+            use=self.variants.kept,
         )
-        self.rate = self._variant_call_rate(self.counts, male, kept)
-        self.frequency = self._frequency(self.counts, male)
-        minor = np.nan_to_num(np.minimum(self.frequency, 1.0 - self.frequency))
-        self.hwe_counts = np.where((self.group == X)[:, None], women, inside)
-        r, h, a = self.hwe_counts[:, 0], self.hwe_counts[:, 1], self.hwe_counts[:, 2]
-        self.hwe_p = hwe_exact(h, r, a, midp=plan.hwe_midp)
-        self.hwe_log10 = hwe_exact_log10(h, r, a, midp=plan.hwe_midp)
-        untested = (self.group == Y) | (self.genotypes.variants["chrom"] == "MT").to_numpy()
-        self.hwe_p[untested] = self.hwe_log10[untested] = np.nan
-        self.hwe_n = np.where(untested, 0, r + h + a)
-
-        self._step(
-            self.variants,
-            "low call rate",
-            plan.variant_call_rate,
-            lambda t: self.rate < t,
-            "call rate >= {:g}",
-        )
-        self._step(self.variants, "rare", plan.maf, lambda t: minor < t, "minor allele frequency >= {:g}")
-        among = (
-            "controls of the largest ancestry group"
-            if not self.controls.all()
-            else "people of the largest ancestry group"
-        )
-        limit = 0.0 if plan.hwe_p is None or plan.hwe_p <= 0 else -np.log10(plan.hwe_p)
-        self._step(
-            self.variants,
-            "not in Hardy-Weinberg proportions",
-            plan.hwe_p,
-            lambda t: np.nan_to_num(self.hwe_log10) > limit,
-            f"exact {'mid-' if plan.hwe_midp else ''}P >= {{:g}} among unrelated {among} (females on X)",
-        )
-        step = "heterozygous males on X"
-        if not (self.group == X).any():
-            self.variants.skip(step, "no X variants")
-        else:
-            share = male[:, 1] / np.maximum(male[:, :3].sum(axis=1), 1)
-            self._step(
-                self.variants,
-                step,
-                plan.male_x_het,
-                lambda t: (self.group == X) & (share > t),
-                "at most {:g} of males",
-            )
+        for step, bad, threshold in self.measures.steps():
+            if bad is None:
+                self.variants.skip(step, threshold)
+            else:
+                self.variants.remove(step, bad, threshold)
         if not self.variants.kept.any():
             raise DesignError(
                 "quality control left no variant",
@@ -309,14 +321,10 @@ class _Run:
         table.insert(2, "f_residual", self.residual)
         table.insert(3, "het_z", self.het_z)
         table["ancestry_group"] = self.ancestry
+        table["isolation"] = self.isolation
         table["unrelated"] = self.unrelated
         table["status"] = self.people.status
-        variants = self.genotypes.variants[["chrom", "pos", "id", "ref", "alt"]].copy()
-        variants["call_rate"] = self.rate
-        variants["alt_freq"] = self.frequency
-        variants[["n_ref", "n_het", "n_alt"]] = self.counts[:, :3]
-        variants["hwe_p"], variants["hwe_log10_p"], variants["hwe_n"] = self.hwe_p, self.hwe_log10, self.hwe_n
-        variants["status"] = self.variants.status
+        variants = self.measures.table.assign(status=self.variants.status)
         of_pruned = self.genotypes.select(variants=self.structure)
         return QcResult(
             samples=np.flatnonzero(self.people.kept),
@@ -331,27 +339,30 @@ class _Run:
             structure_variants=self.structure,
             pca=self.pca,
             fst=fst_between(of_pruned, np.where(self.unrelated, self.ancestry, -1)),
+            trios=self.measures.trios.drop(columns=["father_row", "mother_row", "child_row"]),
+            reference=self.measures.reference,
+            checks=self._checks(),
         )
+
+    def _checks(self) -> pd.DataFrame:
+        """What is asked of the whole set and removes nothing: transitions over transversions."""
+        autosomal = self.group == AUTOSOME
+        band = self.plan.titv
+        rows = []
+        for name, among in (("before", autosomal), ("after", autosomal & self.variants.kept)):
+            table = self.genotypes.variants[among]
+            found = titv(table["ref"], table["alt"])
+            verdict = "no range given"
+            if band is not None:
+                verdict = "outside" if found.outside(band) else "inside"
+            rows.append((f"Ti/Tv {name} quality control", found.ratio, found.low, found.high, verdict))
+        return pd.DataFrame(rows, columns=["check", "value", "low", "high", "verdict"])
 
     def _step(self, flow: Flow, step: str, limit: float | None, bad: object, wording: str) -> None:
         if limit is None:
             flow.skip(step, "switched off")
         else:
             flow.remove(step, bad(limit), wording.format(limit))  # type: ignore[operator]
-
-    def _variant_call_rate(self, counts: Index, male: Index, among: Mask) -> F64:
-        """Share of samples called; on Y of males, and where no male is known of those called most."""
-        rate: F64 = 1.0 - counts[:, 3] / max(int(among.sum()), 1)
-        on_y = self.group == Y
-        n_male = male.sum(axis=1)
-        rate[on_y] = np.where(n_male > 0, 1.0 - male[:, 3] / np.maximum(n_male, 1), 1.0)[on_y]
-        return rate
-
-    def _frequency(self, counts: Index, male: Index) -> F64:
-        haploid = np.where(np.isin(self.group, (X, Y))[:, None], male, 0)
-        diploid = counts - haploid
-        diploid[self.group == Y] = 0
-        return alt_frequency(diploid, haploid)
 
     def _somebody(self) -> None:
         if not self.people.kept.any():

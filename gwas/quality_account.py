@@ -43,6 +43,27 @@ class QcPlan:
         Smallest minor allele frequency.
     hwe_p, hwe_midp
         Smallest exact Hardy-Weinberg P, and whether it is a mid-P.
+    mac
+        Smallest minor allele count.
+    duplicate_variants
+        Of variants with the same place and alleles keep the one with the highest call rate.
+    info
+        Smallest quality of imputation: as the file has it, or MaCH r2 where it holds dosages.
+    differential_missing_p
+        Smallest P of Fisher's exact test of missing calls in cases and in controls.
+    mendel_rate, mendel_trio_rate
+        Largest share of trios that show a Mendelian error at a variant (one error is always forgiven), and of
+        variants at which a trio may be wrong before its pedigree is not believed.
+    reference_difference
+        Largest difference of frequency from the reference that is not removed.
+    titv
+        Range in which transitions over transversions should lie (:data:`gwas.transitions.EXPECTED`); it judges
+        the set and removes nothing.
+    ancestry_sd, remove_ancestry_outliers
+        How much further from their neighbours in the components than others people may be
+        (:func:`gwas.ancestry.isolation`), and whether those beyond are removed.
+    male_y_call_rate
+        Y call rate from which on it speaks for a man.
     male_x_het
         Largest share of heterozygous calls among males on X, which cannot be.
     build
@@ -68,6 +89,17 @@ class QcPlan:
     hwe_p: float | None = 1e-6
     hwe_midp: bool = True
     male_x_het: float | None = 0.05
+    male_y_call_rate: float = 0.5
+    ancestry_sd: float | None = 6.0
+    remove_ancestry_outliers: bool = False
+    mac: float | None = None
+    duplicate_variants: bool = True
+    info: float | None = 0.3
+    differential_missing_p: float | None = 1e-5
+    mendel_rate: float | None = 0.1
+    mendel_trio_rate: float = 0.05
+    reference_difference: float | None = 0.2
+    titv: tuple[float, float] | None = None
     build: str | None = None
     structure_components: int = 10
     threads: int = 2
@@ -87,11 +119,15 @@ class QcResult:
         DataFrame, index iid, one row a sample that came in: ``call_rate``, ``f_het`` (as PLINK's --het),
         ``f_residual`` (given ancestry), ``het_z`` (excess, in robust SD), the columns of
         :func:`gwas.sex.sex_check`, ``ancestry_group`` (0 the largest; -1 removed before it was known),
-        ``unrelated``, ``status`` (``kept`` or the step).
+        ``isolation`` (distance from neighbours in ancestry, in robust SD), ``unrelated``, ``status`` (``kept``
+        or the step).
     variant_table
         DataFrame, one row a variant that came in: ``chrom pos id ref alt``, ``call_rate``, ``alt_freq``,
         ``n_ref``, ``n_het``, ``n_alt`` (of the samples kept), ``hwe_p``, ``hwe_log10_p``, ``hwe_n``,
-        ``status``.
+        ``info`` (nan where not known), ``missing_log10_p`` and ``missing_trait`` (cases against controls; of
+        several diseases the worst, corrected for their number), ``mendel_tested`` and ``mendel_errors``
+        (trios), with a reference ``reference_class``, ``reference_freq`` (of ALT) and ``compared_freq`` (of ALT
+        among unrelated people of the largest ancestry group), ``status``.
     kinship
         DataFrame of pairs of third degree and closer (:func:`gwas.relatedness.kinship`), of those that chance
         does not explain: kinship must exceed what the luckiest pair of strangers shows, given the noise.
@@ -105,6 +141,12 @@ class QcResult:
         Components of the samples that passed the call rate and sex checks, or None in too small a set.
     fst
         DataFrame: Hudson's Fst between ancestry groups.
+    trios
+        DataFrame of :attr:`gwas.mendel.MendelErrors.trios` with ``believed``; no rows where there are none.
+    reference
+        DataFrame ``class, variants, meaning`` of the comparison with a reference; None without one.
+    checks
+        DataFrame ``check, value, low, high, verdict`` of what judges the whole set and removes nothing.
     """
 
     samples: Index
@@ -119,6 +161,9 @@ class QcResult:
     structure_variants: Index
     pca: Pca | None
     fst: pd.DataFrame
+    trios: pd.DataFrame
+    reference: pd.DataFrame | None
+    checks: pd.DataFrame
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from gwas.genotypes import Genotypes
-from gwas.kernels.packed import pack
+from gwas.kernels.packed import decode, pack
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,21 @@ class ArrayReader:
     packed: npt.NDArray[np.uint8]
     n_samples: int
     path: Path = Path("memory.bed")
+    coding: str = "ALT as given"
+    imputed: npt.NDArray[np.float32] | None = None
+
+    @property
+    def has_dosages(self) -> bool:
+        return self.imputed is not None
 
     def read(self, variants: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         return self.packed[variants]
+
+    def read_dosages(self, variants: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        if self.imputed is not None:
+            return self.imputed[variants]
+        calls = decode(self.packed[variants], self.n_samples).astype(np.float32)
+        return np.where(calls < 0, np.float32(np.nan), calls)
 
 
 GenotypesOf = Callable[..., Genotypes]

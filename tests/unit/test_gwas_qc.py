@@ -161,7 +161,7 @@ def test_steps_can_be_switched_off(genotypes) -> None:
     assert len(result.samples) == N
     assert len(result.variants) == M - 1
     off = result.sample_flow["threshold"].str.startswith("not done")
-    assert off.sum() == 5
+    assert off.sum() == 6
 
 
 def test_relatives_can_be_removed(genotypes) -> None:
