@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,16 +10,15 @@ import pandas as pd
 
 from cohorts.errors import DesignError
 from gwas.counts import AUTOSOME, alt_frequency, genotype_counts, variant_group
+from gwas.eigen import leading_eigenpairs
+from gwas.engines.blas_threads import one_blas_thread
 from gwas.genotypes import Genotypes
-from gwas.kernels.byte_tables import COLUMNS
 from gwas.ld import ld_prune
 from gwas.long_range_ld import in_long_range_ld
 from gwas.standardised import StandardisedGenotypes
 
 Index = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
-BASIS_BLOCKS = 6
-RESTART_BLOCKS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +37,8 @@ class Pca:
         float64 (m, components): unit-length weights of the standardised variants.
     variants
         int64 (m,): rows of ``genotypes.variants`` used.
+    called
+        int64 (m,): of the people fitted on, how many are called.
     mean, scale
         float64 (m,): of each variant among the people fitted on; ``(ALT copies - mean) / scale`` is what
         the loadings weigh. Missing calls weigh nothing.
@@ -55,6 +54,7 @@ class Pca:
     eigenvalues: F64
     loadings: F64
     variants: Index
+    called: Index
     mean: F64
     scale: F64
     fitted: npt.NDArray[np.bool_]
@@ -72,8 +72,8 @@ def pca(
     variants: npt.ArrayLike | None = None,
     build: str | None = None,
     rng: np.random.Generator,
-    tolerance: float = 1e-4,
-    max_passes: int = 30,
+    tolerance: float = 5e-4,
+    max_passes: int = 60,
     threads: int = 2,
 ) -> Pca:
     """Find the leading principal components.
@@ -141,9 +141,18 @@ def pca(
             fix="ask for fewer components or relax the filters",
         )
     matrix = StandardisedGenotypes(chosen.select(samples=fitted), mean, scale, threads=threads)
-    values, vectors, residual = _leading(
-        lambda v: matrix.gram(v) / m, n_fit, components, rng, tolerance=tolerance, max_passes=max_passes
-    )
+    # The dense work is small, and BLAS threads that wait for each other burn more than they save.
+    with one_blas_thread("numpy"):
+        found = leading_eigenpairs(
+            lambda v: matrix.gram(v) / m,
+            n_fit,
+            components,
+            rng=rng,
+            tolerance=tolerance,
+            max_passes=max_passes,
+            threads=threads,
+        )
+    values, vectors = found.values, found.vectors
     vectors *= np.where((vectors**3).sum(axis=0) < 0, -1.0, 1.0)
     singular = np.sqrt(values * m)
     loadings = matrix.times(vectors) / singular
@@ -159,10 +168,11 @@ def pca(
         eigenvalues=values,
         loadings=loadings,
         variants=rows,
+        called=counts[:, :3].sum(axis=1),
         mean=mean,
         scale=scale,
         fitted=fitted,
-        residual=residual,
+        residual=found.residual,
         total_variance=float((counts[:, :3] * spread).sum() / m),
         frame=chosen.variants[["chrom", "pos", "id", "ref", "alt"]],
     )
@@ -276,45 +286,3 @@ def project_scores(weighed: F64, squares: F64, singular: F64) -> F64:
     stretch = s.sum(axis=1) / (old**2).sum(axis=(1, 2))
     placed: F64 = turned * stretch[:, None] / singular
     return placed
-
-
-def _leading(
-    apply: Callable[[F64], Any],
-    n: int,
-    k: int,
-    rng: np.random.Generator,
-    *,
-    tolerance: float,
-    max_passes: int,
-) -> tuple[F64, F64, float]:
-    """Leading ``k`` eigenpairs of a symmetric operator on R^n, and their largest relative residual.
-
-    The basis grows by a block of residuals a pass; when it is full, its best Ritz vectors start it anew, so
-    that the dense work stays small beside the products with the genotypes.
-    """
-    # Whole vector registers: the genotype products do sixteen columns for the price of one.
-    width = min(-(-(k + 6) // COLUMNS) * COLUMNS, n)
-    block = np.linalg.qr(rng.standard_normal((n, width)))[0]
-    basis = np.empty((n, 0))
-    image = np.empty((n, 0))
-    small = np.empty((0, 0))
-    for _ in range(max_passes):
-        new = apply(block)
-        basis, image = np.concatenate([basis, block], axis=1), np.concatenate([image, new], axis=1)
-        edge = basis.T @ new
-        small = np.concatenate([np.concatenate([small, edge[: len(small)]], axis=1), edge.T], axis=0)
-        values, turn = np.linalg.eigh((small + small.T) / 2)
-        values, turn = values[::-1], turn[:, ::-1]
-        vectors = basis @ turn[:, :width]
-        gap = image @ turn[:, :width] - vectors * values[:width]
-        relative = np.linalg.norm(gap[:, :k], axis=0) / values[:k]
-        if relative.max() <= tolerance or basis.shape[1] + width > n:
-            break
-        if basis.shape[1] >= BASIS_BLOCKS * width:
-            best = turn[:, : RESTART_BLOCKS * width]
-            basis, image = basis @ best, image @ best
-            small = np.diag(values[: best.shape[1]])
-        # Twice is enough to be orthogonal to working precision.
-        block = gap - basis @ (basis.T @ gap)
-        block = np.linalg.qr(block - basis @ (basis.T @ block))[0]
-    return values[:k].copy(), vectors[:, :k].copy(), float(relative.max())

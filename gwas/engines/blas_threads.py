@@ -10,15 +10,15 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-
-import scipy
+from typing import Literal
 
 
 @contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Run with scipy's OpenBLAS on one thread; does nothing where scipy uses another BLAS."""
-    found = _controls()
+def one_blas_thread(of: Literal["scipy", "numpy"] = "scipy") -> Iterator[None]:
+    """Run with scipy's or numpy's OpenBLAS on one thread; does nothing where another BLAS is used."""
+    found = _controls(of)
     if found is None:
         yield
         return
@@ -31,9 +31,12 @@ def one_blas_thread() -> Iterator[None]:
         put(before)
 
 
-def _controls() -> tuple[Callable[[], int], Callable[[int], None]] | None:
-    package = Path(scipy.__file__).parent
-    libraries = [*package.parent.glob("scipy.libs/*openblas*"), *package.glob(".dylibs/*openblas*")]
+def _controls(of: str) -> tuple[Callable[[], int], Callable[[int], None]] | None:
+    spec = find_spec(of)
+    if spec is None or spec.origin is None:
+        return None
+    package = Path(spec.origin).parent
+    libraries = [*package.parent.glob(f"{of}.libs/*openblas*"), *package.glob(".dylibs/*openblas*")]
     for path in libraries:
         library = ctypes.CDLL(str(path))
         for ending in ("", "64_"):

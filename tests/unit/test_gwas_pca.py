@@ -43,7 +43,9 @@ def every(calls: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
 
 def test_components_are_those_of_the_dense_decomposition(genotypes_of) -> None:
     calls = people(1500, [60, 50, 41, 30], seed=1)
-    found = pca(genotypes_of(calls), components=6, variants=every(calls), rng=np.random.default_rng(3))
+    found = pca(
+        genotypes_of(calls), components=6, variants=every(calls), rng=np.random.default_rng(3), tolerance=1e-4
+    )
     values, vectors = dense(calls)
     np.testing.assert_allclose(found.eigenvalues, values[:6], rtol=1e-6)
     cosines = np.abs((found.scores.to_numpy() * vectors[:, :6]).sum(axis=0))
@@ -72,20 +74,7 @@ def test_threads_change_nothing_at_all(genotypes_of) -> None:
     assert np.array_equal(one.loadings, three.loadings)
 
 
-def test_a_full_basis_starts_anew_and_still_converges(genotypes_of, monkeypatch) -> None:
-    calls = people(1200, [200], seed=11)
-    monkeypatch.setattr("gwas.components.BASIS_BLOCKS", 3)
-    monkeypatch.setattr("gwas.components.RESTART_BLOCKS", 1)
-    found = pca(
-        genotypes_of(calls), components=4, variants=every(calls), rng=np.random.default_rng(1), max_passes=200
-    )
-    values, vectors = dense(calls)
-    assert found.residual <= 1e-4
-    np.testing.assert_allclose(found.eigenvalues, values[:4], rtol=1e-5)
-    assert np.abs((found.scores.to_numpy() * vectors[:, :4]).sum(axis=0)).min() > 0.999
-
-
-@pytest.mark.parametrize(("m", "n"), [(1, 5), (7, 64), (130, 61), (300, 203)])
+@pytest.mark.parametrize(("m", "n"), [(1, 5), (7, 64), (130, 61), (300, 203), (67, 1031)])
 def test_the_operator_is_the_standardised_matrix(genotypes_of, m, n) -> None:
     rng = np.random.default_rng(m)
     calls = rng.binomial(2, rng.uniform(0.02, 0.98, m)[:, None], (m, n)).astype(np.int8)

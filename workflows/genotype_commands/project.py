@@ -87,6 +87,7 @@ def read_model(prefix: Path) -> Pca:
         eigenvalues=values,
         loadings=per_allele / np.linalg.norm(per_allele, axis=0),
         variants=np.arange(m, dtype=np.int64),
+        called=np.rint(observed / 2).astype(np.int64),
         mean=mean,
         scale=scale,
         fitted=np.zeros(0, dtype=np.bool_),
