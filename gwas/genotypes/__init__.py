@@ -35,6 +35,10 @@ FORMATS: Final[dict[str, str]] = {
     ".bed": "gwas.genotypes.bed:open_bed",
     ".bgen": "gwas.genotypes.bgen:open_bgen",
     ".pgen": "gwas.genotypes.pgen:open_pgen",
+    ".vcf": "gwas.genotypes.vcf:open_vcf",
+    ".vcf.gz": "gwas.genotypes.vcf:open_vcf",
+    ".vcf.bgz": "gwas.genotypes.vcf:open_vcf",
+    ".bcf": "gwas.genotypes.vcf:open_vcf",
 }
 """Suffix of the file with the calls, and its opener ``(path, options) -> Genotypes``."""
 
