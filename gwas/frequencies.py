@@ -1,4 +1,7 @@
-"""How frequent is each ALT allele? Counted among founders, with one X or Y in a man and one MT in anybody."""
+"""How frequent is each ALT allele? Counted among founders, with one X or Y in a man and one MT in anybody.
+
+Where the genotypes' values are dosages these are summed, as PLINK 2 does; else hard calls are counted.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,9 @@ def freq(genotypes: Genotypes, *, nonfounders: bool = False) -> pd.DataFrame:
     -------
     DataFrame
         One row a variant, in order: ``chrom``, ``pos``, ``id``, ``ref``, ``alt``, ``alt_count`` and
-        ``allele_count`` (float64: called alleles; on X, Y and MT a heterozygote that cannot be counts half an
-        ALT allele, as in PLINK 2) and ``alt_freq`` (nan without a call). On X a man has one allele and
-        everybody else two; on Y only men have any; on MT everybody has one.
+        ``allele_count`` (float64: alleles of people with a call, or a dosage; on X, Y and MT a heterozygote that
+        cannot be counts half an ALT allele, as in PLINK 2) and ``alt_freq`` (nan without a call). On X a man has
+        one allele and everybody else two; on Y only men have any; on MT everybody has one.
 
     Raises
     ------
@@ -51,9 +54,7 @@ def freq(genotypes: Genotypes, *, nonfounders: bool = False) -> pd.DataFrame:
     >>> freq(Genotypes(Memory(), people, variants))[["alt_count", "allele_count"]].to_numpy().tolist()
     [[2.0, 5.0]]
     """
-    tally = AlleleTally(genotypes, nonfounders=nonfounders)
-    in_one_pass(genotypes, tally)
-    found = tally.alleles()
+    found = alleles(genotypes, nonfounders=nonfounders)
     table = genotypes.variants[["chrom", "pos", "id", "ref", "alt"]].copy()
     table["alt_count"] = found.alt
     table["allele_count"] = found.total
@@ -74,6 +75,39 @@ class Alleles:
         nothing = np.full(len(self.alt), np.nan)
         share: F64 = np.divide(self.alt, self.total, out=nothing, where=self.total > 0)
         return share
+
+
+def alleles(genotypes: Genotypes, *, nonfounders: bool = False) -> Alleles:
+    """Copies of ALT and called alleles of every variant: what :func:`freq` tells, without the table."""
+    if genotypes.values == "dosage":
+        return _of_dosages(genotypes, nonfounders)
+    tally = AlleleTally(genotypes, nonfounders=nonfounders)
+    in_one_pass(genotypes, tally)
+    return tally.alleles()
+
+
+def _of_dosages(genotypes: Genotypes, nonfounders: bool) -> Alleles:
+    counted = np.ones(genotypes.n_samples, dtype=np.bool_) if nonfounders else founders(genotypes)
+    male = np.asarray(genotypes.samples["sex"] == "M", dtype=np.bool_)
+    kinds = ploidy_class(genotypes.variants["chrom"])
+    # copies of a chromosome that everybody counts, as shares of two
+    share = {
+        "diploid": counted.astype(np.float64),
+        "x": np.where(male, 0.5, 1.0) * counted,
+        "y": np.where(male, 0.5, 0.0) * counted,
+        "mt": 0.5 * counted,
+    }
+    alt, total = np.zeros(genotypes.n_variants), np.zeros(genotypes.n_variants)
+    for block in genotypes.dosage_blocks():
+        known = ~np.isnan(block.dosages)
+        copies = np.where(known, block.dosages, np.float32(0)).astype(np.float64)
+        rows = slice(block.start, block.stop)
+        for kind, weight in share.items():
+            of_kind = kinds[rows] == kind
+            if of_kind.any():
+                alt[rows][of_kind] = copies[of_kind] @ weight
+                total[rows][of_kind] = 2.0 * (known[of_kind] @ weight)
+    return Alleles(alt, total)
 
 
 class AlleleTally:

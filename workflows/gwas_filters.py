@@ -1,27 +1,32 @@
 """PLINK 2's sample and variant filters for one association run, in PLINK 2's order.
 
-Samples by list, variants by list and chromosome, then samples by missingness, then variants by missingness,
-Hardy-Weinberg test and frequency. Frequencies and the Hardy-Weinberg test use founders.
+Samples by list, variants by list, then samples by missingness, then variants by missingness, Hardy-Weinberg test,
+frequency and MaCH r2. Frequencies and the Hardy-Weinberg test use founders. Frequencies are those of dosages where
+these are used; missingness and the Hardy-Weinberg test are of hard calls. Chromosomes and regions were chosen when
+the file was opened, lists need no call, and every hard call is read once for all filters by counts of variants.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from cohorts.errors import DesignError, InputError
+from gwas.counts import GenotypeTally, in_one_pass
+from gwas.frequencies import AlleleTally, alleles, founders
 from gwas.genotypes import Genotypes
 from gwas.genotypes.chromosomes import ploidy_class
-from gwas.kernels.packed import count_genotypes
 from gwas.missingness import missing_calls
 from workflows.genotype_inputs import Filters
 from workflows.gwas_tables import read_sample_list, read_variant_list
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
 # decimal thresholds are not exact in binary: PLINK forgives the last bits too
 _SLACK = 2.0**-44
 
@@ -47,7 +52,8 @@ def apply_filters(genotypes: Genotypes, filters: Filters) -> tuple[Genotypes, li
         found = missing_calls(genotypes)
         kept = found.by_sample <= filters.mind * found.of_sample * (1 + _SLACK)
         genotypes = _samples(genotypes, kept, f"--mind {filters.mind:g}", lines)
-    if any(value is not None for value in (filters.geno, filters.hwe, filters.maf, filters.mac)):
+    by_counts = (filters.geno, filters.hwe, filters.maf, filters.mac, filters.mach_r2)
+    if any(value is not None for value in by_counts):
         genotypes = _by_counts(genotypes, filters, lines)
     return genotypes, lines
 
@@ -93,83 +99,123 @@ def _variants(genotypes: Genotypes, kept: Mask, option: str, lines: list[str]) -
     return genotypes if kept.all() else genotypes.select(variants=kept)
 
 
-@dataclass(frozen=True, eq=False)
-class _Counts:
-    """int64 (m, 4) counts of 0, 1, 2 copies of ALT and missing, of groups."""
-
-    everyone: npt.NDArray[np.int64]
-    male: npt.NDArray[np.int64]
-    founders: npt.NDArray[np.int64]
-    male_founders: npt.NDArray[np.int64]
-    female_founders: npt.NDArray[np.int64]
-
-
-def _count(genotypes: Genotypes) -> _Counts:
-    samples: pd.DataFrame = genotypes.samples
-    everyone = np.ones(len(samples), dtype=bool)
-    male, female = np.asarray(samples["sex"] == "M"), np.asarray(samples["sex"] == "F")
-    founder = np.asarray((samples["father"] == "0") & (samples["mother"] == "0"))
-    parts: list[list[npt.NDArray[np.int64]]] = []
-    for block in genotypes.blocks():
-        packed = block.packed_selected()
-        masks = (everyone, male, founder, male & founder, female & founder)
-        parts.append([count_genotypes(packed, mask) for mask in masks])
-    return _Counts(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
-
 def _by_counts(genotypes: Genotypes, filters: Filters, lines: list[str]) -> Genotypes:
-    counts = _count(genotypes)
     kinds = ploidy_class(genotypes.variants["chrom"])
+    calls = _Calls(genotypes)
+    tests = _tests(genotypes, filters, kinds, calls)
+    calls.count()
     kept = np.ones(genotypes.n_variants, dtype=bool)
-
-    def narrow(passing: Mask, option: str) -> None:
-        nonlocal kept
-        left = kept & passing
+    for option, passing in tests:
+        left = kept & passing()
         lines.append(f"{option}: {int(kept.sum() - left.sum())} variants removed, {int(left.sum())} remain")
         if not left.any():
             raise DesignError("no variant is left", where=option, fix="relax the filter")
         kept = left
-
-    if filters.geno is not None:
-        # nobody but a male has a Y to miss
-        on_y = (kinds == "y")[:, None]
-        relevant = np.where(on_y, counts.male, counts.everyone)
-        narrow(
-            relevant[:, 3] <= filters.geno * relevant.sum(axis=1) * (1 + _SLACK), f"--geno {filters.geno:g}"
-        )
-    if filters.hwe is not None:
-        narrow(_hwe_p(counts, kinds) >= filters.hwe * (1 - _SLACK), f"--hwe {filters.hwe:g}")
-    alt, total = _alleles(counts, kinds)
-    minor = np.minimum(alt, total - alt)
-    if filters.maf is not None:
-        narrow((total > 0) & (minor >= filters.maf * total * (1 - _SLACK)), f"--maf {filters.maf:g}")
-    if filters.mac is not None:
-        narrow(minor >= filters.mac * (1 - _SLACK), f"--mac {filters.mac:g}")
     return genotypes.select(variants=kept)
 
 
-def _hwe_p(counts: _Counts, kinds: npt.NDArray[np.str_]) -> Floats:
+class _Calls:
+    """Counts of hard calls that the filters ask for, taken in one pass."""
+
+    def __init__(self, genotypes: Genotypes) -> None:
+        samples: pd.DataFrame = genotypes.samples
+        self.genotypes = genotypes
+        self.male, self.female = np.asarray(samples["sex"] == "M"), np.asarray(samples["sex"] == "F")
+        self.founder = founders(genotypes)
+        self.tallies: list[GenotypeTally | AlleleTally] = []
+
+    def of(self, mask: Mask) -> GenotypeTally:
+        """Calls of some samples: to be counted."""
+        tally = GenotypeTally(self.genotypes, mask)
+        self.tallies.append(tally)
+        return tally
+
+    def count(self) -> None:
+        """Read the file, if anything is to be counted."""
+        if self.tallies:
+            in_one_pass(self.genotypes, *self.tallies)
+
+
+def _tests(
+    genotypes: Genotypes, filters: Filters, kinds: npt.NDArray[np.str_], calls: _Calls
+) -> list[tuple[str, Callable[[], Mask]]]:
+    """Options in PLINK's order, and what passes each once `calls` are counted."""
+    tests: list[tuple[str, Callable[[], Mask]]] = []
+    if (geno := filters.geno) is not None:
+        everyone, male = calls.of(np.ones(genotypes.n_samples, dtype=bool)), calls.of(calls.male)
+        tests.append((f"--geno {geno:g}", lambda: _called(everyone.counts, male.counts, kinds, geno)))
+    if (hwe := filters.hwe) is not None:
+        groups = [calls.of(calls.founder & sex) for sex in (calls.founder, calls.female, calls.male)]
+        p = lambda: _hwe_p(*(group.counts for group in groups), kinds)  # noqa: E731
+        tests.append((f"--hwe {hwe:g}", lambda: p() >= hwe * (1 - _SLACK)))
+    if filters.maf is not None or filters.mac is not None:
+        tests += _frequency_tests(genotypes, filters, calls)
+    if filters.mach_r2 is not None:
+        low, high = filters.mach_r2
+        tests.append((f"--mach-r2-filter {low:g} {high:g}", lambda: _imputed(genotypes, low, high)))
+    return tests
+
+
+def _frequency_tests(
+    genotypes: Genotypes, filters: Filters, calls: _Calls
+) -> list[tuple[str, Callable[[], Mask]]]:
+    if genotypes.values == "dosage":
+        summed = cache(lambda: alleles(genotypes))
+    else:
+        tally = AlleleTally(genotypes)
+        calls.tallies.append(tally)
+        summed = cache(tally.alleles)
+
+    def frequent() -> Mask:
+        found = summed()
+        minor = np.minimum(found.alt, found.total - found.alt)
+        return np.asarray((found.total > 0) & (minor >= (filters.maf or 0) * found.total * (1 - _SLACK)))
+
+    def often() -> Mask:
+        found = summed()
+        minor = np.minimum(found.alt, found.total - found.alt)
+        return np.asarray(minor >= (filters.mac or 0) * (1 - _SLACK))
+
+    tests: list[tuple[str, Callable[[], Mask]]] = []
+    if filters.maf is not None:
+        tests.append((f"--maf {filters.maf:g}", frequent))
+    if filters.mac is not None:
+        tests.append((f"--mac {filters.mac:g}", often))
+    return tests
+
+
+def _called(everyone: Counts, male: Counts, kinds: npt.NDArray[np.str_], most: float) -> Mask:
+    # nobody but a male has a Y to miss
+    relevant = np.where((kinds == "y")[:, None], male, everyone)
+    return np.asarray(relevant[:, 3] <= most * relevant.sum(axis=1) * (1 + _SLACK))
+
+
+def _imputed(genotypes: Genotypes, low: float, high: float) -> Mask:
+    """MaCH r2 of founders within bounds; X, Y, MT and what does not vary have none and pass, as in PLINK 2."""
+    from gwas.imputation_quality import imputation_quality
+
+    if not genotypes.reader.has_dosages:
+        raise DesignError(
+            "hard calls tell nothing of imputation",
+            where="--mach-r2-filter",
+            found=str(genotypes.path),
+            fix="give a file with dosages, or leave the filter out",
+        )
+    diploid = np.flatnonzero(ploidy_class(genotypes.variants["chrom"]) == "diploid")
+    r2 = np.full(genotypes.n_variants, np.nan)
+    chosen = genotypes.select(samples=founders(genotypes), variants=diploid)
+    r2[diploid] = imputation_quality(chosen)["mach_r2"]
+    return np.asarray(np.isnan(r2) | ((r2 >= low) & (r2 <= high)))
+
+
+def _hwe_p(founder: Counts, female: Counts, male: Counts, kinds: npt.NDArray[np.str_]) -> Floats:
     """Exact P among founders; on X of known sex, with males' alleles; 1 on Y and MT."""
     from gwas.hwe import hwe_exact, hwe_exact_x
 
     p = np.ones(len(kinds))
     diploid, on_x = kinds == "diploid", kinds == "x"
-    none, one, two = counts.founders[diploid, :3].T
+    none, one, two = founder[diploid, :3].T
     p[diploid] = hwe_exact(one, none, two)
-    female, male = counts.female_founders[on_x], counts.male_founders[on_x]
-    p[on_x] = hwe_exact_x(female[:, 1], female[:, 0], female[:, 2], male[:, 0], male[:, 2])
+    women, men = female[on_x], male[on_x]
+    p[on_x] = hwe_exact_x(women[:, 1], women[:, 0], women[:, 2], men[:, 0], men[:, 2])
     return np.where(np.isnan(p), 1.0, p)
-
-
-def _alleles(counts: _Counts, kinds: npt.NDArray[np.str_]) -> tuple[Floats, Floats]:
-    """ALT alleles and all alleles among founders; males carry one X, nobody two Y or MT."""
-
-    def copies(table: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
-        return (table[:, 1] + 2.0 * table[:, 2]), 2.0 * table[:, :3].sum(axis=1)
-
-    alt, total = copies(counts.founders)
-    male_alt, male_total = copies(counts.male_founders)
-    on_x, on_y, on_mt = kinds == "x", kinds == "y", kinds == "mt"
-    alt = np.select([on_x, on_y, on_mt], [alt - male_alt / 2, male_alt / 2, alt / 2], alt)
-    total = np.select([on_x, on_y, on_mt], [total - male_total / 2, male_total / 2, total / 2], total)
-    return alt, total

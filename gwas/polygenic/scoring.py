@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -99,7 +99,8 @@ def score(
 
     Notes
     -----
-    Dominant weights count 1 for one or two copies, recessive ones 1 for two; their expectation under a
+    Dosages are summed where the genotypes' values are dosages, else hard calls. Dominant weights count copies up
+    to one, recessive ones those above one, which is 1 for one or two and 1 for two; their expectation under a
     reference frequency is Hardy-Weinberg's. Without a reference it is the mean of those observed.
     """
     scores = [weights] if isinstance(weights, Weights) else list(weights)
@@ -123,12 +124,11 @@ def score(
     total = _Totals(genotypes.n_samples, len(scores))
     mean = np.full(genotypes.n_variants, np.nan)
     plans = _plans(matches, needed)
-    for block in genotypes.select(variants=needed).blocks(block_size):
-        rows = slice(block.start, block.stop)
+    for rows, copies, absent in _copies(genotypes.select(variants=needed), block_size):
         own = None if reference is None else reference[rows]
-        mean[needed[rows]] = total.add(block.dosages(), own, plans, rows, missing)
+        mean[needed[rows]] = total.add(copies, absent, own, plans, rows, missing)
         if progress is not None:
-            progress(block.n_variants)
+            progress(len(copies))
     matches = [_mark_uncalled(m, mean) for m in matches]
     total.withhold([m.used.empty for m in matches])
     alt = mean / 2
@@ -146,16 +146,29 @@ def score(
     )
 
 
+def _copies(genotypes: Genotypes, block_size: int) -> Iterator[tuple[slice, Floats, NDArray[np.bool_]]]:
+    """Rows, copies of ALT (m, n; missing as 0) and who is missing, as dosages or calls, whichever is used."""
+    if genotypes.values == "dosage":
+        for exact in genotypes.dosage_blocks(min(block_size, 256)):
+            unknown = np.isnan(exact.dosages)
+            yield (
+                slice(exact.start, exact.stop),
+                np.where(unknown, 0.0, exact.dosages).astype(np.float64),
+                unknown,
+            )
+        return
+    for block in genotypes.blocks(block_size):
+        calls = block.dosages()
+        absent = calls == MISSING_CALL
+        yield slice(block.start, block.stop), np.where(absent, 0, calls).astype(np.float64), absent
+
+
 def alternate_frequencies(genotypes: Genotypes, rows: NDArray[np.int64], *, block_size: int = 4096) -> Floats:
     """ALT frequency of the variants `rows` among all people, (n_variants,); NaN elsewhere or no calls."""
     out = np.full(genotypes.n_variants, np.nan)
-    for block in genotypes.select(variants=rows).blocks(block_size):
-        calls = block.dosages()
-        called = calls >= 0
-        n = called.sum(axis=1)
-        copies = np.where(called, calls, 0).sum(axis=1)
-        part = np.divide(copies, 2.0 * n, out=np.full(n.size, np.nan), where=n > 0)
-        out[rows[block.start : block.stop]] = part
+    for part, copies, absent in _copies(genotypes.select(variants=rows), block_size):
+        n = absent.shape[1] - absent.sum(axis=1)
+        out[rows[part]] = np.divide(copies.sum(axis=1), 2.0 * n, out=np.full(n.size, np.nan), where=n > 0)
     return out
 
 
@@ -214,17 +227,16 @@ class _Totals:
 
     def add(
         self,
-        dosages: NDArray[np.int8],
+        copies: Floats,
+        absent: NDArray[np.bool_],
         reference: Floats | None,
         plans: Sequence[_Plan],
         rows: slice,
         missing: Missing,
     ) -> Floats:
         """Add a block (m, n); returns the mean copies of ALT that stood for missing calls, (m,)."""
-        absent = dosages == MISSING_CALL
         holes = bool(absent.any())
-        copies = np.where(absent, 0, dosages).astype(np.float64)
-        called = dosages.shape[1] - absent.sum(axis=1)
+        called = copies.shape[1] - absent.sum(axis=1)
         observed = np.divide(copies.sum(axis=1), called, out=np.full(called.size, np.nan), where=called > 0)
         mean = observed if reference is None else np.where(np.isfinite(reference), 2 * reference, observed)
         for plan in plans:
@@ -257,9 +269,9 @@ class _Totals:
 
 def _transformed(copies: Floats, kind: str) -> Floats:
     if kind == "dominant":
-        return (copies >= 1).astype(np.float64)
+        return np.minimum(copies, 1.0)
     if kind == "recessive":
-        return (copies >= 2).astype(np.float64)
+        return np.maximum(copies - 1.0, 0.0)
     return copies
 
 
