@@ -144,6 +144,44 @@ def _ld_score(
     }
 
 
+def _test_missing(
+    *,
+    pheno: Annotated[Path | None, typer.Option(help="Phenotype file; default: the .fam.")] = None,
+    pheno_name: Annotated[str | None, typer.Option(help="Its column; default the first.")] = None,
+    zero_one: Annotated[bool, typer.Option("--1", help="Cases are 1 and controls 0, not 2 and 1.")] = False,
+    midp: Annotated[bool, typer.Option("--midp", help="Mid-P.")] = False,
+) -> Options:
+    """Missing calls of cases against controls: OUT.missing."""
+    if pheno_name is not None and pheno is None:
+        raise typer.BadParameter("--pheno-name goes with --pheno")
+    return {"pheno": pheno, "pheno_name": pheno_name, "zero_one": zero_one, "midp": midp}
+
+
+def _mendel(
+    *, build: Annotated[Build | None, typer.Option(help="Judge PAR of this build as diploid.")] = None
+) -> Options:
+    """Mendelian errors of trios: OUT.mendel, OUT.lmendel, OUT.fmendel, OUT.imendel."""
+    return {"build": build}
+
+
+def _compare_reference(
+    *,
+    reference: Annotated[Path, typer.Option(help="Frequencies: PLINK 2's .afreq, or a table like it.")],
+    reference_column: Annotated[
+        str | None, typer.Option(help="Column of ALT's frequency, e.g. of one population.")
+    ] = None,
+    max_difference: Annotated[
+        float, typer.Option(min=0, max=1, help="Largest difference that is not an outlier.")
+    ] = 0.2,
+) -> Options:
+    """Alleles, strand and frequencies beside a reference: OUT.refcmp, OUT.refcmp.summary."""
+    return {
+        "reference": reference,
+        "reference_column": reference_column,
+        "max_difference": max_difference,
+    }
+
+
 COMMANDS: Final[dict[str, Callable[..., Options]]] = {
     "freq": _freq,
     "missing": _missing,
@@ -156,6 +194,9 @@ COMMANDS: Final[dict[str, Callable[..., Options]]] = {
     "project": _project,
     "ld": _ld,
     "ld-score": _ld_score,
+    "test-missing": _test_missing,
+    "mendel": _mendel,
+    "compare-reference": _compare_reference,
 }
 
 

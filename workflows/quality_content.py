@@ -75,7 +75,7 @@ def quality_summary(findings: Findings, rule: Disclosure) -> QcSummary:
                 hwe,
                 label="Hardy-Weinberg, -log10 P",
                 of="variants",
-                threshold=-np.log10(plan.hwe_p) if plan.hwe_p > 0 else None,
+                threshold=-np.log10(plan.hwe_p) if plan.hwe_p else None,
                 keep="below",
                 disclosure=rule,
             ),

@@ -47,9 +47,17 @@ def tables(findings: Findings) -> dict[str, pd.DataFrame]:
         "qc_variants": findings.quality.variant_table,
         "qc_sample_flow": findings.quality.sample_flow,
         "qc_variant_flow": findings.quality.variant_flow,
+        "qc_checks": findings.quality.checks,
         "kinship": kinship.reset_index(drop=True),
         "components": placed.reset_index(drop=True),
     }
+    if findings.quality.reference is not None:
+        made["qc_reference"] = findings.quality.reference
+    if len(findings.quality.trios):
+        trios = findings.quality.trios.drop(columns="fid")
+        for role in ("father", "mother", "child"):
+            trios[role] = person.reindex(trios[role]).to_numpy()
+        made["qc_trios"] = trios
     return made | _score_tables(findings) | _risk_tables(findings)
 
 

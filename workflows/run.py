@@ -16,6 +16,7 @@ from gwas.components import pca
 from gwas.genotypes.chromosomes import PSEUDO_AUTOSOMAL
 from gwas.pedigree import families, split_families
 from gwas.quality import QcPlan, qc
+from gwas.reference_comparison import read_reference
 from phenotypes.codelist import CodeList
 from phenotypes.derivation import derive
 from workflows import results
@@ -122,6 +123,8 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
                 plan=qc_plan(study),
                 expected_sex=on_record,
                 controls=without_disease(study, traits),
+                cases=diseases(study, traits),
+                reference=frequency_reference(study),
                 rng=generator(study, "quality control"),
             )
             quality = one_sample_each(quality, joined.person_id)
@@ -230,15 +233,40 @@ def qc_plan(study: Study) -> QcPlan:
     """Thresholds of the study file as the plan of :func:`gwas.quality.qc`."""
     declared = study.qc
     return QcPlan(
+        gross_variant_call_rate=declared.gross_variant_call_rate,
+        duplicate_variants=declared.duplicate_variants,
         sample_call_rate=declared.sample_call_rate,
-        variant_call_rate=declared.variant_call_rate,
-        maf=declared.minor_allele_frequency,
-        hwe_p=declared.hwe_p,
+        sex=declared.sex_check,
+        female_below=declared.female_below,
+        male_above=declared.male_above,
+        male_y_call_rate=declared.male_y_call_rate,
         het_sd=declared.heterozygosity_sd,
+        ancestry_sd=declared.ancestry_sd,
+        remove_ancestry_outliers=declared.remove_ancestry_outliers,
         duplicate_kinship=declared.duplicate_kinship,
         related_kinship=declared.related_kinship,
+        remove_related_above=declared.remove_related_above,
+        info=declared.imputation_quality,
+        variant_call_rate=declared.variant_call_rate,
+        differential_missing_p=declared.differential_missingness_p,
+        maf=declared.minor_allele_frequency,
+        mac=declared.minor_allele_count,
+        hwe_p=declared.hwe_p,
+        male_x_het=declared.male_x_heterozygosity,
+        mendel_rate=declared.mendel_rate,
+        mendel_trio_rate=declared.mendel_trio_rate,
+        reference_difference=declared.reference_difference,
+        titv=declared.titv,
         build=tabled_build(study),
     )
+
+
+def frequency_reference(study: Study) -> pd.DataFrame | None:
+    """The frequencies that the study compares its own with, where it names a file of them."""
+    declared = study.qc
+    if declared.reference is None:
+        return None
+    return read_reference(declared.reference, frequency_column=declared.reference_column)
 
 
 def tabled_build(study: Study) -> str | None:
@@ -246,10 +274,14 @@ def tabled_build(study: Study) -> str | None:
     return study.genotypes.build if study.genotypes.build in PSEUDO_AUTOSOMAL else None
 
 
+def diseases(study: Study, traits: pd.DataFrame) -> pd.DataFrame:
+    """The analysed diseases among the traits: 1 case, 0 control, else NaN."""
+    return traits[[name for name in study.association.traits if name in study.phenotypes]]
+
+
 def without_disease(study: Study, traits: pd.DataFrame) -> np.ndarray:
     """Bool (samples,): people who are a case of no analysed disease."""
-    diseases = [name for name in study.association.traits if name in study.phenotypes]
-    return ~(traits[diseases] == 1).any(axis=1).to_numpy()
+    return ~(diseases(study, traits) == 1).any(axis=1).to_numpy()
 
 
 def generator(study: Study, purpose: str) -> np.random.Generator:

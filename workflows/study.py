@@ -158,15 +158,59 @@ class ExposureSpec(_Closed):
 
 
 class QcSpec(_Closed):
-    """Thresholds of genotype quality control; a sample or variant beyond one is removed and counted."""
+    """Thresholds of genotype quality control; a sample or variant beyond one is removed and counted.
 
-    sample_call_rate: Fraction = 0.97
-    variant_call_rate: Fraction = 0.98
-    minor_allele_frequency: float = Field(default=0.01, ge=0, lt=0.5)
-    hwe_p: float = Field(default=1e-6, ge=0, lt=1)
-    heterozygosity_sd: float = Field(default=5.0, gt=0)
+    ``null`` switches a step off; the flow then says so.
+    """
+
+    gross_variant_call_rate: Fraction | None = Field(
+        default=0.80, description="variants called in fewer samples judge nobody"
+    )
+    duplicate_variants: bool = Field(default=True, description="keep the best of variants listed twice")
+    sample_call_rate: Fraction | None = 0.97
+    sex_check: bool = Field(default=True, description="remove samples whose X and Y contradict the record")
+    female_below: float = Field(default=0.4, description="F on X that speaks for a woman")
+    male_above: float = Field(default=0.8, description="F on X that speaks for a man")
+    male_y_call_rate: Fraction = Field(default=0.5, description="call rate on Y that speaks for a man")
+    heterozygosity_sd: float | None = Field(default=5.0, gt=0, description="robust SD above like ancestry")
+    ancestry_sd: float | None = Field(
+        default=6.0, gt=0, description="robust SD further from the nearest people than others are"
+    )
+    remove_ancestry_outliers: bool = Field(default=False, description="else they are marked")
     duplicate_kinship: Fraction = 0.354
     related_kinship: Fraction = 0.0884
+    remove_related_above: Fraction | None = Field(default=None, description="null keeps relatives")
+    imputation_quality: float | None = Field(default=0.3, ge=0, le=1, description="least INFO, or MaCH r2")
+    variant_call_rate: Fraction | None = 0.98
+    differential_missingness_p: float | None = Field(
+        default=1e-5, ge=0, lt=1, description="missing calls of cases against controls, Fisher's exact P"
+    )
+    minor_allele_frequency: float | None = Field(default=0.01, ge=0, lt=0.5)
+    minor_allele_count: float | None = Field(default=None, ge=0)
+    hwe_p: float | None = Field(default=1e-6, ge=0, lt=1)
+    male_x_heterozygosity: Fraction | None = Field(default=0.05, description="men heterozygous on X")
+    mendel_rate: Fraction | None = Field(default=0.1, description="share of trios wrong at a variant")
+    mendel_trio_rate: Fraction = Field(
+        default=0.05, description="share of variants at which a trio may be wrong and be believed"
+    )
+    reference: StudyPath | None = Field(
+        default=None, description="frequencies to compare with: .afreq, or a table with REF, ALT, ALT_FREQS"
+    )
+    reference_column: str | None = Field(default=None, description="its column of the frequency of ALT")
+    reference_difference: Fraction | None = Field(default=0.2, description="largest difference of frequency")
+    titv: tuple[float, float] | None = Field(
+        default=None, description="range of transitions over transversions, e.g. [1.9, 2.3] of whole genomes"
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.female_below > self.male_above:
+            raise fault_at("QcSpec", ("female_below",), "female_below is above male_above")
+        if self.titv is not None and not 0 < self.titv[0] < self.titv[1]:
+            raise fault_at("QcSpec", ("titv",), "the lowest ratio comes first, then the highest")
+        if self.reference_column is not None and self.reference is None:
+            raise fault_at("QcSpec", ("reference_column",), "there is no reference whose column it could be")
+        return self
 
 
 class Split(_Closed):
@@ -335,6 +379,8 @@ class Study(_Closed):
             if (entry := getattr(self.region, table)) is not None:
                 files[f"region.{table}"] = table_path(entry)
         files |= _genotype_files(self.genotypes)
+        if self.qc.reference is not None:
+            files["qc.reference"] = self.qc.reference
         files |= {f"codelists.{name}": path for name, path in self.codelists.items()}
         files |= {f"scores.published.{i}": path for i, path in enumerate(self.scores.published)}
         return files

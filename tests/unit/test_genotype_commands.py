@@ -68,7 +68,7 @@ def test_the_command_line_and_the_bodies_name_the_same_commands() -> None:
     assert list(genotype_cli.COMMANDS) == list(BODIES)
 
 
-@pytest.mark.parametrize("command", sorted(set(BODIES) - {"project"}))
+@pytest.mark.parametrize("command", sorted(set(BODIES) - {"project", "compare-reference"}))
 def test_absent_genotypes_are_refused_and_nothing_is_written(command: str, tmp_path: Path) -> None:
     with pytest.raises(InputError):
         run(command, "--bfile", tmp_path / "none", "--out", tmp_path / "o")
@@ -226,3 +226,49 @@ def test_missing_values_are_na_and_numbers_have_nine_digits(tmp_path: Path) -> N
     frame = pd.DataFrame({"ID": ["a", "b"], "P": [1 / 3, np.nan], "N": [3, 4]})
     (path,) = write_tables(tmp_path / "o", [Table("x", frame)])
     assert path.read_text() == "ID\tP\tN\na\t0.333333333\t3\nb\tNA\t4\n"
+
+
+def test_status_that_is_not_case_control_is_refused(small: Path, tmp_path: Path) -> None:
+    with pytest.raises(DesignError, match="0 cases and 0 controls"):
+        run("test-missing", "--bfile", small, "--out", tmp_path / "o")
+    pheno = tmp_path / "pheno.txt"
+    pheno.write_text("IID sick height\n" + "".join(f"i{i} {i % 2} {150 + i}\n" for i in range(40)))
+    with pytest.raises(DesignError, match="with --1 controls are 0"):
+        run("test-missing", "--bfile", small, "--pheno", pheno, "--out", tmp_path / "o")
+    with pytest.raises(InputError, match="not case-control"):
+        run(
+            "test-missing",
+            "--bfile",
+            small,
+            "--pheno",
+            pheno,
+            "--pheno-name",
+            "height",
+            "--out",
+            tmp_path / "o",
+        )
+    run(
+        "test-missing",
+        "--bfile",
+        small,
+        "--pheno",
+        pheno,
+        "--pheno-name",
+        "sick",
+        "--1",
+        "--out",
+        tmp_path / "o",
+    )
+    assert (tmp_path / "o.missing").read_text() == "CHR\tSNP\tF_MISS_A\tF_MISS_U\tP\n"
+
+
+def test_mendelian_errors_need_a_child_with_both_parents(small: Path, tmp_path: Path) -> None:
+    with pytest.raises(DesignError, match="no child has both parents"):
+        run("mendel", "--bfile", small, "--out", tmp_path / "o")
+    assert not list(tmp_path.glob("o.*"))
+
+
+def test_a_reference_that_is_absent_leaves_no_file(small: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="reference cannot be read"):
+        run("compare-reference", "--bfile", small, "--reference", tmp_path / "r", "--out", tmp_path / "o")
+    assert not list(tmp_path.glob("o.*"))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
 import workflows
 from cohorts.errors import StudyError
-from workflows.study import canonical_text, study_schema
+from gwas.quality import QcPlan
+from workflows.run import qc_plan
+from workflows.study import QcSpec, canonical_text, study_schema
 from workflows.study_file import check_inputs, read_study
 
 DEMO = Path(workflows.__file__).parent / "demo" / "study.yaml"
@@ -181,3 +185,47 @@ def test_the_schema_describes_every_top_level_key():
     schema = study_schema()
     assert set(yaml.safe_load(DEMO.read_text())) <= set(schema["properties"])
     assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("mendel_rte: 0.1", "unknown key 'qc.mendel_rte'.*did you mean 'mendel_rate'"),
+        ("titv: [3, 2]", "lowest ratio comes first"),
+        ("reference_column: EUR", "no reference whose column"),
+        ("female_below: 0.9", "female_below is above male_above"),
+        ("differential_missingness_p: 2", "differential_missingness_p"),
+    ],
+)
+def test_a_wrong_threshold_of_quality_control_is_named_with_its_line(tmp_path, line, message):
+    text = DEMO.read_text().replace("  hwe_p: 1.0e-6", f"  {line}")
+    with pytest.raises(StudyError, match=message) as caught:
+        read_study(written(tmp_path, text))
+    assert f"study.yaml:{line_of(text, line)}" in str(caught.value)
+
+
+def test_every_step_of_quality_control_can_be_declared_and_switched_off(tmp_path):
+    steps = [name for name, field in QcSpec.model_fields.items() if type(None) in get_args(field.annotation)]
+    text = DEMO.read_text()
+    start = text.index("qc:\n")
+    declared = "".join(f"  {name}: null\n" for name in steps if name != "reference_column")
+    text = text[:start] + "qc:\n" + declared + text[text.index("\nsplit:") :]
+    plan = qc_plan(read_study(written(tmp_path, text)))
+    off = ("sample_call_rate", "info", "differential_missing_p", "maf", "hwe_p", "mendel_rate", "titv")
+    assert all(getattr(plan, name) is None for name in off)
+
+
+def test_the_reference_of_quality_control_is_an_input_file(tmp_path):
+    text = DEMO.read_text().replace("  hwe_p: 1.0e-6", "  reference: ref/eur.afreq")
+    study = read_study(written(tmp_path, text))
+    assert study.input_files()["qc.reference"] == tmp_path / "ref/eur.afreq"
+
+
+def test_what_a_study_does_not_declare_is_what_the_function_would_do():
+    declared, default = asdict(qc_plan(read_study(DEMO))), asdict(QcPlan(build="GRCh38"))
+    assert {name for name in default if declared[name] != default[name]} <= {
+        "duplicate_kinship",
+        "related_kinship",
+    }
+    for name in ("duplicate_kinship", "related_kinship"):
+        assert declared[name] == pytest.approx(default[name], abs=5e-4)

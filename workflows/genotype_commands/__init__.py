@@ -16,5 +16,8 @@ BODIES: Final = {
     "project": "workflows.genotype_commands.project",
     "ld": "workflows.genotype_commands.ld",
     "ld-score": "workflows.genotype_commands.ld_score",
+    "test-missing": "workflows.genotype_commands.missing_by_status",
+    "mendel": "workflows.genotype_commands.mendel",
+    "compare-reference": "workflows.genotype_commands.compare_reference",
 }
 """Module of each command; its ``tables(genotypes, *, threads, ...)`` returns an :class:`Outcome`."""

@@ -1,0 +1,94 @@
+"""``careome test-missing``: OUT.missing, missing calls of cases against controls, with PLINK 1.9's columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cohorts.errors import DesignError, InputError
+from gwas.differential_missingness import differential_missingness
+from gwas.genotypes import Genotypes
+from workflows.genotype_commands.outcome import Outcome, Table
+from workflows.gwas_tables import read_person_table
+
+F64 = npt.NDArray[np.float64]
+
+
+def tables(
+    genotypes: Genotypes,
+    *,
+    threads: int,
+    pheno: Path | None = None,
+    pheno_name: str | None = None,
+    zero_one: bool = False,
+    midp: bool = False,
+) -> Outcome:
+    """Fisher's exact test of every variant; as in PLINK those without a missing call are not listed."""
+    status = _status(genotypes, pheno, pheno_name, zero_one)
+    found = differential_missingness(genotypes, status, midp=midp)
+    frame = pd.DataFrame(
+        {
+            "CHR": found["chrom"],
+            "SNP": found["id"],
+            "F_MISS_A": _share(found["missing_cases"], found["cases"]),
+            "F_MISS_U": _share(found["missing_controls"], found["controls"]),
+            "P": found["p"],
+        }
+    )
+    missing = found["missing_cases"] + found["missing_controls"]
+    listed = (missing > 0) & (missing < found["cases"] + found["controls"])
+    people = f"{int((status == 1).sum())} cases, {int((status == 0).sum())} controls"
+    return Outcome(
+        [Table("missing", frame[listed])], [f"{people}; {int((~listed).sum())} variants not listed"]
+    )
+
+
+def _share(part: pd.Series, whole: pd.Series) -> F64:
+    return np.divide(part, whole, out=np.full(len(part), np.nan), where=(whole > 0).to_numpy())
+
+
+def _status(genotypes: Genotypes, pheno: Path | None, name: str | None, zero_one: bool) -> F64:
+    """1 for cases, 0 for controls, nan else; in PLINK's coding cases are 2, controls 1 and 0 is missing."""
+    if pheno is None:
+        where, values = _of_fam(genotypes)
+    else:
+        table = read_person_table(pheno, genotypes.samples, columns=None if name is None else [name])
+        column = table.columns[0]
+        if not pd.api.types.is_numeric_dtype(table[column]):
+            raise InputError("the phenotype is not a number", where=pheno, found=column, fix="choose another")
+        where, values = pheno, table[column].reindex(genotypes.samples["iid"]).to_numpy(dtype=np.float64)
+    case, control = (1, 0) if zero_one else (2, 1)
+    known = values[~np.isnan(values) & (values != -9) & (zero_one | (values != 0))]
+    if not np.isin(known, (case, control)).all():
+        raise InputError(
+            "the phenotype is not case-control",
+            where=where,
+            found="other numbers",
+            expected=f"{case} for cases and {control} for controls",
+            fix="choose a case-control phenotype with --pheno and --pheno-name",
+        )
+    if not (known == case).any() or not (known == control).any():
+        raise DesignError(
+            "missing calls can only be compared between cases and controls",
+            where=where,
+            found=f"{int((known == case).sum())} cases and {int((known == control).sum())} controls",
+            expected=f"{case} for cases and {control} for controls",
+            fix="give the phenotype with --pheno and --pheno-name"
+            + "; with --1 controls are 0" * (not zero_one),
+        )
+    return np.select([values == case, values == control], [1.0, 0.0], np.nan)
+
+
+def _of_fam(genotypes: Genotypes) -> tuple[Path, F64]:
+    """The sixth column of the .fam."""
+    fam = genotypes.path.with_suffix(".fam")
+    if genotypes.path.suffix != ".bed" or not fam.exists():
+        raise DesignError(
+            "no phenotype", where=genotypes.path, expected="cases and controls", fix="give --pheno FILE"
+        )
+    table = pd.read_csv(fam, sep=r"\s+", header=None, usecols=[1, 5], dtype=str, na_filter=False, quoting=3)
+    values = pd.to_numeric(table[5], errors="coerce").set_axis(table[1])
+    return fam, values.reindex(genotypes.samples["iid"]).to_numpy(dtype=np.float64)
