@@ -38,7 +38,7 @@ def pack(scalars: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> list[m
         }
     ).encode()
     buffers = [memoryview(PREFIX.pack(MAGIC, len(header)) + header)]
-    buffers += [memoryview(array.reshape(-1).view(np.uint8)) for array in whole.values() if array.size]
+    buffers += [array.reshape(-1).view(np.uint8).data for array in whole.values() if array.size]
     return buffers
 
 
@@ -70,7 +70,7 @@ def _read_message(fd: int) -> tuple[dict[str, Any], dict[str, np.ndarray]] | Non
     arrays = {}
     for name, dtype, shape in header["arrays"]:
         arrays[name] = np.empty(shape, dtype=dtype)
-        if arrays[name].size and not _read_exactly(fd, memoryview(arrays[name].reshape(-1).view(np.uint8))):
+        if arrays[name].size and not _read_exactly(fd, arrays[name].reshape(-1).view(np.uint8).data):
             return None
     return header["scalars"], arrays
 

@@ -220,7 +220,7 @@ class _Exchange:
             raise _Nonsense
         for array in arrays.values():
             if array.size:
-                self.fill(memoryview(array.reshape(-1).view(np.uint8)))
+                self.fill(array.reshape(-1).view(np.uint8).data)
         return {**scalars, "arrays": arrays}
 
 

@@ -163,6 +163,13 @@ def _body(
     path: Path, handle: IO[bytes], head: _Head, columns: Sequence[str], wanted: Sequence[str]
 ) -> pd.DataFrame:
     """Read the wanted columns as text; the row number is the line number less the header's lines."""
+    if not head.body:
+        raise InputError(
+            "has no lines after its header",
+            where=path,
+            expected="a table",
+            fix="check that the file is complete",
+        )
     rest = _Rest(head.body, handle)
     tabbed = b"\t" in head.body
     try:
@@ -198,7 +205,6 @@ def _body(
             expected="a newline at the end of its last line",
             fix="copy the file again, or end its last line if it is whole",
         )
-    # the lines of a table with tabs keep the carriage return of other systems, which pandas drops
     empty = np.zeros(len(table), dtype=bool)
     for name in wanted:
         empty |= (table[name].isna() | (table[name] == "")).to_numpy()
@@ -337,7 +343,7 @@ def _rows(path: Path, table: pd.DataFrame, before: int) -> PvarTable:
     pos = _whole(path, table["POS"], before)
     cm = pd.to_numeric(table.get("CM", pd.Series("0", index=table.index)), errors="coerce").fillna(0.0)
     alt = table["ALT"]
-    commas = alt.str.count(",").to_numpy(dtype=np.int64)
+    commas = np.asarray(alt.str.count(","), dtype=np.int64)
     records = np.repeat(np.arange(len(table), dtype=np.int64), commas + 1)
     first = np.cumsum(commas + 1) - (commas + 1)
     alleles = np.arange(len(records), dtype=np.int64) - np.repeat(first, commas + 1) + 1

@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -47,14 +48,15 @@ def counts_of_vcf(path: Path) -> tuple[np.ndarray, list[str], list[tuple[int, st
         if line.startswith("#"):
             continue
         fields = line.rstrip("\n").split("\t")
-        genotypes = [call.split(":")[0].replace("|", "/").split("/") for call in fields[9:]]
         for allele, alt in enumerate(fields[4].split(","), start=1):
             keys.append((int(fields[1]), fields[3], alt))
-            rows.append([_copies(call, allele) for call in genotypes])
+            rows.append([_copies(call, allele) for call in fields[9:]])
     return np.array(rows, dtype=np.int8), samples, keys
 
 
-def _copies(call: list[str], allele: int) -> int:
+@cache
+def _copies(text: str, allele: int) -> int:
+    call = text.split(":")[0].replace("|", "/").split("/")
     if "." in call:
         return -9
     copies = sum(int(one) == allele for one in call)
