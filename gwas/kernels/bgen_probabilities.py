@@ -278,8 +278,13 @@ def pack_calls(
 def _pack_calls(dosages: Any, limit: Any, out: Any) -> None:
     n = dosages.shape[1]
     for row in range(dosages.shape[0]):
-        for place in range(out.shape[1]):
+        for place in range(n >> 2):
             byte = np.uint8(0)
-            for sample in range(4 * place, min(4 * place + 4, n)):
-                byte |= call_code(dosages[row, sample], limit) << np.uint8(2 * (sample & 3))
+            for part in range(4):
+                byte |= call_code(dosages[row, 4 * place + part], limit) << np.uint8(2 * part)
             out[row, place] = byte
+        if n & 3:
+            byte = np.uint8(0)
+            for sample in range(n & ~3, n):
+                byte |= call_code(dosages[row, sample], limit) << np.uint8(2 * (sample & 3))
+            out[row, n >> 2] = byte
