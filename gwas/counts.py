@@ -30,11 +30,11 @@ def variant_group(genotypes: Genotypes, *, build: str | None = None) -> Counts:
 
     The pseudo-autosomal part of X is known by its name ``XY`` or, where ``build`` says so, by position.
     """
-    chrom = genotypes.variants["chrom"]
-    of_name = {name: _group_of(name) for name in chrom.unique()}
-    group = chrom.map(of_name).to_numpy(dtype=np.int64)
+    names, lengths = genotypes.variant_text("chrom").runs()
+    group = np.repeat(np.array([_group_of(name) for name in names], dtype=np.int64), lengths)
     if build is not None:
-        group[is_pseudo_autosomal(chrom, genotypes.variants["pos"], build=build)] = ELSEWHERE
+        variants = genotypes.variants
+        group[is_pseudo_autosomal(variants["chrom"], variants["pos"], build=build)] = ELSEWHERE
     return group
 
 

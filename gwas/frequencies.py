@@ -6,14 +6,17 @@ Where the genotypes' values are dosages these are summed, as PLINK 2 does; else 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from gwas.counts import GenotypeTally, in_one_pass
 from gwas.genotypes import Block, Genotypes
 from gwas.genotypes.chromosomes import ploidy_class
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 F64 = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -44,6 +47,7 @@ def freq(genotypes: Genotypes, *, nonfounders: bool = False) -> pd.DataFrame:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from gwas.kernels.packed import pack
     >>> class Memory:
     ...     n_samples, path = 3, None
@@ -88,8 +92,8 @@ def alleles(genotypes: Genotypes, *, nonfounders: bool = False) -> Alleles:
 
 def _of_dosages(genotypes: Genotypes, nonfounders: bool) -> Alleles:
     counted = np.ones(genotypes.n_samples, dtype=np.bool_) if nonfounders else founders(genotypes)
-    male = np.asarray(genotypes.samples["sex"] == "M", dtype=np.bool_)
-    kinds = ploidy_class(genotypes.variants["chrom"])
+    male = np.asarray(genotypes.sample_values("sex") == "M", dtype=np.bool_)
+    kinds = ploidy_class(genotypes.variant_text("chrom"))
     # copies of a chromosome that everybody counts, as shares of two
     share = {
         "diploid": counted.astype(np.float64),
@@ -115,8 +119,8 @@ class AlleleTally:
 
     def __init__(self, genotypes: Genotypes, *, nonfounders: bool = False) -> None:
         counted = np.ones(genotypes.n_samples, dtype=np.bool_) if nonfounders else founders(genotypes)
-        male = np.asarray(genotypes.samples["sex"] == "M", dtype=np.bool_)
-        self._kinds = ploidy_class(genotypes.variants["chrom"])
+        male = np.asarray(genotypes.sample_values("sex") == "M", dtype=np.bool_)
+        self._kinds = ploidy_class(genotypes.variant_text("chrom"))
         self._sexed = (self._kinds == "x") | (self._kinds == "y")
         self._everybody = GenotypeTally(genotypes, counted)
         self._men = GenotypeTally(genotypes, counted & male, self._sexed)
@@ -143,5 +147,4 @@ class AlleleTally:
 
 def founders(genotypes: Genotypes) -> Mask:
     """Samples neither of whose parents is named, bool (n,)."""
-    samples = genotypes.samples
-    return np.asarray((samples["father"] == "0") & (samples["mother"] == "0"), dtype=np.bool_)
+    return genotypes.sample_text("father").equals("0") & genotypes.sample_text("mother").equals("0")

@@ -31,8 +31,8 @@ class MissingTally:
 
     def __init__(self, genotypes: Genotypes) -> None:
         self._genotypes = genotypes
-        self._on_y = ploidy_class(genotypes.variants["chrom"]) == "y"
-        self._male = np.asarray(genotypes.samples["sex"] == "M", dtype=np.bool_)
+        self._on_y = ploidy_class(genotypes.variant_text("chrom")) == "y"
+        self._male = np.asarray(genotypes.sample_values("sex") == "M", dtype=np.bool_)
         n_file = genotypes.reader.n_samples
         self._rows = np.arange(n_file) if genotypes.sample_index is None else genotypes.sample_index
         self._by_variant = np.empty(genotypes.n_variants, dtype=np.int64)

@@ -22,9 +22,24 @@ def _freq(
     *,
     counts: Annotated[bool, typer.Option("--counts", help="Write OUT.acount instead.")] = False,
     nonfounders: Annotated[bool, typer.Option("--nonfounders", help="Count everybody.")] = False,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="In the same pass what 'careome missing' does.")
+    ] = False,
+    hardy: Annotated[
+        bool, typer.Option("--hardy", help="In the same pass what 'careome hardy' does.")
+    ] = False,
+    midp: Annotated[bool, typer.Option("--midp", help="With --hardy, exact tests with mid-p.")] = False,
 ) -> Options:
-    """Allele frequencies: OUT.afreq."""
-    return {"counts": counts, "nonfounders": nonfounders}
+    """Allele frequencies: OUT.afreq; with --missing and --hardy their files too, in one pass."""
+    if midp and not hardy:
+        raise typer.BadParameter("--midp goes with --hardy")
+    return {
+        "counts": counts,
+        "nonfounders": nonfounders,
+        "missing": missing,
+        "hardy": hardy,
+        "midp": midp,
+    }
 
 
 def _missing() -> Options:

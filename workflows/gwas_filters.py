@@ -13,7 +13,6 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from cohorts.errors import DesignError, InputError
 from gwas.counts import GenotypeTally, in_one_pass
@@ -22,7 +21,6 @@ from gwas.genotypes import Genotypes
 from gwas.genotypes.chromosomes import ploidy_class
 from gwas.missingness import missing_calls
 from workflows.genotype_inputs import Filters
-from workflows.gwas_tables import read_sample_list, read_variant_list
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -59,7 +57,10 @@ def apply_filters(genotypes: Genotypes, filters: Filters) -> tuple[Genotypes, li
 
 
 def _by_lists(genotypes: Genotypes, filters: Filters, lines: list[str]) -> Genotypes:
+    # reading lists takes pandas, which most commands do without
     if filters.keep is not None:
+        from workflows.gwas_tables import read_sample_list
+
         mask, unknown = read_sample_list(filters.keep, genotypes.samples)
         if unknown:
             raise InputError(
@@ -71,6 +72,8 @@ def _by_lists(genotypes: Genotypes, filters: Filters, lines: list[str]) -> Genot
             )
         genotypes = _samples(genotypes, mask, "--keep", lines)
     if filters.remove is not None:
+        from workflows.gwas_tables import read_sample_list
+
         mask, unknown = read_sample_list(filters.remove, genotypes.samples)
         genotypes = _samples(genotypes, ~mask, "--remove", lines)
         if unknown:
@@ -79,6 +82,8 @@ def _by_lists(genotypes: Genotypes, filters: Filters, lines: list[str]) -> Genot
             )
     for path, wanted in ((filters.extract, True), (filters.exclude, False)):
         if path is not None:
+            from workflows.gwas_tables import read_variant_list
+
             listed = genotypes.variants["id"].isin(read_variant_list(path)).to_numpy()
             option = "--extract" if wanted else "--exclude"
             genotypes = _variants(genotypes, listed == wanted, option, lines)
@@ -100,7 +105,7 @@ def _variants(genotypes: Genotypes, kept: Mask, option: str, lines: list[str]) -
 
 
 def _by_counts(genotypes: Genotypes, filters: Filters, lines: list[str]) -> Genotypes:
-    kinds = ploidy_class(genotypes.variants["chrom"])
+    kinds = ploidy_class(genotypes.variant_text("chrom"))
     calls = _Calls(genotypes)
     tests = _tests(genotypes, filters, kinds, calls)
     calls.count()
@@ -118,9 +123,9 @@ class _Calls:
     """Counts of hard calls that the filters ask for, taken in one pass."""
 
     def __init__(self, genotypes: Genotypes) -> None:
-        samples: pd.DataFrame = genotypes.samples
+        sex = genotypes.sample_values("sex")
         self.genotypes = genotypes
-        self.male, self.female = np.asarray(samples["sex"] == "M"), np.asarray(samples["sex"] == "F")
+        self.male, self.female = sex == "M", sex == "F"
         self.founder = founders(genotypes)
         self.tallies: list[GenotypeTally | AlleleTally] = []
 
@@ -201,7 +206,7 @@ def _imputed(genotypes: Genotypes, low: float, high: float) -> Mask:
             found=str(genotypes.path),
             fix="give a file with dosages, or leave the filter out",
         )
-    diploid = np.flatnonzero(ploidy_class(genotypes.variants["chrom"]) == "diploid")
+    diploid = np.flatnonzero(ploidy_class(genotypes.variant_text("chrom")) == "diploid")
     r2 = np.full(genotypes.n_variants, np.nan)
     chosen = genotypes.select(samples=founders(genotypes), variants=diploid)
     r2[diploid] = imputation_quality(chosen)["mach_r2"]

@@ -16,11 +16,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
-
-import pandas as pd
+from typing import IO, TYPE_CHECKING, Any
 
 from cohorts.errors import OutputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700

@@ -8,20 +8,22 @@ the exact length is all that can be verified; it is verified when the file is op
 from __future__ import annotations
 
 import os
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
-from io import RawIOBase
+from io import BytesIO, RawIOBase
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 
 from cohorts.errors import InputError
-from gwas.genotypes.chromosomes import canonical_chromosomes
+from gwas.genotypes.chromosomes import canonical_text
+from gwas.genotypes.columns import Columns
 from gwas.genotypes.descriptor import Dosages, Genotypes, Index, Packed
 from gwas.genotypes.options import OpenOptions
+from gwas.kernels.text import TextColumn, integers_of_text, split_lines, text_of_strings
 
 MAGIC: Final = b"\x6c\x1b\x01"
 SAMPLE_MAJOR: Final = b"\x6c\x1b\x00"
@@ -162,7 +164,7 @@ def _check_bed(bed: Path, *, n_samples: int, n_variants: int) -> None:
         )
 
 
-def read_fam(path: Path) -> pd.DataFrame:
+def read_fam(path: Path) -> Columns:
     """Read a .fam: columns ``fid iid father mother sex`` (``M``, ``F`` or None), file order.
 
     Raises
@@ -170,29 +172,29 @@ def read_fam(path: Path) -> pd.DataFrame:
     InputError
         Unreadable, empty, a line without six fields, or a sample that occurs twice.
     """
-    table = _read_fields(path, what="FID IID father mother sex phenotype")
-    twice = table[1].duplicated(keep="first").to_numpy()
-    if twice.any():
-        raise InputError(
-            "a sample ID occurs twice",
-            where=f"{path}:{int(np.flatnonzero(twice)[0]) + 1}",
-            found=f"{int(twice.sum())} repeated IID(s)",
-            expected="each IID once, whatever its FID",
-            fix="remove the duplicates or make the IIDs unique",
-        )
-    sex = table[4].map({"1": "M", "2": "F"}).astype(object)
-    return pd.DataFrame(
-        {
-            "fid": table[0],
-            "iid": table[1],
-            "father": table[2],
-            "mother": table[3],
-            "sex": sex.where(sex.notna(), None),
-        }
-    )
+    fid, iid, father, mother, sex, _ = _read_fields(path, what="FID IID father mother sex phenotype")
+    _refuse_repeats(path, iid.strings())
+    letter = np.where(sex.equals("1"), "M", np.where(sex.equals("2"), "F", None)).astype(object)
+    return Columns({"fid": fid, "iid": iid, "father": father, "mother": mother, "sex": letter})
 
 
-def read_bim(path: Path) -> pd.DataFrame:
+def _refuse_repeats(path: Path, names: Sequence[str]) -> None:
+    repeated = len(names) - len(set(names))
+    if repeated:
+        seen: set[str] = set()
+        for row, name in enumerate(names):
+            if name in seen:
+                raise InputError(
+                    "a sample ID occurs twice",
+                    where=f"{path}:{row + 1}",
+                    found=f"{repeated} repeated IID(s)",
+                    expected="each IID once, whatever its FID",
+                    fix="remove the duplicates or make the IIDs unique",
+                )
+            seen.add(name)
+
+
+def read_bim(path: Path) -> Columns:
     """Read a .bim: columns ``chrom pos id ref alt cm``, file order; ALT is the first allele column.
 
     Raises
@@ -200,87 +202,86 @@ def read_bim(path: Path) -> pd.DataFrame:
     InputError
         Unreadable, empty, a line without six fields, or a position that is not a whole number.
     """
-    table = _read_fields(path, what="chromosome ID cM position allele1 allele2")
-    pos = pd.to_numeric(table[3], errors="coerce")
-    cm = pd.to_numeric(table[2], errors="coerce")
-    for column, numbers, name in ((3, pos, "position"), (2, cm, "cM")):
-        bad = numbers.isna() | (numbers % 1 != 0 if column == 3 else False) | (numbers.abs() > 2**53)
-        if bad.any():
-            row = int(np.flatnonzero(bad.to_numpy())[0])
-            raise InputError(
-                f"{name} is not a {'whole ' if column == 3 else ''}number",
-                where=f"{path}:{row + 1}",
-                found=repr(table[column].iloc[row][:20]),
-                expected="a number",
-                fix="correct the line",
-            )
-    return pd.DataFrame(
+    chrom, name, cm, pos, alt, ref = _read_fields(path, what="chromosome ID cM position allele1 allele2")
+    return Columns(
         {
-            "chrom": canonical_chromosomes(table[0]),
-            "pos": pos.astype(np.int64),
-            "id": table[1],
-            "ref": table[5],
-            "alt": table[4],
-            "cm": cm.astype(np.float64),
+            "chrom": canonical_text(chrom),
+            "pos": _numbers(path, pos, "position").astype(np.int64),
+            "id": name,
+            "ref": ref,
+            "alt": alt,
+            "cm": _numbers(path, cm, "cM").astype(np.float64),
         }
     )
 
 
-def _read_fields(path: Path, *, what: str) -> pd.DataFrame:
-    """Read six whitespace-separated fields a line as strings; the row number is the line number - 1."""
-    try:
-        with warnings.catch_warnings():
-            # a line longer than the names is a fault here, not a warning
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(
-                path,
-                sep=r"\s+",
-                header=None,
-                names=list(range(7)),
-                index_col=False,
-                dtype=str,
-                na_filter=False,
-                quoting=3,
-                skip_blank_lines=False,
-                encoding="utf-8",
-                on_bad_lines="error",
+def _numbers(path: Path, column: TextColumn, name: str) -> npt.NDArray[Any]:
+    """Numbers of a column, whole ones where they are positions."""
+    whole = integers_of_text(column)
+    if whole is not None:
+        return whole
+    out = np.empty(len(column.start), dtype=np.float64)
+    for row, word in enumerate(column.strings()):
+        try:
+            value = np.nan if "_" in word else float(word)
+        except ValueError:
+            value = np.nan
+        if not abs(value) <= 2**53 or (name == "position" and value % 1 != 0):
+            raise InputError(
+                f"{name} is not a {'whole ' if name == 'position' else ''}number",
+                where=f"{path}:{row + 1}",
+                found=repr(word[:20]),
+                expected="a number",
+                fix="correct the line",
             )
-        tidy = bool((table[5] != "").all() and (table[6] == "").all() and table[5].notna().all())
-    except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError, ValueError):
-        tidy = False
+        out[row] = value
+    return out
+
+
+def _read_fields(path: Path, *, what: str) -> list[TextColumn]:
+    """Read six fields a line, parted by spaces and tabs; the row number is the line number - 1."""
+    try:
+        data = path.read_bytes()
     except OSError as error:
         raise InputError(
             "cannot be read", where=path, found=error.strerror, fix="check its permissions"
         ) from error
-    if not tidy or len(table) == 0:
-        return _read_fields_slowly(path, what=what)
-    return table[[0, 1, 2, 3, 4, 5]]
+    columns = split_lines(data, 6) if data and _is_text(data) else None
+    return columns or _read_fields_slowly(path, data, what=what)
 
 
-def _read_fields_slowly(path: Path, *, what: str) -> pd.DataFrame:
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _read_fields_slowly(path: Path, data: bytes, *, what: str) -> list[TextColumn]:
     """Name the first line that is wrong; forgive blank lines at the end."""
     rows: list[list[str]] = []
     blank_since: int | None = None
-    with open(path, "rb") as handle:
-        for number, raw in enumerate(handle, start=1):
-            try:
-                fields = raw.decode("utf-8").split()
-            except UnicodeDecodeError as error:
-                raise InputError(
-                    "is not text in UTF-8", where=f"{path}:{number}", fix="check that this is the right file"
-                ) from error
-            if not fields:
-                blank_since = blank_since or number
-                continue
-            if blank_since is not None or len(fields) != 6 or "\x00" in raw.decode("utf-8"):
-                raise InputError(
-                    "a line cannot be understood",
-                    where=f"{path}:{blank_since or number}",
-                    found="a blank line" if blank_since else f"{len(fields)} fields",
-                    expected=f"6 fields ({what})",
-                    fix="correct the line",
-                )
-            rows.append(fields)
+    for number, raw in enumerate(BytesIO(data), start=1):
+        try:
+            line = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                "is not text in UTF-8", where=f"{path}:{number}", fix="check that this is the right file"
+            ) from error
+        fields = line.split()
+        if not fields:
+            blank_since = blank_since or number
+            continue
+        if blank_since is not None or len(fields) != 6 or "\x00" in line:
+            raise InputError(
+                "a line cannot be understood",
+                where=f"{path}:{blank_since or number}",
+                found="a blank line" if blank_since else f"{len(fields)} fields",
+                expected=f"6 fields ({what})",
+                fix="correct the line",
+            )
+        rows.append(fields)
     if not rows:
         raise InputError("is empty", where=path, expected=f"lines of 6 fields ({what})", fix="check the file")
-    return pd.DataFrame(rows, columns=list(range(6)), dtype=object)
+    return [text_of_strings(column) for column in zip(*rows, strict=True)]

@@ -6,11 +6,15 @@ Providers write the X chromosome as ``23``, ``X`` or ``chrX``; its pseudo-autoso
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+
+from gwas.kernels.text import TextColumn, text_of_strings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Ploidy = Literal["diploid", "x", "y", "mt"]
 
@@ -70,7 +74,15 @@ def canonical_chromosomes(names: pd.Series) -> pd.Series:
     return names.map({name: canonical_chromosome(name) for name in names.unique()}).astype(object)
 
 
-def ploidy_class(chrom: pd.Series) -> npt.NDArray[np.str_]:
+def canonical_text(names: TextColumn) -> TextColumn:
+    """Apply :func:`canonical_chromosome` to a column of bytes, once per stretch of equal names."""
+    found, lengths = names.runs()
+    distinct = {name: k for k, name in enumerate(dict.fromkeys(map(canonical_chromosome, found)))}
+    code = np.repeat([distinct[canonical_chromosome(name)] for name in found], lengths)
+    return text_of_strings(list(distinct)).take(code.astype(np.int64))
+
+
+def ploidy_class(chrom: pd.Series | TextColumn) -> npt.NDArray[np.str_]:
     """Say, for each variant, how its genotypes are to be read.
 
     Parameters
@@ -86,10 +98,14 @@ def ploidy_class(chrom: pd.Series) -> npt.NDArray[np.str_]:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> ploidy_class(pd.Series(["1", "X", "XY", "Y", "MT"])).tolist()
     ['diploid', 'x', 'diploid', 'y', 'mt']
     """
     special = {"X": "x", "Y": "y", "MT": "mt"}
+    if isinstance(chrom, TextColumn):
+        found, lengths = chrom.runs()
+        return np.repeat(np.array([special.get(name, "diploid") for name in found], dtype="<U7"), lengths)
     return np.array([special.get(name, "diploid") for name in chrom], dtype="<U7")
 
 
@@ -105,6 +121,7 @@ def is_pseudo_autosomal(chrom: pd.Series, pos: pd.Series, *, build: str) -> npt.
 
     Examples
     --------
+    >>> import pandas as pd
     >>> is_pseudo_autosomal(pd.Series(["X", "X"]), pd.Series([100000, 5000000]), build="GRCh38").tolist()
     [True, False]
     """

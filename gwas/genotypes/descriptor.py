@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from gwas.genotypes.columns import FrameField, array_of, taken, text_of
 from gwas.kernels import packed as kernels
+from gwas.kernels.text import TextColumn
 
 Index = npt.NDArray[np.int64]
 Packed = npt.NDArray[np.uint8]
@@ -159,8 +160,8 @@ class Genotypes:
     """
 
     reader: Reader
-    samples: pd.DataFrame
-    variants: pd.DataFrame
+    samples: FrameField = FrameField()  # noqa: RUF009
+    variants: FrameField = FrameField()  # noqa: RUF009
     sample_index: Index | None = None
     variant_index: Index | None = None
     values: Values = "hard-call"
@@ -173,12 +174,12 @@ class Genotypes:
     @property
     def n_samples(self) -> int:
         """Number of selected samples."""
-        return len(self.samples)
+        return len(self.__dict__["samples"])
 
     @property
     def n_variants(self) -> int:
         """Number of selected variants."""
-        return len(self.variants)
+        return len(self.__dict__["variants"])
 
     def describe(self) -> str:
         """Say in one line what is read: file, size, format, dosages or hard calls."""
@@ -208,22 +209,27 @@ class Genotypes:
         IndexError
             If a position does not exist or a mask has the wrong length.
         """
-        chosen = self
+        people, samples_at = self.__dict__["samples"], self.sample_index
+        sites, variants_at = self.__dict__["variants"], self.variant_index
         if samples is not None:
             rows = _positions(samples, self.n_samples)
-            chosen = replace(
-                chosen,
-                samples=self.samples.iloc[rows].reset_index(drop=True),
-                sample_index=rows if self.sample_index is None else self.sample_index[rows],
-            )
+            people, samples_at = taken(people, rows), rows if samples_at is None else samples_at[rows]
         if variants is not None:
             rows = _positions(variants, self.n_variants)
-            chosen = replace(
-                chosen,
-                variants=self.variants.iloc[rows].reset_index(drop=True),
-                variant_index=rows if self.variant_index is None else self.variant_index[rows],
-            )
-        return chosen
+            sites, variants_at = taken(sites, rows), rows if variants_at is None else variants_at[rows]
+        return Genotypes(self.reader, people, sites, samples_at, variants_at, self.values)
+
+    def sample_values(self, name: str) -> npt.NDArray[Any]:
+        """A column of ``samples`` as an array, strings as objects; no frame is made for it."""
+        return array_of(self.__dict__["samples"], name)
+
+    def sample_text(self, name: str) -> TextColumn:
+        """A column of strings of ``samples`` as bytes; no frame is made for it."""
+        return text_of(self.__dict__["samples"], name)
+
+    def variant_text(self, name: str) -> TextColumn:
+        """A column of strings of ``variants`` as bytes; no frame is made for it."""
+        return text_of(self.__dict__["variants"], name)
 
     def blocks(self, size: int = 1024, *, start_block: int = 0) -> Iterator[Block]:
         """Yield the selected variants in fixed blocks; the next is read while one is used.

@@ -23,8 +23,8 @@ from gwas.genotypes.parser_process import ParserProcess, time_allowed
 from gwas.genotypes.pgen_header import PgenHeader, read_header
 from gwas.genotypes.pvar import PvarTable, read_psam, read_pvar
 
-LARGEST_FILL: Final = 1 << 26
-"""Bytes decoded in one go, so that memory does not grow with the block that is asked for."""
+LARGEST_FILL: Final = 1 << 23
+"""Bytes decoded in one go: they stay in cache until packed, and memory does not grow with the block."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +54,16 @@ class PgenReader:
 
     def read(self, variants: Index) -> Packed:
         """Read hard calls of ``variants`` (rows, any order) as uint8 (m, ceil(n_samples / 4))."""
-        from gwas.kernels.allele_counts import pack_counts
+        from gwas.kernels.allele_counts import pack_words
 
-        packed = np.empty((len(variants), (self.n_samples + 3) // 4), dtype=np.uint8)
+        width = (self.n_samples + 3) // 4
+        packed = np.empty((len(variants), width), dtype=np.uint8)
         for rows, allele, records in self._parts(variants, 1):
             packed[rows] = self.parser.fill(
                 "calls",
-                (len(records), self.n_samples),
+                (len(records), 4 * width),
                 np.int8,
-                pack_counts,
+                lambda out: pack_words(out.view(np.uint32), self.n_samples),
                 timeout=time_allowed(len(records) * self.n_samples),
                 what=self._named(records),
                 records=records,
@@ -148,7 +149,7 @@ def open_pgen(path: Path, options: OpenOptions) -> Genotypes:
     _beside(path, (".pgen",), "calls")
     pvar = _beside(path, (".pvar", ".pvar.zst", ".bim"), "variants (.pvar, .pvar.zst or .bim)")
     psam = _beside(path, (".psam", ".fam"), "samples (.psam or .fam)")
-    samples = read_fam(psam) if psam.suffix == ".fam" else read_psam(psam)
+    samples = read_fam(psam).frame() if psam.suffix == ".fam" else read_psam(psam)
     table = _bim_table(pvar) if pvar.suffix == ".bim" else read_pvar(pvar)
     header = read_header(path, n_samples=len(samples), n_records=len(table.counts))
     _check_alleles(path, header, table)
@@ -186,7 +187,7 @@ def _beside(path: Path, ends: tuple[str, ...], what: str) -> Path:
 
 
 def _bim_table(path: Path) -> PvarTable:
-    variants = read_bim(path)
+    variants = read_bim(path).frame()
     records = np.arange(len(variants), dtype=np.int64)
     return PvarTable(variants, records, np.ones_like(records), np.full_like(records, 2))
 

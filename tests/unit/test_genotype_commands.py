@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -202,14 +202,14 @@ def test_no_table_of_a_command_appears_where_a_later_one_fails(
 ) -> None:
     frame = pd.DataFrame({"#FID": ["a"], "F": [0.5]})
     (tmp_path / "o.smiss").write_text("old")
-    written = outcome._text
+    written = outcome._texts
 
-    def full_disk(table: pd.DataFrame) -> str:
+    def full_disk(table: pd.DataFrame) -> Iterator[str]:
         if "bad" in table.columns:
             raise OSError(28, "No space left on device")
         return written(table)
 
-    monkeypatch.setattr(outcome, "_text", full_disk)
+    monkeypatch.setattr(outcome, "_texts", full_disk)
     with pytest.raises(OutputError, match="No space left"):
         write_tables(tmp_path / "o", [Table("smiss", frame), Table("vmiss", frame.assign(bad=1))])
     assert [path.name for path in tmp_path.iterdir()] == ["o.smiss"]

@@ -58,7 +58,7 @@ def run_command(
     outcome: Outcome = import_module(BODIES[name]).tables(genotypes, threads=threads, **options)
     files = write_tables(out, outcome.tables)
     lines += [*filtered, *outcome.notes]
-    lines += [f"{len(table.frame)} rows: {file}" for table, file in zip(outcome.tables, files, strict=True)]
+    lines += [f"{len(table)} rows: {file}" for table, file in zip(outcome.tables, files, strict=True)]
     lines.append(f"done in {time.monotonic() - started:.1f} s")
     log = out.with_name(out.name + ".log")
     write_text(log, "\n".join(lines) + "\n")

@@ -1,0 +1,171 @@
+"""Columns of text as bytes, and tables of them: what reading and writing large tables needs, without strings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gwas.kernels.machine_code import MachineCode
+
+I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
+
+_CELLS: Final = ("uint8:1", "int64:1", "int64:1")
+_WRITE_INTEGERS: Final = MachineCode("text_loops", "write_integers", "int64:1", "uint8:2", "int64:1")
+_WRITE_FLOATS: Final = MachineCode("text_loops", "write_floats", "float64:1", "uint8:2", "int64:1")
+_PLACE: Final = MachineCode("text_loops", "place", *_CELLS, "int64:1", "int64", "uint8:1")
+_SPLIT: Final = MachineCode("text_loops", "split_lines", "uint8:1", "int64:2", "int64:2", "int64:1")
+_RUN_STARTS: Final = MachineCode("text_loops", "run_starts", *_CELLS, "uint8:1")
+_READ_INTEGERS: Final = MachineCode("text_loops", "read_integers", *_CELLS, "int64:1", "int64:1")
+
+
+class TextColumn(NamedTuple):
+    """Cells as stretches of UTF-8 bytes: ``text`` uint8, and ``start`` and ``length`` int64 (n,)."""
+
+    text: Bytes
+    start: I64
+    length: I64
+
+    def take(self, rows: I64) -> TextColumn:
+        """The cells of some rows, of the same bytes."""
+        return TextColumn(self.text, self.start[rows], self.length[rows])
+
+    def strings(self) -> list[str]:
+        """Every cell as a string.
+
+        Examples
+        --------
+        >>> text_of_strings(["a", "", "é"]).strings()
+        ['a', '', 'é']
+        """
+        held = self.text.tobytes()
+        spans = zip(self.start.tolist(), (self.start + self.length).tolist(), strict=True)
+        if held.isascii():
+            line = held.decode("ascii")
+            return [line[first:last] for first, last in spans]
+        return [held[first:last].decode() for first, last in spans]
+
+    def equals(self, word: str) -> npt.NDArray[np.bool_]:
+        """Which cells are this one ASCII character, bool (n,)."""
+        same = self.length == 1
+        same[same] = self.text[self.start[same]] == ord(word)
+        return same
+
+    def runs(self) -> tuple[list[str], I64]:
+        """Stretches of equal cells: what each says, and how long it is, int64."""
+        new = np.empty(len(self.start), dtype=np.uint8)
+        _RUN_STARTS(*self, new)
+        first = np.flatnonzero(new)
+        return self.take(first).strings(), np.diff(first, append=len(new))
+
+
+def text_of_strings(values: Sequence[str]) -> TextColumn:
+    """Strings as one run of bytes."""
+    joined = "".join(values)
+    if joined.isascii():
+        length = np.fromiter(map(len, values), dtype=np.int64, count=len(values))
+    else:
+        length = np.array([len(value.encode()) for value in values], dtype=np.int64)
+    text = np.frombuffer(joined.encode(), dtype=np.uint8)
+    return TextColumn(text, np.cumsum(length) - length, length)
+
+
+def text_of_integers(values: I64) -> TextColumn:
+    """Whole numbers as decimal digits.
+
+    Examples
+    --------
+    >>> text_of_integers(np.array([0, -12, 1_000_000])).strings()
+    ['0', '-12', '1000000']
+    """
+    cells = np.empty((len(values), 20), dtype=np.uint8)
+    length = np.empty(len(values), dtype=np.int64)
+    _WRITE_INTEGERS(np.ascontiguousarray(values), cells, length)
+    return _with_exceptions(cells, length, values.tolist, str)
+
+
+def text_of_floats(values: F64) -> TextColumn:
+    """Numbers with nine significant digits as C's ``%.9g`` writes them; ``NA`` for nan.
+
+    Examples
+    --------
+    >>> text_of_floats(np.array([1 / 3, 2.0, 1e-7, np.nan])).strings()
+    ['0.333333333', '2', '1e-07', 'NA']
+    """
+    cells = np.empty((len(values), 16), dtype=np.uint8)
+    length = np.empty(len(values), dtype=np.int64)
+    _WRITE_FLOATS(np.ascontiguousarray(values), cells, length)
+    return _with_exceptions(
+        cells, length, values.tolist, lambda value: f"{value:.9g}" if value == value else "NA"
+    )
+
+
+def _with_exceptions(
+    cells: Bytes, length: I64, values: Callable[[], list[Any]], say: Callable[[Any], str]
+) -> TextColumn:
+    """Cells of one width, those of negative length said by Python."""
+    rows = np.flatnonzero(length < 0)
+    if len(rows):
+        every = values()
+        said = [say(every[row]).encode() for row in rows.tolist()]
+        for row, text in zip(rows.tolist(), said, strict=True):
+            cells[row, : len(text)] = np.frombuffer(text, dtype=np.uint8)
+            length[row] = len(text)
+    start = np.arange(len(length), dtype=np.int64) * cells.shape[1]
+    return TextColumn(cells.reshape(-1), start, length)
+
+
+def joined_lines(columns: Sequence[TextColumn]) -> bytes:
+    """Lines of tab-separated cells, each ended by a newline.
+
+    Examples
+    --------
+    >>> joined_lines([text_of_strings(["a", "b"]), text_of_integers(np.array([1, 2]))])
+    b'a\\t1\\nb\\t2\\n'
+    """
+    width = sum((column.length for column in columns), np.full(len(columns[0].length), len(columns)))
+    at = np.cumsum(width) - width
+    out = np.empty(int(width.sum()), dtype=np.uint8)
+    for k, column in enumerate(columns):
+        after = ord("\n") if k == len(columns) - 1 else ord("\t")
+        _PLACE(column.text, column.start, column.length, at, after, out)
+    return out.tobytes()
+
+
+def split_lines(data: bytes, fields: int) -> list[TextColumn] | None:
+    """Split lines into as many columns, at spaces and tabs.
+
+    Returns
+    -------
+    list of TextColumn, or None
+        None where a line has another number of fields or is blank, or where there is a control character.
+
+    Examples
+    --------
+    >>> [column.strings() for column in split_lines(b"a b\\nc\\td\\n", 2)]
+    [['a', 'c'], ['b', 'd']]
+    >>> split_lines(b"a b\\nc\\n", 2) is None
+    True
+    """
+    text = np.frombuffer(data, dtype=np.uint8)
+    lines = data.count(b"\n") + (not data.endswith(b"\n"))
+    start, length = np.empty((2, lines, fields), dtype=np.int64)
+    found = np.empty(1, dtype=np.int64)
+    _SPLIT(text, start, length, found)
+    if found[0] != lines:
+        return None
+    return [
+        TextColumn(text, np.ascontiguousarray(start[:, k]), np.ascontiguousarray(length[:, k]))
+        for k in range(fields)
+    ]
+
+
+def integers_of_text(column: TextColumn) -> I64 | None:
+    """Read whole numbers, int64 (n,); None where a cell is anything but up to fifteen digits and a sign."""
+    out, bad = np.empty(len(column.start), dtype=np.int64), np.empty(1, dtype=np.int64)
+    _READ_INTEGERS(*column, out, bad)
+    return None if bad[0] else out
