@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -12,8 +13,9 @@ import pandas as pd
 
 from gwas.counts import AUTOSOME, variant_group
 from gwas.genotypes import Genotypes
-from gwas.kernels.bitplanes import Words, add_sample_planes
-from gwas.kernels.king import TILE, king_rows
+from gwas.kernels.bitplanes import Words, add_sample_planes, selected_calls, whole_codes
+from gwas.kernels.king import PARTNERS, TILE, king_rows
+from gwas.kernels.vectors import LANES
 
 Index = npt.NDArray[np.int64]
 
@@ -22,6 +24,13 @@ DEGREES: Final = {"duplicate": 2**-1.5, "first": 2**-2.5, "second": 2**-3.5, "th
 
 PARENT_CHILD_IBS0: Final = 0.1
 """A parent and a child share an allele everywhere; full siblings have a quarter of strangers' IBS0."""
+
+RELATIONS: Final = np.array(
+    ["unrelated", "third", "second", "parent-child", "duplicate", "full siblings"], dtype=object
+)
+
+BLOCK: Final = 1024
+ROWS: Final = 4 * TILE
 
 
 def kinship(
@@ -63,17 +72,19 @@ def kinship(
     >>> round(DEGREES["second"], 4)
     0.0884
     """
-    hom, alt = sample_planes(genotypes, variants)
-    n = hom.shape[0]
-    starts = list(range(0, n, 4 * TILE))
+    hom, alt = _padded_planes(genotypes, variants, threads=threads)
+    n = genotypes.n_samples
+    hets = np.bitwise_count(alt[:n] & ~hom[:n]).sum(axis=1, dtype=np.int64)
+    starts = list(range(0, n, ROWS))
 
     def rows(start: int) -> tuple[Index, Index, npt.NDArray[np.float64]]:
-        capacity = 4096 if np.isfinite(at_least) else 4 * TILE * n
+        stop = min(start + ROWS, n)
+        capacity = 4096 if np.isfinite(at_least) else (stop - start) * (n - start)
         while True:
             index = np.empty((capacity, 2), dtype=np.int64)
             found = np.empty((capacity, 3), dtype=np.int64)
             phi = np.empty(capacity, dtype=np.float64)
-            size = king_rows(hom, alt, start, min(start + 4 * TILE, n), at_least, index, found, phi)
+            size = king_rows(hom, alt, hets, start, stop, at_least, index, found, phi)
             if size <= capacity:
                 order = np.lexsort((index[:size, 1], index[:size, 0]))
                 return index[order], found[order], phi[order]
@@ -98,26 +109,44 @@ def kinship(
             "row2": index[:, 1],
         }
     )
-    table.insert(
-        6, "relation", relation_of(table["kinship"], table["ibs0"], strangers=_strangers_ibs0(hom, alt))
-    )
+    strangers = _strangers_ibs0(hom[:n], alt[:n])
+    table.insert(6, "relation", relation_of(table["kinship"], table["ibs0"], strangers=strangers))
     return table
 
 
-def sample_planes(genotypes: Genotypes, variants: npt.ArrayLike | None = None) -> tuple[Words, Words]:
+def sample_planes(
+    genotypes: Genotypes, variants: npt.ArrayLike | None = None, *, threads: int = 2
+) -> tuple[Words, Words]:
     """Bit-planes of all samples over the autosomal variants: two uint64 arrays (n, words)."""
+    hom, alt = _padded_planes(genotypes, variants, threads=threads)
+    return hom[: genotypes.n_samples], alt[: genotypes.n_samples]
+
+
+def _padded_planes(
+    genotypes: Genotypes, variants: npt.ArrayLike | None, *, threads: int
+) -> tuple[Words, Words]:
+    """Planes in whole registers of words, with the empty rows that the kernel reads past the last sample."""
     autosomal = variant_group(genotypes) == AUTOSOME
     if variants is not None:
         chosen = np.zeros(genotypes.n_variants, dtype=np.bool_)
         chosen[np.asarray(variants)] = True
         autosomal &= chosen
-    subset = genotypes.select(variants=autosomal)
-    words = (subset.n_variants + 63) // 64
-    hom = np.zeros((subset.n_samples, words), dtype=np.uint64)
+    subset = genotypes if autosomal.all() else genotypes.select(variants=autosomal)
+    n = subset.n_samples
+    words = -(-subset.n_variants // (64 * LANES)) * LANES
+    hom = np.zeros((n + PARTNERS, words), dtype=np.uint64)
     alt = np.zeros_like(hom)
-    for block in subset.blocks(1024):
-        index = np.arange(block.n_file, dtype=np.int64) if block.sample_index is None else block.sample_index
-        add_sample_planes(block.packed, index, block.start, hom, alt)
+    cuts = np.linspace(0, (n + 63) // 64, max(1, threads) + 1).astype(int).tolist()
+    with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
+        for block in subset.blocks(BLOCK):
+            codes = whole_codes(selected_calls(block.packed, block.sample_index))
+            jobs = [
+                pool.submit(add_sample_planes, codes, n, a, b, block.start // 64, hom, alt)
+                for a, b in pairwise(cuts)
+                if b > a
+            ]
+            for job in jobs:
+                job.result()
     return hom, alt
 
 
@@ -173,17 +202,11 @@ def relation_of(kinship: npt.ArrayLike, ibs0: npt.ArrayLike, *, strangers: float
     """
     phi = np.asarray(kinship, dtype=np.float64)
     opposite = np.asarray(ibs0, dtype=np.float64)
-    first = np.where(opposite < PARENT_CHILD_IBS0 * strangers, "parent-child", "full siblings")
-    classes = [
-        (phi > DEGREES["duplicate"], "duplicate"),
-        (phi > DEGREES["first"], first),
-        (phi > DEGREES["second"], "second"),
-        (phi > DEGREES["third"], "third"),
-    ]
-    named = np.full(phi.shape, "unrelated", dtype=object)
-    for reached, name in reversed(classes):
-        named = np.where(reached, name, named)
-    return named.astype(object)
+    reached = np.searchsorted(sorted(DEGREES.values()), phi, side="left")
+    # What is not a number sorts past the end, and is nobody's relative.
+    reached[np.isnan(phi)] = 0
+    siblings = (reached == len(DEGREES) - 1) & ~(opposite < PARENT_CHILD_IBS0 * strangers)
+    return RELATIONS[np.where(siblings, len(RELATIONS) - 1, reached)]
 
 
 def unrelated(

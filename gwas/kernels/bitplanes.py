@@ -24,6 +24,8 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.extending import intrinsic
 
+from gwas.kernels.packed import repack
+
 Words = npt.NDArray[np.uint64]
 
 
@@ -51,52 +53,49 @@ def _even_bits(word: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _variant_planes(packed: Any, n: int, hom: Any, alt: Any) -> None:
-    width = packed.shape[1]
-    tail = n % 64
-    for row in range(packed.shape[0]):
-        for word in range(hom.shape[1]):
-            h = np.uint64(0)
-            a = np.uint64(0)
-            for half in range(2):
-                codes = np.uint64(0)
-                first = word * 16 + half * 8
-                for byte in range(max(0, min(8, width - first))):
-                    codes |= np.uint64(packed[row, first + byte]) << np.uint64(8 * byte)
-                low = codes
-                high = codes >> np.uint64(1)
-                # Codes: 00 two ALT, 01 missing, 10 one, 11 none (bits high, low).
-                h |= _even_bits(~(low ^ high)) << np.uint64(32 * half)
-                a |= _even_bits(~low) << np.uint64(32 * half)
-            if word == hom.shape[1] - 1 and tail:
-                inside = (np.uint64(1) << np.uint64(tail)) - np.uint64(1)
-                h &= inside
-                a &= inside
-            hom[row, word] = h
-            alt[row, word] = a
+def _split(codes: Any, hom: Any, alt: Any) -> None:
+    """Bit-planes (words,) of the codes of one variant (2 * words,), both uint64."""
+    for word in range(hom.shape[0]):
+        first, second = codes[2 * word], codes[2 * word + 1]
+        # Codes: 00 two ALT, 01 missing, 10 one, 11 none (bits high, low).
+        hom[word] = _even_bits(~(first ^ (first >> np.uint64(1)))) | (
+            _even_bits(~(second ^ (second >> np.uint64(1)))) << np.uint64(32)
+        )
+        alt[word] = _even_bits(~first) | (_even_bits(~second) << np.uint64(32))
 
 
 @njit(cache=True, nogil=True)
-def _chosen_variant_planes(packed: Any, samples: Any, hom: Any, alt: Any) -> None:
-    n = samples.shape[0]
-    for row in range(packed.shape[0]):
-        for word in range(hom.shape[1]):
-            h = np.uint64(0)
-            a = np.uint64(0)
-            first = word * 64
-            for k in range(min(64, n - first)):
-                s = samples[first + k]
-                code = np.uint64(packed[row, s >> 2]) >> np.uint64(2 * (s & 3))
-                low = code & np.uint64(1)
-                high = (code >> np.uint64(1)) & np.uint64(1)
-                h |= (np.uint64(1) ^ low ^ high) << np.uint64(k)
-                a |= (np.uint64(1) ^ low) << np.uint64(k)
-            hom[row, word] = h
-            alt[row, word] = a
+def _variant_planes(codes: Any, n: int, hom: Any, alt: Any) -> None:
+    words = (n + 63) // 64
+    inside = ~np.uint64(0) if n % 64 == 0 else (np.uint64(1) << np.uint64(n % 64)) - np.uint64(1)
+    for row in range(hom.shape[0]):
+        _split(codes[row], hom[row, :words], alt[row, :words])
+        if words:
+            hom[row, words - 1] &= inside
+            alt[row, words - 1] &= inside
+        hom[row, words:] = np.uint64(0)
+        alt[row, words:] = np.uint64(0)
+
+
+def whole_codes(packed: npt.NDArray[np.uint8]) -> Words:
+    """Packed calls as uint64 (m, 2 * ceil(bytes / 16)), a view where their rows are whole words already.
+
+    What fills up a row are missing calls.
+    """
+    m, width = packed.shape
+    if width % 16 == 0 and packed.flags.c_contiguous:
+        return packed.view(np.uint64)
+    whole = np.full((m, -(-width // 16) * 16), 0x55, dtype=np.uint8)
+    whole[:, :width] = packed
+    return whole.view(np.uint64)
 
 
 def variant_planes(
-    packed: npt.NDArray[np.uint8], n_file: int, sample_index: npt.NDArray[np.int64] | None = None
+    packed: npt.NDArray[np.uint8],
+    n_file: int,
+    sample_index: npt.NDArray[np.int64] | None = None,
+    *,
+    words: int | None = None,
 ) -> tuple[Words, Words]:
     """Bit-planes of variants over samples.
 
@@ -108,60 +107,87 @@ def variant_planes(
         Number of samples in the file.
     sample_index
         int64 (n,): file positions of the wanted samples, in order; None for all.
+    words
+        Words a variant; default ``ceil(n / 64)``, no fewer. What is beyond is zero.
 
     Returns
     -------
-    hom, alt : ndarray of uint64 (m, ceil(n / 64))
+    hom, alt : ndarray of uint64 (m, words)
         Sample ``s`` is bit ``s % 64`` of word ``s // 64``; bits past ``n`` are zero in both.
     """
     n = n_file if sample_index is None else len(sample_index)
-    shape = (packed.shape[0], (n + 63) // 64)
+    shape = (packed.shape[0], (n + 63) // 64 if words is None else words)
     hom = np.empty(shape, dtype=np.uint64)
     alt = np.empty(shape, dtype=np.uint64)
-    if sample_index is None:
-        _variant_planes(packed, n, hom, alt)
-    else:
-        _chosen_variant_planes(packed, sample_index, hom, alt)
+    _variant_planes(whole_codes(selected_calls(packed, sample_index)), n, hom, alt)
     return hom, alt
 
 
+def selected_calls(
+    packed: npt.NDArray[np.uint8], sample_index: npt.NDArray[np.int64] | None
+) -> npt.NDArray[np.uint8]:
+    """Calls of the chosen samples alone, uint8 (m, ceil(n / 4)); a view where they are a run of whole bytes.
+
+    Bits past the last sample are undefined.
+    """
+    if sample_index is None:
+        return packed
+    first = int(sample_index[0]) if len(sample_index) else 0
+    if first % 4 == 0 and (np.diff(sample_index) == 1).all():
+        return packed[:, first // 4 : (first + len(sample_index) + 3) // 4]
+    return repack(packed, sample_index)
+
+
 @njit(cache=True, nogil=True)
-def add_sample_planes(packed: Any, samples: Any, offset: int, hom: Any, alt: Any) -> None:
+def _transpose(words: Any) -> None:
+    """Transpose 64 by 64 bits in place: bit c of word r becomes bit r of word c (Warren, Hacker's Delight)."""
+    width = 32
+    mask = np.uint64(0x00000000FFFFFFFF)
+    while width:
+        shift = np.uint64(width)
+        for block in range(0, 64, 2 * width):
+            for row in range(block, block + width):
+                swap = ((words[row] >> shift) ^ words[row + width]) & mask
+                words[row] ^= swap << shift
+                words[row + width] ^= swap
+        width //= 2
+        mask ^= mask << np.uint64(width)
+
+
+@njit(cache=True, nogil=True)
+def add_sample_planes(codes: Any, n: int, first: int, last: int, word: int, hom: Any, alt: Any) -> None:
     """Write a block of variants into bit-planes of samples over variants.
 
     Parameters
     ----------
-    packed
-        uint8 (m, bytes): PLINK 1 two-bit codes of all samples of the file.
-    samples
-        int64 (n,): file positions of the wanted samples.
-    offset
-        Variants already written: this block's first variant is bit ``offset`` of every row.
+    codes
+        uint64 (m, words of codes): from :func:`whole_codes`.
+    n
+        Number of samples.
+    first, last
+        Groups of 64 samples to do. Threads share the work by them.
+    word
+        Where in every row the block's first 64 variants go.
     hom, alt
-        uint64 (n, words), written in place; must be zero beyond ``offset``.
+        uint64 (n, words), written.
     """
-    n = samples.shape[0]
-    stripe = 512
-    h = np.zeros(stripe, dtype=np.uint64)
-    a = np.zeros(stripe, dtype=np.uint64)
-    for first in range(0, n, stripe):
-        count = min(stripe, n - first)
-        row = 0
-        while row < packed.shape[0]:
-            word = (offset + row) // 64
-            until = min(packed.shape[0], (word + 1) * 64 - offset)
-            h[:] = 0
-            a[:] = 0
-            for r in range(row, until):
-                bit = np.uint64((offset + r) % 64)
-                for k in range(count):
-                    s = samples[first + k]
-                    code = np.uint64(packed[r, s >> 2]) >> np.uint64(2 * (s & 3))
-                    low = code & np.uint64(1)
-                    high = (code >> np.uint64(1)) & np.uint64(1)
-                    h[k] |= (np.uint64(1) ^ low ^ high) << bit
-                    a[k] |= (np.uint64(1) ^ low) << bit
+    m = codes.shape[0]
+    h = np.empty(64, dtype=np.uint64)
+    a = np.empty(64, dtype=np.uint64)
+    for group in range(first, last):
+        for row in range(0, m, 64):
+            count = min(64, m - row)
+            h[count:] = np.uint64(0)
+            a[count:] = np.uint64(0)
             for k in range(count):
-                hom[first + k, word] |= h[k]
-                alt[first + k, word] |= a[k]
-            row = until
+                low, high = codes[row + k, 2 * group], codes[row + k, 2 * group + 1]
+                h[k] = _even_bits(~(low ^ (low >> np.uint64(1)))) | (
+                    _even_bits(~(high ^ (high >> np.uint64(1)))) << np.uint64(32)
+                )
+                a[k] = _even_bits(~low) | (_even_bits(~high) << np.uint64(32))
+            _transpose(h)
+            _transpose(a)
+            at = word + row // 64
+            for k in range(min(64, n - 64 * group)):
+                hom[64 * group + k, at] = h[k]
+                alt[64 * group + k, at] = a[k]

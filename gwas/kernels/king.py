@@ -1,63 +1,162 @@
-"""KING-robust kinship of all pairs, from bit-planes of samples (see :mod:`gwas.kernels.bitplanes`)."""
+"""KING-robust kinship of all pairs, from bit-planes of samples (see :mod:`gwas.kernels.bitplanes`).
+
+With D the sum of squared differences of two people's genotypes, kinship is ``1/2 - D / (4 h)``, h the smaller
+number of heterozygous calls, both over the variants called in the two. D takes two popcounts a word, the
+rest three more. So where only close pairs are asked for, a first pass counts D alone and divides by each
+sample's own heterozygotes, called in the other or not: they are no fewer, so that the result is never below
+the kinship, and equal to it where nothing is missing. What it lets through is counted in full.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
-from numba import njit
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
-from gwas.kernels.bitplanes import popcount
+from gwas.kernels.vectors import INDEX, LANES, add_popcount, add_total, data_of, load_words, new_sums
 
-TILE = 32
-CHUNK = 128
+TILE: Final = 16
+CHUNK: Final = 128
+PARTNERS: Final = 4
+
+
+@intrinsic
+def _add_distances(
+    typing_context: Any, hom: Any, alt: Any, one: Any, others: Any, stride: Any, steps: Any, out: Any, to: Any
+) -> Any:
+    """Squared genotype differences of one sample with PARTNERS consecutive others, added to ``out[to:]``.
+
+    ``hom`` and ``alt`` are flat; ``one`` and ``others`` are where the samples' words start, ``stride`` the
+    words of a sample, ``steps`` how many times LANES words are looked at.
+    """
+    whole = types.int64
+    signature = types.void(hom, alt, whole, whole, whole, whole, out, whole)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        homs = data_of(context, builder, signature.args[0], args[0])
+        alts = data_of(context, builder, signature.args[1], args[1])
+        target = data_of(context, builder, signature.args[6], args[6])
+        sums = new_sums(builder, PARTNERS)
+        with cgutils.for_range(builder, args[5]) as loop:
+            at = builder.mul(loop.index, ir.Constant(INDEX, LANES))
+            h1 = load_words(builder, homs, builder.add(args[2], at))
+            a1 = load_words(builder, alts, builder.add(args[2], at))
+            first = builder.add(args[3], at)
+            for k, place in enumerate(sums):
+                where = builder.add(first, builder.mul(args[4], ir.Constant(INDEX, k)))
+                h2 = load_words(builder, homs, where)
+                a2 = load_words(builder, alts, where)
+                # One is homozygous, the other heterozygous: its hom bit is 0, so alt must say it is called.
+                called = builder.or_(builder.and_(h1, a2), builder.and_(builder.not_(h1), a1))
+                add_popcount(builder, place, builder.and_(builder.xor(h1, h2), called))
+                opposite = builder.and_(builder.and_(h1, h2), builder.xor(a1, a2))
+                add_popcount(builder, place, opposite, times=4)
+        for k, place in enumerate(sums):
+            add_total(builder, target, builder.add(args[7], ir.Constant(INDEX, k)), place)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _add_counts(
+    typing_context: Any, hom: Any, alt: Any, one: Any, other: Any, steps: Any, out: Any, to: Any
+) -> Any:
+    """Five counts of a pair added to ``out[to:]``: variants called in both, IBS0, het-het, het-hom, hom-het."""
+    whole = types.int64
+    signature = types.void(hom, alt, whole, whole, whole, out, whole)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        homs = data_of(context, builder, signature.args[0], args[0])
+        alts = data_of(context, builder, signature.args[1], args[1])
+        target = data_of(context, builder, signature.args[5], args[5])
+        sums = new_sums(builder, 5)
+        with cgutils.for_range(builder, args[4]) as loop:
+            at = builder.mul(loop.index, ir.Constant(INDEX, LANES))
+            h1, h2 = (load_words(builder, homs, builder.add(args[k], at)) for k in (2, 3))
+            a1, a2 = (load_words(builder, alts, builder.add(args[k], at)) for k in (2, 3))
+            het1, het2 = (builder.and_(a, builder.not_(h)) for a, h in ((a1, h1), (a2, h2)))
+            called = builder.and_(builder.or_(h1, a1), builder.or_(h2, a2))
+            opposite = builder.and_(builder.and_(h1, h2), builder.xor(a1, a2))
+            pairs = [
+                called,
+                opposite,
+                *(builder.and_(x, y) for x, y in ((het1, het2), (het1, h2), (h1, het2))),
+            ]
+            for place, words in zip(sums, pairs, strict=True):
+                add_popcount(builder, place, words)
+        for k, place in enumerate(sums):
+            add_total(builder, target, builder.add(args[6], ir.Constant(INDEX, k)), place)
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
 @njit(cache=True, nogil=True)
-def _tile_counts(hom: Any, alt: Any, i0: int, i1: int, j0: int, j1: int, counts: Any) -> None:
-    """Counts (ti, tj, 4) of one tile: IBS0, het-het, het-hom and hom-het variants."""
-    counts[:] = 0
-    words = hom.shape[1]
+def _kinship(counts: Any) -> float:
+    fewer = counts[2] + min(counts[3], counts[4])
+    if fewer == 0:
+        return np.nan
+    return 0.5 - (4 * counts[1] + counts[3] + counts[4]) / (4.0 * fewer)
+
+
+@njit(cache=True, nogil=True)
+def _tile_distances(hom: Any, alt: Any, words: int, i0: int, i1: int, j0: int, j1: int, out: Any) -> None:
+    """Squared differences (TILE * TILE,) of a tile of pairs; whole groups of partners, some beyond ``j1``."""
+    out[:] = 0
     for first in range(0, words, CHUNK):
-        last = min(words, first + CHUNK)
+        steps = min(CHUNK, words - first) // LANES
+        for i in range(i0, i1):
+            for j in range(j0, j1, PARTNERS):
+                _add_distances(
+                    hom,
+                    alt,
+                    i * words + first,
+                    j * words + first,
+                    words,
+                    steps,
+                    out,
+                    (i - i0) * TILE + j - j0,
+                )
+
+
+@njit(cache=True, nogil=True)
+def _tile_counts(hom: Any, alt: Any, words: int, i0: int, i1: int, j0: int, j1: int, out: Any) -> None:
+    """Five counts (TILE * TILE * 5,) of each pair of a tile."""
+    out[:] = 0
+    for first in range(0, words, CHUNK):
+        steps = min(CHUNK, words - first) // LANES
         for i in range(i0, i1):
             for j in range(max(j0, i + 1), j1):
-                ibs0 = np.int64(0)
-                hethet = np.int64(0)
-                hethom = np.int64(0)
-                homhet = np.int64(0)
-                for w in range(first, last):
-                    hi, ai = hom[i, w], alt[i, w]
-                    hj, aj = hom[j, w], alt[j, w]
-                    ti, tj = ai & ~hi, aj & ~hj
-                    ibs0 += popcount(hi & hj & (ai ^ aj))
-                    hethet += popcount(ti & tj)
-                    hethom += popcount(ti & hj)
-                    homhet += popcount(hi & tj)
-                counts[i - i0, j - j0, 0] += ibs0
-                counts[i - i0, j - j0, 1] += hethet
-                counts[i - i0, j - j0, 2] += hethom
-                counts[i - i0, j - j0, 3] += homhet
-
-
-@njit(cache=True, nogil=True)
-def _both_called(hom: Any, alt: Any, i: int, j: int) -> Any:
-    n = np.int64(0)
-    for w in range(hom.shape[1]):
-        n += popcount((hom[i, w] | alt[i, w]) & (hom[j, w] | alt[j, w]))
-    return n
+                to = 5 * ((i - i0) * TILE + j - j0)
+                _add_counts(hom, alt, i * words + first, j * words + first, steps, out, to)
 
 
 @njit(cache=True, nogil=True)
 def king_rows(
-    hom: Any, alt: Any, first: int, last: int, at_least: float, index: Any, found: Any, kinship: Any
+    hom: Any,
+    alt: Any,
+    hets: Any,
+    first: int,
+    last: int,
+    at_least: float,
+    index: Any,
+    found: Any,
+    kinship: Any,
 ) -> int:
     """Pairs (i, j), ``first <= i < last``, ``j > i``, whose kinship is at least ``at_least``.
 
     Parameters
     ----------
     hom, alt
-        uint64 (n, words): bit-planes of samples over variants.
+        uint64 (rows, words), C order: bit-planes of samples over variants, ``words`` a multiple of LANES and
+        at least PARTNERS empty rows past the n samples.
+    hets
+        int64 (n,): heterozygous calls of each sample.
     first, last
         Rows to do; ``first`` a multiple of TILE. Threads share the work by rows.
     at_least
@@ -72,32 +171,39 @@ def king_rows(
     int
         Pairs found. Where it exceeds the capacity, only the first ``capacity`` are stored.
     """
-    n = hom.shape[0]
-    capacity = kinship.shape[0]
+    n = hets.shape[0]
+    words = hom.shape[1]
+    homs, alts = hom.reshape(hom.size), alt.reshape(alt.size)
+    every = at_least == -np.inf
     size = 0
-    counts = np.zeros((TILE, TILE, 4), dtype=np.int64)
+    distances = np.empty(TILE * TILE, dtype=np.int64)
+    counts = np.empty(TILE * TILE * 5, dtype=np.int64)
     for i0 in range(first, last, TILE):
         i1 = min(last, i0 + TILE)
         for j0 in range(i0, n, TILE):
             j1 = min(n, j0 + TILE)
-            _tile_counts(hom, alt, i0, i1, j0, j1, counts)
+            if every:
+                _tile_counts(homs, alts, words, i0, i1, j0, j1, counts)
+            else:
+                _tile_distances(homs, alts, words, i0, i1, j0, j1, distances)
             for i in range(i0, i1):
                 for j in range(max(j0, i + 1), j1):
-                    ibs0 = counts[i - i0, j - j0, 0]
-                    hethet = counts[i - i0, j - j0, 1]
-                    hethom = counts[i - i0, j - j0, 2]
-                    homhet = counts[i - i0, j - j0, 3]
-                    fewer = hethet + min(hethom, homhet)
-                    phi = np.nan
-                    if fewer > 0:
-                        phi = 0.5 - (4.0 * ibs0 + hethom + homhet) / (4.0 * fewer)
-                    if phi >= at_least or at_least == -np.inf:
-                        if size < capacity:
+                    pair = (i - i0) * TILE + j - j0
+                    five = counts[5 * pair : 5 * pair + 5]
+                    if not every:
+                        fewer = min(hets[i], hets[j])
+                        if fewer == 0 or 0.5 - distances[pair] / (4.0 * fewer) < at_least:
+                            continue
+                        five[:] = 0
+                        _add_counts(homs, alts, i * words, j * words, words // LANES, counts, 5 * pair)
+                    phi = _kinship(five)
+                    if every or phi >= at_least:
+                        if size < kinship.shape[0]:
                             index[size, 0] = i
                             index[size, 1] = j
-                            found[size, 0] = _both_called(hom, alt, i, j)
-                            found[size, 1] = ibs0
-                            found[size, 2] = hethet
+                            found[size, 0] = five[0]
+                            found[size, 1] = five[1]
+                            found[size, 2] = five[2]
                             kinship[size] = phi
                         size += 1
     return size
