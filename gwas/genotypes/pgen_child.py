@@ -32,7 +32,7 @@ class PgenParser:
         )
 
     def calls(self, records: np.ndarray, allele: int, out: np.ndarray) -> None:
-        """Copies of an allele in hard calls, int8 (m, n_samples); missing is -9."""
+        """Copies of an allele in hard calls, int8 (m, n_samples or more); missing is -9."""
         if _is_run(records):
             self.reader.read_range(int(records[0]), int(records[-1]) + 1, out, allele_idx=allele)
         else:

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
-
-# of the low two bits of a count: 0, 1, 2 copies, and missing, since -9 ends in binary 11
-_CODE: Final = np.array([3, 2, 0, 1], dtype=np.uint8)
-_CODES: Final = sum(
-    (_CODE[(np.arange(256) >> shift) & 3].astype(np.uint8) << np.uint8(shift) for shift in (0, 2, 4, 6)),
-    start=np.zeros(256, dtype=np.uint8),
-)
+from numba import njit
 
 
 def pack_counts(counts: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
@@ -34,28 +27,50 @@ def pack_counts(counts: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
     >>> pack_counts(np.array([[2, -9, 1, 0, 2]], dtype=np.int8)).tolist() == [[0b11100100, 0]]
     True
     """
-    packed = np.empty((counts.shape[0], (counts.shape[1] + 3) // 4), dtype=np.uint8)
-    _pack_counts(np.ascontiguousarray(counts).view(np.uint8), packed)
+    n = counts.shape[1]
+    if n % 4:
+        counts = np.pad(counts, ((0, 0), (0, -n % 4)))
+    words = np.ascontiguousarray(counts).view(np.uint32)
+    return pack_words(words, n)
+
+
+def pack_words(words: npt.NDArray[np.uint32], n: int) -> npt.NDArray[np.uint8]:
+    """Pack counts of ALT that lie four to a word, as :func:`pack_counts` does.
+
+    Parameters
+    ----------
+    words
+        uint32 (m, ceil(n / 4)): int8 counts 0, 1, 2 or -9; those past ``n`` may be anything.
+    n
+        People.
+
+    Returns
+    -------
+    ndarray of uint8 (m, ceil(n / 4))
+        PLINK 1 two-bit codes; padding bits are zero.
+
+    Examples
+    --------
+    >>> words = np.array([[2, -9, 1, 0]], dtype=np.int8).view(np.uint32)
+    >>> pack_words(words, 3).tolist() == [[0b00100100]]
+    True
+    """
+    packed = np.empty(words.shape, dtype=np.uint8)
+    _pack_words(words, packed)
+    if n % 4:
+        packed[:, -1] &= (1 << (2 * (n % 4))) - 1
     return packed
 
 
-@njit(parallel=True, cache=True)
-def _pack_counts(counts: Any, packed: Any) -> None:
-    n = counts.shape[1]
-    whole = n // 4
-    for row in prange(counts.shape[0]):
-        line = counts[row]
-        for byte in range(whole):
-            at = 4 * byte
-            bits = (
-                (line[at] & 3)
-                | ((line[at + 1] & 3) << 2)
-                | ((line[at + 2] & 3) << 4)
-                | ((line[at + 3] & 3) << 6)
-            )
-            packed[row, byte] = _CODES[bits]
-        if n % 4:
-            last = np.uint8(0)
-            for at in range(4 * whole, n):
-                last |= _CODE[line[at] & 3] << np.uint8(2 * (at & 3))
-            packed[row, whole] = last
+@njit(cache=True, nogil=True)
+def _pack_words(words: Any, packed: Any) -> None:
+    for row in range(words.shape[0]):
+        for at in range(words.shape[1]):
+            # the low two bits of -9 are 11, so they tell missing from 0, 1 and 2
+            low = words[row, at] & np.uint32(0x03030303)
+            pairs = low | (low >> np.uint32(6))
+            quads = (pairs | (pairs >> np.uint32(12))) & np.uint32(0xFF)
+            # 00 -> 11, 01 -> 10, 10 -> 00, 11 -> 01
+            first = ~quads & np.uint32(0xAA)
+            second = ~(quads ^ (quads >> np.uint32(1))) & np.uint32(0x55)
+            packed[row, at] = np.uint8(first | second)
