@@ -9,7 +9,7 @@ zstd and uncompressed data have none, there only what contradicts itself is foun
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import RawIOBase
@@ -25,9 +25,9 @@ import pandas as pd
 from cohorts.errors import InputError
 from gwas.genotypes.bgen_header import BgenHeader, damaged, read_header
 from gwas.genotypes.bgen_index import (
+    Columns,
     Identity,
     Records,
-    Variant,
     from_index,
     payload,
     read_at,
@@ -259,52 +259,35 @@ def open_bgen(path: Path, options: OpenOptions) -> Genotypes:
     header = read_header(path)
     samples = _samples(path, header, options.sample_file)
     try:
-        variants = from_index(path, header, options.regions)
-        if variants is None:
-            variants = list(scan(path, header))
+        columns = from_index(path, header, options.regions) or scan(path, header)
     except OSError as error:
         raise InputError(
             "cannot be read", where=path, found=error.strerror, fix="check the file and run again"
         ) from error
-    reader = _reader(path, header, variants, options)
-    return Genotypes(reader, samples, _table(variants, reader), values=options.values_of(reader))
+    reader = _reader(path, header, columns.records(), options)
+    return Genotypes(reader, samples, _table(columns, reader.record_of), values=options.values_of(reader))
 
 
-def _reader(path: Path, header: BgenHeader, variants: list[Variant], options: OpenOptions) -> BgenReader:
-    n_alleles = np.array([len(variant.alleles) for variant in variants], dtype=np.int64)
-    rows = np.maximum(n_alleles - 1, 1)
-    record_of = np.repeat(np.arange(len(variants), dtype=np.int64), rows)
+def _reader(path: Path, header: BgenHeader, records: Records, options: OpenOptions) -> BgenReader:
+    rows = np.maximum(records.n_alleles - 1, 1)
+    record_of = np.repeat(np.arange(len(rows), dtype=np.int64), rows)
     first_row = np.cumsum(rows) - rows
-    records = Records(
-        starts=np.array([variant.start for variant in variants], dtype=np.int64),
-        sizes=np.array([variant.size for variant in variants], dtype=np.int64),
-        crcs=np.array([variant.crc for variant in variants], dtype=np.uint32),
-        n_alleles=n_alleles,
-    )
-    return BgenReader(
-        path,
-        header.without_samples(),
-        records,
-        record_of,
-        np.arange(len(record_of), dtype=np.int64) - first_row[record_of] + 1,
-        options.hard_call_threshold,
-    )
+    alts = np.arange(len(record_of), dtype=np.int64) - first_row[record_of] + 1
+    light = header.without_samples()
+    return BgenReader(path, light, records, record_of, alts, options.hard_call_threshold)
 
 
-def _table(variants: list[Variant], reader: BgenReader) -> pd.DataFrame:
-    record_of = reader.record_of
+def _table(columns: Columns, record_of: Index) -> pd.DataFrame:
+    def of_record(values: list[str]) -> npt.NDArray[np.object_]:
+        return np.array(values, dtype=object)[record_of]
 
-    def column(values: Iterator[object]) -> npt.NDArray[np.object_]:
-        return np.fromiter(values, dtype=object, count=len(variants))[record_of]
-
-    alts = (allele for variant in variants for allele in (variant.alleles[1:] or (".",)))
     return pd.DataFrame(
         {
-            "chrom": canonical_chromosomes(pd.Series(column(v.chrom for v in variants), dtype=object)),
-            "pos": np.array([v.pos for v in variants], dtype=np.int64)[record_of],
-            "id": column(v.id for v in variants),
-            "ref": column(v.alleles[0] for v in variants),
-            "alt": np.fromiter(alts, dtype=object, count=len(record_of)),
+            "chrom": canonical_chromosomes(pd.Series(of_record(columns.chrom), dtype=object)),
+            "pos": np.array(columns.pos, dtype=np.int64)[record_of],
+            "id": of_record(columns.ids),
+            "ref": of_record(columns.refs),
+            "alt": np.array(columns.alts, dtype=object),
             "cm": np.zeros(len(record_of)),
         }
     )

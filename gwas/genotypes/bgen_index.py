@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
+from sys import intern
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -60,6 +62,40 @@ class Variant(NamedTuple):
     pos: int
     id: str
     alleles: tuple[str, ...]
+
+
+class Columns:
+    """Variants as columns, a few dozen bytes each, so that the millions of a biobank's file fit."""
+
+    def __init__(self) -> None:
+        self.starts, self.sizes, self.crcs = array("q"), array("q"), array("q")
+        self.n_alleles, self.pos = array("q"), array("q")
+        self.chrom: list[str] = []
+        self.ids: list[str] = []
+        self.refs: list[str] = []
+        self.alts: list[str] = []
+
+    def add(self, variant: Variant) -> None:
+        """Append a variant; one of a single allele has the ALT ``.``."""
+        start, size, crc, chrom, pos, name, alleles = variant
+        self.starts.append(start)
+        self.sizes.append(size)
+        self.crcs.append(crc)
+        self.n_alleles.append(len(alleles))
+        self.pos.append(pos)
+        self.chrom.append(intern(chrom))
+        self.ids.append(name)
+        self.refs.append(alleles[0])
+        self.alts.extend(alleles[1:] or (".",))
+
+    def records(self) -> Records:
+        """What a reader needs of them."""
+        return Records(
+            starts=np.array(self.starts, dtype=np.int64),
+            sizes=np.array(self.sizes, dtype=np.int64),
+            crcs=np.array(self.crcs, dtype=np.uint32),
+            n_alleles=np.array(self.n_alleles, dtype=np.int64),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +180,7 @@ def payload(buffer: bytes, at: int, header: BgenHeader, n_alleles: int) -> tuple
     return before, stored, whole
 
 
-def scan(path: Path, header: BgenHeader) -> Iterator[Variant]:
+def scan(path: Path, header: BgenHeader) -> Columns:
     """Read the identifying block of every variant, in the order of the file.
 
     Raises
@@ -152,6 +188,7 @@ def scan(path: Path, header: BgenHeader) -> Iterator[Variant]:
     InputError
         A length leads out of the file, text is not UTF-8, or the file does not end after the last variant.
     """
+    columns = Columns()
     average = (header.size - header.first_variant) // header.n_variants
     windows = [_ONE_VARIANT if average > _ONE_VARIANT else _AHEAD, 1 << 20, LONGEST_IDENTITY]
     with open(path, "rb", buffering=0) as handle:
@@ -181,7 +218,7 @@ def scan(path: Path, header: BgenHeader) -> Iterator[Variant]:
                     expected=f"at least {start + size}",
                 )
             crc = crc32(buffer[identity.key : identity.end])
-            yield _in_words(path, start, size, crc, identity)
+            columns.add(_in_words(path, start, size, crc, identity))
             start += size
     if start != header.size:
         raise damaged(
@@ -190,6 +227,7 @@ def scan(path: Path, header: BgenHeader) -> Iterator[Variant]:
             found=f"{header.size} bytes",
             expected=f"{start} bytes for {header.n_variants} variants",
         )
+    return columns
 
 
 def _variant_at(buffer: bytes, at: int, header: BgenHeader) -> tuple[Identity, int | str] | None:
@@ -234,7 +272,7 @@ def _in_words(path: Path, start: int, size: int, crc: int, identity: Identity) -
     return Variant(start, size, crc, chrom, identity.pos, name, alleles)
 
 
-def from_index(path: Path, header: BgenHeader, regions: Sequence[Region] | None) -> list[Variant] | None:
+def from_index(path: Path, header: BgenHeader, regions: Sequence[Region] | None) -> Columns | None:
     """Take the variants from the bgenix index beside the file, if there is one that agrees with the file.
 
     Parameters
@@ -248,7 +286,7 @@ def from_index(path: Path, header: BgenHeader, regions: Sequence[Region] | None)
 
     Returns
     -------
-    list of Variant, or None
+    Columns or None
         In the order of the file; None where there is no index, or it is not of this file.
     """
     index = path.with_name(path.name + ".bgi")
@@ -264,9 +302,14 @@ def from_index(path: Path, header: BgenHeader, regions: Sequence[Region] | None)
             rows = _rows(database, regions)
     except sqlite3.Error:
         return None
+    columns = Columns()
     with open(path, "rb", buffering=0) as handle:
-        variants = [_from_row(row, handle, path, header) for row in rows]
-    return None if None in variants else [variant for variant in variants if variant is not None]
+        for row in rows:
+            variant = _from_row(row, handle, path, header)
+            if variant is None:
+                return None
+            columns.add(variant)
+    return columns
 
 
 def _agrees(database: sqlite3.Connection, path: Path, header: BgenHeader) -> bool:

@@ -83,7 +83,7 @@ def _decode(data: Any, alts: Any, out: Any, n_alleles: Any) -> Any:
     lowest, highest = data[6], data[7]
     states = data[8 : 8 + n]
     phased, bits = data[8 + n], np.int64(data[9 + n])
-    haploid = 0
+    haploid = np.int64(0)
     for sample in range(n):
         ploidy = states[sample] & _PLOIDY
         if ploidy < lowest or ploidy > highest:
