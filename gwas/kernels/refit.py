@@ -28,31 +28,41 @@ SCORE: Final = 2
 
 
 @njit(cache=True)
+def _calls(packed_row: Any, positions: Any, table: Any) -> Any:
+    """Copies of the counted allele of the analysed samples, NaN where missing."""
+    copies = np.empty(positions.shape[0])
+    for j in range(positions.shape[0]):
+        sample = positions[j]
+        byte, call = packed_row[sample >> 2], sample & 3
+        copies[j] = np.nan if ((byte >> (2 * call)) & 3) == 1 else table[byte, call]
+    return copies
+
+
+@njit(cache=True)
+def _dosages(dosage_row: Any, positions: Any, flip: bool) -> Any:
+    """Copies of the counted allele of the analysed samples, NaN where missing."""
+    copies = np.empty(positions.shape[0])
+    for j in range(positions.shape[0]):
+        value = np.float64(dosage_row[positions[j]])
+        copies[j] = 2.0 - value if flip else value
+    return copies
+
+
+@njit(cache=True)
 def _fill_predictors(
-    packed_row: Any,
-    positions: Any,
-    table: Any,
-    mean: Any,
-    covariates: Any,
-    outcome: Any,
-    drop: bool,
-    x: Any,
-    y: Any,
+    copies: Any, mean: Any, covariates: Any, outcome: Any, drop: bool, x: Any, y: Any
 ) -> Any:
     """Put covariates and genotype of the analysed samples into x, y; give how many there are."""
     k = covariates.shape[0]
     n = 0
-    for j in range(positions.shape[0]):
-        sample = positions[j]
-        byte = packed_row[sample >> 2]
-        call = sample & 3
-        absent = ((byte >> (2 * call)) & 3) == 1
+    for j in range(copies.shape[0]):
+        absent = np.isnan(copies[j])
         if absent and drop:
             continue
         for a in range(k):
             x[a, n] = covariates[a, j]
         # centring moves only the intercept, and keeps the information well conditioned
-        x[k, n] = 0.0 if absent else table[byte, call] - mean
+        x[k, n] = 0.0 if absent else copies[j] - mean
         y[n] = outcome[j]
         n += 1
     return n
@@ -75,26 +85,34 @@ def _refit(
 ) -> None:
     for v in prange(variants.shape[0]):
         row = variants[v]
-        _refit_one(
-            packed[row],
-            means[row],
-            table[flip[row]],
-            positions,
-            covariates,
-            outcome,
-            start,
-            drop,
-            method,
-            out[v],
-        )
+        copies = _calls(packed[row], positions, table[flip[row]])
+        _refit_one(copies, means[row], covariates, outcome, start, drop, method, out[v])
+
+
+@njit(parallel=True, cache=True)
+def _refit_dosages(
+    dosages: Any,
+    variants: Any,
+    flip: Any,
+    means: Any,
+    positions: Any,
+    covariates: Any,
+    outcome: Any,
+    start: Any,
+    drop: bool,
+    method: int,
+    out: Any,
+) -> None:
+    for v in prange(variants.shape[0]):
+        row = variants[v]
+        copies = _dosages(dosages[row], positions, flip[row])
+        _refit_one(copies, means[row], covariates, outcome, start, drop, method, out[v])
 
 
 @njit(cache=True)
 def _refit_one(
-    codes: Any,
+    copies: Any,
     mean: float,
-    table: Any,
-    positions: Any,
     covariates: Any,
     outcome: Any,
     start: Any,
@@ -104,7 +122,7 @@ def _refit_one(
 ) -> None:
     k, n_all = covariates.shape
     x, y = np.empty((k + 1, n_all)), np.empty(n_all)
-    n = _fill_predictors(codes, positions, table, mean, covariates, outcome, drop, x, y)
+    n = _fill_predictors(copies, mean, covariates, outcome, drop, x, y)
     if n < n_all:
         x, y = np.ascontiguousarray(x[:, :n]), y[:n]
     beta = np.zeros(k + 1)
@@ -203,6 +221,50 @@ def refit_variants(
         flip.astype(np.int64),
         means,
         table,
+        positions,
+        np.ascontiguousarray(covariates),
+        outcome,
+        start,
+        drop_missing,
+        method,
+        out,
+    )
+    return out
+
+
+def refit_dosages(
+    dosages: npt.NDArray[np.float32],
+    variants: npt.NDArray[np.int64],
+    *,
+    flip: npt.NDArray[np.bool_],
+    means: Floats,
+    positions: npt.NDArray[np.int64],
+    covariates: Floats,
+    outcome: Floats,
+    start: Floats,
+    drop_missing: bool,
+    method: int,
+) -> Floats:
+    """Fit a logistic model of dosages for each of the chosen variants.
+
+    Parameters
+    ----------
+    dosages
+        float32 (m, n): copies of ALT from 0 to 2, NaN where missing.
+    variants, flip, means, positions, covariates, outcome, start, drop_missing, method
+        As in :func:`refit_variants`.
+
+    Returns
+    -------
+    ndarray of float64 (v, 4)
+        As there.
+    """
+    out = np.full((len(variants), 4), np.nan)
+    _refit_dosages(
+        np.ascontiguousarray(dosages),
+        variants,
+        flip,
+        means,
         positions,
         np.ascontiguousarray(covariates),
         outcome,

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gwas.design import CovariateBasis, covariate_basis
-from gwas.kernels.packed import count_genotypes
 from gwas.models import status
+from gwas.models.tile import Calls
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -91,53 +91,6 @@ def make_group(
     return Group(columns, positions, basis, wide, cross, inflation)
 
 
-@dataclass(frozen=True, eq=False)
-class Calls:
-    """What the calls of a block's variants amount to among the people of a group.
-
-    Attributes
-    ----------
-    counts
-        int64 (m, 4): people with 0, 1, 2 copies of ALT, and missing.
-    flip
-        bool (m,): the variant is counted by its REF allele.
-    called
-        int64 (m,): people with a call.
-    mean
-        float64 (m,): mean copies of the counted allele among the called; NaN where nobody is.
-    squares
-        float64 (m,): sum of squared copies of the counted allele among the called.
-    """
-
-    counts: Ints
-    flip: npt.NDArray[np.bool_]
-    called: Ints
-    mean: Floats
-    squares: Floats
-
-    @property
-    def missing(self) -> Ints:
-        """int64 (m,): people of the group without a call."""
-        return self.counts[:, 3]
-
-    @property
-    def alt_frequency(self) -> Floats:
-        """float64 (m,): frequency of ALT among the called."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray((self.counts[:, 1] + 2 * self.counts[:, 2]) / (2 * self.called))
-
-
-def summarise_calls(group: Group, packed: npt.NDArray[np.uint8], flip: npt.NDArray[np.bool_]) -> Calls:
-    """Count a block's calls among the people of a group; `flip` says which variants count REF."""
-    counts = count_genotypes(packed, group.columns)
-    one = counts[:, 1]
-    two = np.where(flip, counts[:, 0], counts[:, 2])
-    called = counts[:, :3].sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = (one + 2 * two) / called
-    return Calls(counts, flip, called, mean, (one + 4 * two).astype(np.float64))
-
-
 def screen(
     group: Group,
     calls: Calls,
@@ -186,7 +139,7 @@ def screen(
         beyond = (inflation > max_vif) & (group.inflation <= max_vif)
         out[(total > max_vif * residual) | beyond.any(axis=1)] = status.VIF_TOO_HIGH
         out[(np.abs(along) > max_corr).any(axis=1)] = status.CORR_TOO_HIGH
-    out[(calls.counts[:, :3] == calls.called[:, None]).any(axis=1)] = status.CONSTANT
+    out[calls.constant] = status.CONSTANT
     out[n_used <= group.k + 1] = status.TOO_FEW_SAMPLES
     out[(calls.called == 0) & (n_used > 0)] = status.NO_CALLS
     return out

@@ -17,10 +17,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from gwas.kernels.products import missing_cross_products, missing_sums
 from gwas.models import status
-from gwas.models.group import Calls, Floats, Group, Ints, screen
+from gwas.models.group import Floats, Group, Ints, screen
 from gwas.models.result import VariantTests
+from gwas.models.tile import Calls, Tile
 from gwas.tails import log10p_t
 
 Missing = Literal["mean", "complete-case"]
@@ -90,7 +90,7 @@ class Moments:
 def moments(
     null: LinearNull,
     calls: Calls,
-    packed: npt.NDArray[np.uint8],
+    tile: Tile,
     on_basis: Floats,
     on_traits: Floats,
     *,
@@ -104,8 +104,8 @@ def moments(
     ----------
     null, calls
         The traits' group, and the block's calls among its people.
-    packed
-        uint8 (m, bytes): the block, for its missing calls.
+    tile
+        The block, for its missing calls.
     on_basis, on_traits
         float64 (m, k) and (m, t): products of the oriented genotypes, missing as 0, with the group's wide
         basis and residuals.
@@ -113,13 +113,13 @@ def moments(
         See :func:`gwas.association.associate_blocks`.
     """
     adjust = _impute_mean if missing == "mean" else _drop_missing
-    return adjust(null, calls, packed, on_basis, on_traits, max_vif=max_vif, max_corr=max_corr)
+    return adjust(null, calls, tile, on_basis, on_traits, max_vif=max_vif, max_corr=max_corr)
 
 
 def _impute_mean(
     null: LinearNull,
     calls: Calls,
-    packed: npt.NDArray[np.uint8],
+    tile: Tile,
     on_basis: Floats,
     on_traits: Floats,
     *,
@@ -130,7 +130,7 @@ def _impute_mean(
     some = np.flatnonzero((calls.missing > 0) & (calls.called > 0)).astype(np.int64)
     squares = calls.squares.copy()
     if len(some):
-        sums = missing_sums(packed, some, np.column_stack([group.wide_basis, null.residuals]))
+        sums = tile.missing_sums(some, np.column_stack([group.wide_basis, null.residuals]))
         sums *= calls.mean[some, None]
         on_basis, on_traits = on_basis.copy(), on_traits.copy()
         on_basis[some] += sums[:, : group.k]
@@ -154,7 +154,7 @@ def _impute_mean(
 def _drop_missing(
     null: LinearNull,
     calls: Calls,
-    packed: npt.NDArray[np.uint8],
+    tile: Tile,
     on_basis: Floats,
     on_traits: Floats,
     *,
@@ -179,7 +179,7 @@ def _drop_missing(
     some = np.flatnonzero((calls.missing > 0) & (calls.called > group.k + 1)).astype(np.int64)
     if not len(some):
         return Moments(n, residual, on_traits, trait_squares, verdict)
-    qq, qy, yy = missing_cross_products(packed, some, group.wide_basis, null.residuals)
+    qq, qy, yy = tile.missing_cross_products(some, group.wide_basis, null.residuals)
     left = np.eye(group.k) - qq
     safe = np.linalg.eigvalsh(left)[:, 0] > 1e-9
     bad, some = some[~safe], some[safe]
@@ -192,9 +192,7 @@ def _drop_missing(
     residual[some] = calls.squares[some] - (b * g_on_q).sum(axis=1)
     on_traits[some] -= np.einsum("vk,vkt->vt", b, y_on_q)
     trait_squares[some] -= yy + np.einsum("vkt,vkt->vt", qy, y_on_q)
-    part = Calls(
-        calls.counts[some], calls.flip[some], calls.called[some], calls.mean[some], calls.squares[some]
-    )
+    part = calls.of(some)
     cross = group.basis.r.T @ left @ group.basis.r
     verdict[some] = screen(
         group,

@@ -26,12 +26,11 @@ import numpy.typing as npt
 
 from gwas.kernels import refit
 from gwas.kernels.logistic import logistic_newton
-from gwas.kernels.packed import count_genotypes
-from gwas.kernels.products import ORIENTED, missing_sums
 from gwas.models import status
-from gwas.models.group import Calls, Floats, Group, Ints
+from gwas.models.group import Floats, Group, Ints
 from gwas.models.linear import Missing, Moments
 from gwas.models.result import VariantTests
+from gwas.models.tile import Calls, Tile
 from gwas.tails import log10p_normal
 
 LogisticMode = Literal["wald", "score-firth"]
@@ -114,7 +113,7 @@ def fit_logistic_null(group: Group, outcome: Floats) -> LogisticNull:
 def wald_tests(
     null: LogisticNull,
     calls: Calls,
-    packed: npt.NDArray[np.uint8],
+    tile: Tile,
     screened: Moments,
     *,
     missing: Missing,
@@ -124,7 +123,7 @@ def wald_tests(
 
     Parameters
     ----------
-    null, calls, packed, missing
+    null, calls, tile, missing
         As in :func:`gwas.models.linear.moments`.
     screened
         Which variants can be tested.
@@ -138,14 +137,14 @@ def wald_tests(
     """
     verdict = screened.status.copy()
     result = np.full((len(verdict), 4), np.nan)
-    separated = _allele_separates(null, calls, packed)
+    separated = _allele_separates(null, tile)
     by_ml = np.flatnonzero((verdict == status.OK) & ~separated).astype(np.int64)
-    result[by_ml] = _refit(null, calls, packed, by_ml, missing=missing, method=refit.WALD)
+    result[by_ml] = _refit(null, calls, tile, by_ml, missing=missing, method=refit.WALD)
     failed = (verdict == status.OK) & ~(result[:, 0] == 1)
     used_firth = np.zeros(len(verdict), dtype=bool)
     if firth:
         again = np.flatnonzero(failed).astype(np.int64)
-        result[again] = _refit(null, calls, packed, again, missing=missing, method=refit.FIRTH)
+        result[again] = _refit(null, calls, tile, again, missing=missing, method=refit.FIRTH)
         used_firth[again] = True
         verdict[again[result[again, 0] != 1]] = status.FIRTH_CONVERGE_FAIL
     else:
@@ -159,7 +158,7 @@ def wald_tests(
 def score_tests(
     null: LogisticNull,
     calls: Calls,
-    packed: npt.NDArray[np.uint8],
+    tile: Tile,
     screened: Moments,
     on_linear: Floats,
     on_weights: Floats,
@@ -171,7 +170,7 @@ def score_tests(
 
     Parameters
     ----------
-    null, calls, packed, screened, missing
+    null, calls, tile, screened, missing
         As in :func:`wald_tests`.
     on_linear, on_weights
         float64 (m, 1 + k) and (m, 1): products of the oriented genotypes with `null.linear`, and of their
@@ -186,20 +185,20 @@ def score_tests(
         SE, z the signed root of the penalised likelihood ratio.
     """
     verdict = screened.status.copy()
-    u, v = _score_moments(null, calls, packed, on_linear, on_weights)
+    u, v = _score_moments(null, calls, tile, on_linear, on_weights)
     result = np.full((len(verdict), 4), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         result[:, 1], result[:, 2], result[:, 3] = u / v, 1.0 / np.sqrt(v), u * u / v
     result[:, 0] = v > 0
     if missing == "complete-case":
         fewer = np.flatnonzero((verdict == status.OK) & (calls.missing > 0)).astype(np.int64)
-        result[fewer] = _refit(null, calls, packed, fewer, missing=missing, method=refit.SCORE)
+        result[fewer] = _refit(null, calls, tile, fewer, missing=missing, method=refit.SCORE)
     verdict[(verdict == status.OK) & (result[:, 0] != 1)] = status.LOGISTIC_CONVERGE_FAIL
     with np.errstate(invalid="ignore"):
         z = np.sign(result[:, 1]) * np.sqrt(result[:, 3])
     beyond = (np.power(10.0, -log10p_normal(z)) < firth_below) | (not null.converged)
     tail = np.flatnonzero((verdict == status.OK) & beyond).astype(np.int64)
-    result[tail] = _refit(null, calls, packed, tail, missing=missing, method=refit.FIRTH)
+    result[tail] = _refit(null, calls, tile, tail, missing=missing, method=refit.FIRTH)
     unfit = tail[(result[tail, 0] != 1) | np.isnan(result[tail, 3])]
     verdict[unfit] = status.FIRTH_CONVERGE_FAIL
     used_firth = np.zeros(len(verdict), dtype=bool)
@@ -210,46 +209,41 @@ def score_tests(
 
 
 def _score_moments(
-    null: LogisticNull, calls: Calls, packed: npt.NDArray[np.uint8], on_linear: Floats, on_weights: Floats
+    null: LogisticNull, calls: Calls, tile: Tile, on_linear: Floats, on_weights: Floats
 ) -> tuple[Floats, Floats]:
     """U and V with the mean in place of missing calls."""
     some = np.flatnonzero((calls.missing > 0) & (calls.called > 0)).astype(np.int64)
     on_linear, on_weights = on_linear.copy(), on_weights[:, 0].copy()
     if len(some):
-        sums = missing_sums(packed, some, np.column_stack([null.linear, null.weights]))
+        sums = tile.missing_sums(some, np.column_stack([null.linear, null.weights]))
         mean = calls.mean[some]
         on_linear[some] += sums[:, :-1] * mean[:, None]
         on_weights[some] += sums[:, -1] * mean**2
     return on_linear[:, 0], on_weights - (on_linear[:, 1:] ** 2).sum(axis=1)
 
 
-def _allele_separates(
-    null: LogisticNull, calls: Calls, packed: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.bool_]:
+def _allele_separates(null: LogisticNull, tile: Tile) -> npt.NDArray[np.bool_]:
     """Whether one allele is absent from the called cases or the called controls."""
-    in_cases = count_genotypes(packed, null.cases)
-    separated = np.zeros(len(in_cases), dtype=bool)
-    for counts in (in_cases, calls.counts - in_cases):
-        alt = counts[:, 1] + 2 * counts[:, 2]
-        separated |= (alt == 0) | (alt == 2 * counts[:, :3].sum(axis=1))
+    separated = np.zeros(len(tile), dtype=bool)
+    for people in (null.cases, null.group.columns & ~null.cases):
+        alt, called = tile.alleles(people)
+        separated |= (alt == 0) | (alt == 2 * called)
     return separated
 
 
 def _refit(
     null: LogisticNull,
     calls: Calls,
-    packed: npt.NDArray[np.uint8],
+    tile: Tile,
     variants: Ints,
     *,
     missing: Missing,
     method: int,
 ) -> Floats:
-    return refit.refit_variants(
-        packed,
+    return tile.refit(
         variants,
         flip=calls.flip,
         means=calls.mean,
-        table=ORIENTED,
         positions=null.group.positions,
         covariates=null.design,
         outcome=null.outcome,

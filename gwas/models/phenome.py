@@ -17,13 +17,12 @@ import numpy.typing as npt
 from cohorts.errors import DesignError
 from gwas.design import Design, Floats, Mask, Trait, covariate_basis
 from gwas.genotypes.chromosomes import Ploidy
-from gwas.kernels.packed import count_genotypes
-from gwas.kernels.products import tile_products
 from gwas.models import status
-from gwas.models.group import Calls, Group, Ints, make_group, summarise_calls
+from gwas.models.group import Group, Ints, make_group
 from gwas.models.linear import LinearNull, Missing, Moments, fit_linear_null, linear_tests, moments
 from gwas.models.logistic import LogisticMode, LogisticNull, fit_logistic_null, score_tests, wald_tests
 from gwas.models.result import VariantTests, untested
+from gwas.models.tile import Calls, Tile
 
 EFFECT_PER: Final[Mapping[Ploidy, float]] = {"diploid": 1.0, "x": 1.0, "y": 2.0, "mt": 2.0}
 """Effects on Y and MT are per 0…1 copies although a BED file writes 0/2; on X males are 0/2 (PLINK 2)."""
@@ -69,7 +68,7 @@ class Panel:
 
 @dataclass(frozen=True, eq=False)
 class Phenome:
-    """All traits of a design, ready to be tested against packed blocks.
+    """All traits of a design, ready to be tested against blocks.
 
     Attributes
     ----------
@@ -93,32 +92,32 @@ class Phenome:
     effect_per: float
     options: AssociationOptions
 
-    def test(self, packed: npt.NDArray[np.uint8]) -> dict[str, VariantTests]:
+    def test(self, tile: Tile) -> dict[str, VariantTests]:
         """Test every variant of a block against every trait.
 
         Parameters
         ----------
-        packed
-            uint8 (m, bytes): calls of the samples this phenome was prepared for.
+        tile
+            Genotypes of the samples this phenome was prepared for.
 
         Returns
         -------
         dict of str to VariantTests
             By trait, in the design's order; effects are per copy of ALT.
         """
-        everyone = count_genotypes(packed, np.arange(packed.shape[1] * 4) < len(self.wide))
-        flip = everyone[:, 1] + 2 * everyone[:, 2] > everyone[:, :3].sum(axis=1)
-        products, squared = tile_products(packed, flip, self.wide, self.wide_squared)
+        alt, called = tile.alleles(np.ones(len(self.wide), dtype=bool))
+        flip = alt > called
+        products, squared = tile.products(flip, self.wide, self.wide_squared)
         found: dict[str, VariantTests] = {}
         for panel in self.panels:
-            calls = summarise_calls(panel.linear.group, packed, flip)
-            found.update(self._test_panel(panel, calls, packed, products, squared))
+            calls = tile.summarise(panel.linear.group.columns, flip)
+            found.update(self._test_panel(panel, calls, tile, products, squared))
         for name, (code, n) in self.failed.items():
-            found[name] = untested(len(packed), n=n, status=code)
+            found[name] = untested(len(tile), n=n, status=code)
         return {name: found[name].rescaled(self.effect_per) for name in self.order}
 
     def _test_panel(
-        self, panel: Panel, calls: Calls, packed: npt.NDArray[np.uint8], products: Floats, squared: Floats
+        self, panel: Panel, calls: Calls, tile: Tile, products: Floats, squared: Floats
     ) -> dict[str, VariantTests]:
         options, null, group = self.options, panel.linear, panel.linear.group
         middle = panel.first + group.k
@@ -126,7 +125,7 @@ class Phenome:
         both = moments(
             null,
             calls,
-            packed,
+            tile,
             products[:, panel.first : middle],
             products[:, middle:last],
             missing=options.missing,
@@ -137,14 +136,14 @@ class Phenome:
         for i, (name, logistic) in enumerate(zip(panel.binary, panel.logistic, strict=True)):
             if options.logistic == "wald":
                 found[name] = wald_tests(
-                    logistic, calls, packed, both, missing=options.missing, firth=options.firth
+                    logistic, calls, tile, both, missing=options.missing, firth=options.firth
                 )
             else:
                 start = last + i * (1 + group.k)
                 found[name] = score_tests(
                     logistic,
                     calls,
-                    packed,
+                    tile,
                     both,
                     products[:, start : start + 1 + group.k],
                     squared[:, panel.first_squared + i : panel.first_squared + i + 1],

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from gwas.association import associate
+from gwas.design import make_design
+from gwas.genotypes import Reader, open_genotypes
+from gwas.kernels.dosages import from_packed
+from gwas.models.linear import Missing
 from workflows.association import run_gwas
 from workflows.genotype_commands.runner import run_command
 from workflows.genotype_inputs import Filters, GenotypeSource
@@ -151,3 +157,82 @@ def test_scores_are_sums_of_dosages(plink2: str, pfile: Path, tmp_path: Path, mi
     np.testing.assert_allclose(ours.filter(like="_SUM").iloc[:, -1], peer["SCORE1_SUM"], rtol=2e-5, atol=2e-6)
     np.testing.assert_allclose(ours.filter(like="_AVG").iloc[:, 0], peer["SCORE1_AVG"], rtol=2e-5, atol=1e-8)
     np.testing.assert_allclose(ours["NAMED_ALLELE_DOSAGE_SUM"], peer["NAMED_ALLELE_DOSAGE_SUM"], rtol=1e-4)
+
+
+@pytest.mark.parametrize(("trait", "end"), [("QT", "glm.linear"), ("CASE", "glm.logistic.hybrid")])
+def test_association_of_dosages(plink2: str, pfile: Path, tmp_path: Path, trait: str, end: str) -> None:
+    traits = pfile.parent / "p.txt"
+    words = ["--pheno", traits, "--pheno-name", trait, "--covar", traits, "--covar-name", "AGE"]
+    words += ["--covar-variance-standardize", "--glm", "hide-covar", "omit-ref", "cols=+a1freq"]
+    plink(plink2, "--pfile", pfile, *words, "--out", tmp_path / "peer")
+    run_gwas(
+        source=source(pfile),
+        pheno=traits,
+        covar=traits,
+        pheno_name=[trait],
+        covar_name=["AGE"],
+        missing_genotypes="complete-case",
+        out=tmp_path / "ours",
+        threads=2,
+    )
+    ours, peer = table(tmp_path / f"ours.{trait}.{end}"), table(tmp_path / f"peer.{trait}.{end}")
+    for column in ("ID", "A1", "OBS_CT", "ERRCODE"):
+        assert ours[column].tolist() == peer[column].tolist(), column
+    autosomal = ours["#CHROM"].isin(["1", "2"])
+    np.testing.assert_allclose(ours["A1_FREQ"][autosomal], peer["A1_FREQ"][autosomal], rtol=LAST_DIGIT)
+    fine = (peer["ERRCODE"] == ".").to_numpy()
+    assert fine.mean() > 0.9
+    if trait == "QT":
+        effect, spread, se = ours["BETA"] - peer["BETA"], peer["SE"], ours["SE"] / peer["SE"]
+    else:
+        assert (ours["FIRTH?"] == peer["FIRTH?"]).all()
+        spread = peer["LOG(OR)_SE"]
+        effect, se = np.log(ours["OR"]) - np.log(peer["OR"]), ours["LOG(OR)_SE"] / spread
+    assert (effect / spread)[fine].abs().max() < 1e-4
+    assert (se - 1)[fine].abs().max() < 1e-4
+    log10p = -np.log10(peer["P"])
+    assert ((ours["LOG10_P"] - log10p).abs() / np.maximum(1, log10p))[fine].max() < 1e-3
+
+
+@pytest.mark.parametrize("missing", ["mean", "complete-case"])
+def test_dosages_that_are_calls_give_what_calls_give(pfile: Path, missing: Missing) -> None:
+    exact = open_genotypes(pfile.with_suffix(".pgen"), values="hard-call", hard_call_threshold=0.1)
+    rng = np.random.default_rng(4)
+    ids = list(exact.samples["iid"])
+    traits = pd.DataFrame({"q": rng.normal(size=N), "b": (rng.random(N) < 0.3).astype(float)}, index=ids)
+    traits.iloc[:7, 0] = np.nan
+    design = make_design(ids, traits, pd.DataFrame({"age": rng.normal(size=N)}, index=ids))
+    as_dosages = replace(exact, reader=CallsAsDosages(exact.reader), values="dosage")
+    for logistic in ("wald", "score-firth"):
+        options = {"missing": missing, "logistic": logistic, "firth_below": 0.5}
+        calls, dosages = (associate(g, design, **options) for g in (exact, as_dosages))
+        small = associate(as_dosages, design, **options, block_size=7)
+        for name in calls:
+            pd.testing.assert_frame_equal(calls[name], dosages[name], rtol=1e-9)
+            pd.testing.assert_frame_equal(small[name], dosages[name], rtol=1e-9)
+
+
+@dataclass(frozen=True)
+class CallsAsDosages:
+    """Hands out hard calls where dosages are asked."""
+
+    reader: Reader
+    has_dosages: bool = True
+
+    @property
+    def path(self) -> Path:
+        return self.reader.path
+
+    @property
+    def n_samples(self) -> int:
+        return self.reader.n_samples
+
+    @property
+    def coding(self) -> str:
+        return self.reader.coding
+
+    def read(self, variants: np.ndarray) -> np.ndarray:
+        return self.reader.read(variants)
+
+    def read_dosages(self, variants: np.ndarray) -> np.ndarray:
+        return from_packed(self.reader.read(variants), self.n_samples)
