@@ -147,6 +147,7 @@ class _Rest(io.RawIOBase):
     def __init__(self, first: bytes, handle: IO[bytes]) -> None:
         self._first, self._handle = first, handle
         self.last = b""
+        self.binary = False
 
     def readable(self) -> bool:
         return True
@@ -156,6 +157,7 @@ class _Rest(io.RawIOBase):
         raw = raw or self._handle.read(len(buffer))
         buffer[: len(raw)] = raw
         self.last = raw[-1:] or self.last
+        self.binary |= b"\0" in raw
         return len(raw)
 
 
@@ -198,6 +200,8 @@ def _body(
             expected=f"columns {' '.join(columns)}",
             fix="check that the file is complete and of this format",
         ) from error
+    if rest.binary:
+        raise InputError("holds bytes that are not text", where=path, fix="copy the file again")
     if rest.last != b"\n":
         raise InputError(
             "ends in the middle of a line",
@@ -208,8 +212,6 @@ def _body(
     empty = np.zeros(len(table), dtype=bool)
     for name in wanted:
         empty |= (table[name].isna() | (table[name] == "")).to_numpy()
-        if table[name].str.contains("\x00", regex=False).any():
-            raise InputError("holds bytes that are not text", where=path, fix="copy the file again")
     if empty.any():
         row = int(np.flatnonzero(empty)[0])
         raise InputError(
@@ -343,7 +345,7 @@ def _rows(path: Path, table: pd.DataFrame, before: int) -> PvarTable:
     pos = _whole(path, table["POS"], before)
     cm = pd.to_numeric(table.get("CM", pd.Series("0", index=table.index)), errors="coerce").fillna(0.0)
     alt = table["ALT"]
-    commas = np.asarray(alt.str.count(","), dtype=np.int64)
+    commas = np.array([text.count(",") for text in alt], dtype=np.int64)
     records = np.repeat(np.arange(len(table), dtype=np.int64), commas + 1)
     first = np.cumsum(commas + 1) - (commas + 1)
     alleles = np.arange(len(records), dtype=np.int64) - np.repeat(first, commas + 1) + 1
