@@ -65,10 +65,21 @@ def make(compression: str, layout: int) -> tuple[bytes, np.ndarray]:
     return whole, part
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled(tmp_path_factory) -> None:
+    """Kernels are compiled before anything is timed."""
+    for compression, layout in KINDS:
+        path = tmp_path_factory.mktemp("warm") / "s.bgen"
+        path.write_bytes(make(compression, layout)[0])
+        genotypes = open_genotypes(path)
+        genotypes.read_dosage_block(0, genotypes.n_variants)
+        genotypes.read_block(0, genotypes.n_variants)
+
+
 def outcome(path: Path, content: bytes) -> tuple[str, bytes, bytes]:
     """``refused``, or ``read`` with the names and tables and the dosages and calls."""
     path.write_bytes(content)
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         genotypes = open_genotypes(path)
         m = genotypes.n_variants
@@ -80,7 +91,7 @@ def outcome(path: Path, content: bytes) -> tuple[str, bytes, bytes]:
         message = str(error)
         return ("refused" if str(path) in message and "\n" not in message else "badly refused"), b"", b""
     finally:
-        assert time.perf_counter() - began < 5, "hangs"
+        assert time.process_time() - began < 2, "works too long"
     return "read", words.encode(), values
 
 
