@@ -9,19 +9,25 @@ if TYPE_CHECKING:
     from gwas.association import associate, associate_blocks
     from gwas.components import Pca, pca, project
     from gwas.design import Design, make_design
+    from gwas.differential_missingness import compare_missingness
+    from gwas.duplicates import duplicate_variants
     from gwas.evaluation import evaluate_risk, validate
     from gwas.frequencies import freq
     from gwas.genotypes import Genotypes, open_genotypes
     from gwas.hwe import hwe_exact, hwe_exact_x
+    from gwas.imputation_quality import imputation_r2
     from gwas.ld import ld_matrix, ld_prune, ld_r2
     from gwas.ld_scores import ld_scores
     from gwas.ld_table import ld_pairs, ld_region
+    from gwas.mendel import mendel_errors
     from gwas.pedigree import families, split_families
     from gwas.quality import QcPlan, QcResult, qc
+    from gwas.reference_comparison import compare_reference, read_reference
     from gwas.relatedness import kinship, unrelated
     from gwas.risk import fit_risk
     from gwas.risk_model import RiskModel
     from gwas.sumstats import SumStats, lambda_gc, to_gwas_ssf, to_plink, to_regenie, top_loci
+    from gwas.transitions import titv
 
 _HOME = {
     "Design": "gwas.design",
@@ -33,12 +39,16 @@ _HOME = {
     "SumStats": "gwas.sumstats",
     "associate": "gwas.association",
     "associate_blocks": "gwas.association",
+    "compare_missingness": "gwas.differential_missingness",
+    "compare_reference": "gwas.reference_comparison",
+    "duplicate_variants": "gwas.duplicates",
     "evaluate_risk": "gwas.evaluation",
     "families": "gwas.pedigree",
     "fit_risk": "gwas.risk",
     "freq": "gwas.frequencies",
     "hwe_exact": "gwas.hwe",
     "hwe_exact_x": "gwas.hwe",
+    "imputation_r2": "gwas.imputation_quality",
     "kinship": "gwas.relatedness",
     "lambda_gc": "gwas.sumstats",
     "ld_matrix": "gwas.ld",
@@ -48,11 +58,14 @@ _HOME = {
     "ld_region": "gwas.ld_table",
     "ld_scores": "gwas.ld_scores",
     "make_design": "gwas.design",
+    "mendel_errors": "gwas.mendel",
     "open_genotypes": "gwas.genotypes",
     "pca": "gwas.components",
     "project": "gwas.components",
     "qc": "gwas.quality",
+    "read_reference": "gwas.reference_comparison",
     "split_families": "gwas.pedigree",
+    "titv": "gwas.transitions",
     "to_gwas_ssf": "gwas.sumstats",
     "to_plink": "gwas.sumstats",
     "to_regenie": "gwas.sumstats",
@@ -71,12 +84,16 @@ __all__ = [
     "SumStats",
     "associate",
     "associate_blocks",
+    "compare_missingness",
+    "compare_reference",
+    "duplicate_variants",
     "evaluate_risk",
     "families",
     "fit_risk",
     "freq",
     "hwe_exact",
     "hwe_exact_x",
+    "imputation_r2",
     "kinship",
     "lambda_gc",
     "ld_matrix",
@@ -86,11 +103,14 @@ __all__ = [
     "ld_region",
     "ld_scores",
     "make_design",
+    "mendel_errors",
     "open_genotypes",
     "pca",
     "project",
     "qc",
+    "read_reference",
     "split_families",
+    "titv",
     "to_gwas_ssf",
     "to_plink",
     "to_regenie",

@@ -23,7 +23,7 @@ Mask = npt.NDArray[np.bool_]
 LN_10 = float(np.log(10.0))
 
 
-def differential_missingness(
+def compare_missingness(
     genotypes: Genotypes, cases: npt.ArrayLike, *, midp: bool = False
 ) -> pd.DataFrame:
     """Compare missing calls of cases with those of controls, variant by variant.
@@ -61,7 +61,7 @@ def differential_missingness(
     ...         return pack(np.array([[-9, -9, -9, 0, 1, 2]], dtype=np.int8))[variants]
     >>> people = pd.DataFrame({"sex": ["F"] * 6})
     >>> variants = pd.DataFrame({"chrom": ["1"], "pos": [1], "id": ["a"], "ref": ["G"], "alt": ["A"]})
-    >>> found = differential_missingness(Genotypes(Memory(), people, variants), [1, 1, 1, 0, 0, 0])
+    >>> found = compare_missingness(Genotypes(Memory(), people, variants), [1, 1, 1, 0, 0, 0])
     >>> float(found["p"].round(6).iloc[0])
     0.1
     """

@@ -17,7 +17,7 @@ F64 = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 
-def imputation_quality(genotypes: Genotypes) -> pd.DataFrame:
+def imputation_r2(genotypes: Genotypes) -> pd.DataFrame:
     """Quality of imputation of every variant.
 
     Parameters

@@ -13,7 +13,7 @@ from gwas.counts import X, Y, alt_frequency, genotype_counts
 from gwas.differential_missingness import LN_10, missing_counts
 from gwas.genotypes import Genotypes
 from gwas.hwe import hwe_exact, hwe_exact_log10
-from gwas.imputation_quality import imputation_quality
+from gwas.imputation_quality import imputation_r2
 from gwas.kernels.fisher import fisher_ln_p
 from gwas.mendel import MendelErrors, find_trios, mendel_errors
 from gwas.quality_account import QcPlan
@@ -130,7 +130,7 @@ class VariantMeasures:
         if genotypes.reader.has_dosages and self.table["info"].isna().any():
             rows = np.flatnonzero(self.table["info"].isna().to_numpy() & self.use)
             chosen = genotypes.select(samples=np.flatnonzero(self.groups.kept), variants=rows)
-            self.table.loc[rows, "info"] = imputation_quality(chosen)["mach_r2"].to_numpy()
+            self.table.loc[rows, "info"] = imputation_r2(chosen)["mach_r2"].to_numpy()
             self.imputed += " or " * own + "MaCH r2 of the dosages"
 
     def _missing_by_status(self, genotypes: Genotypes) -> None:

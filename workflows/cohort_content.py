@@ -11,7 +11,7 @@ from workflows.findings import Findings, Receipt
 from workflows.frames import cell, each_row, row_of
 from workflows.methods import limits, methods
 from workflows.prediction import Prediction
-from workflows.quality_content import ancestry_map, quality_summary, sentence
+from workflows.quality_content import ancestry_maps, quality_summary, sentence
 from workflows.release import released_cell, released_loci
 from workflows.reports.binning import histogram
 from workflows.reports.content import (
@@ -43,6 +43,7 @@ def cohort_content(findings: Findings, receipt: Receipt) -> CohortContent:
     """All that the cohort report of a run says."""
     about, use = findings.study.study, findings.study.data_use
     rule = Disclosure()
+    maps = ancestry_maps(findings, rule)
     return CohortContent(
         title=about.title,
         created=receipt.finished[:10],
@@ -68,7 +69,8 @@ def cohort_content(findings: Findings, receipt: Receipt) -> CohortContent:
         phenotypes=tuple(_phenotype(findings, name, rule) for name in findings.study.phenotypes),
         traits=tuple(_traits(findings, rule)),
         qc=quality_summary(findings, rule),
-        pca=ancestry_map(findings, rule),
+        pca=maps[0] if maps else None,
+        pca_more=maps[1:],
         associations=tuple(_association(findings, trait, rule) for trait in findings.stats),
         scores=score_summaries(findings, rule),
         risk_models=risk_summaries(findings, rule),

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 
+from gwas.relatedness import DEGREES
 from workflows.findings import Findings
 from workflows.frames import each_row
-from workflows.reports.binning import histogram, pca_map
+from workflows.reports.binning import density, histogram, pca_map, variant_density
 from workflows.reports.content import (
+    Density,
     Disclosure,
     FlowStep,
+    Histogram,
+    Metric,
     NamedCount,
     PcaMap,
     QcSummary,
+    VariantCount,
     VariantStep,
 )
+
+MOST_PAIRS = 3
+"""Pairs of components drawn."""
+
+KINSHIP_END = 0.57
+"""End of the axis of kinship: no cell of any size then ends near 1/4 or 1/2, where relatives gather."""
 
 RELATIONS = {"duplicate": "Duplicates or identical twins", "second": "Second degree", "third": "Third degree"}
 
@@ -29,7 +42,6 @@ def quality_summary(findings: Findings, rule: Disclosure) -> QcSummary:
     """Flows of samples and variants, and the distributions behind the thresholds."""
     quality, plan = findings.quality, findings.study.qc
     samples, variants = quality.sample_table, quality.variant_table
-    hwe = variants["hwe_log10_p"].clip(upper=20)
     return QcSummary(
         people_flow=tuple(
             FlowStep(
@@ -72,14 +84,20 @@ def quality_summary(findings: Findings, rule: Disclosure) -> QcSummary:
                 disclosure=rule,
             ),
             histogram(
-                hwe,
-                label="Hardy-Weinberg, -log10 P",
+                np.minimum(variants["alt_freq"], 1 - variants["alt_freq"]),
+                label="Minor allele frequency",
                 of="variants",
-                threshold=-np.log10(plan.hwe_p) if plan.hwe_p else None,
-                keep="below",
+                edges=np.linspace(0, 0.5, 51),
+                threshold=plan.minor_allele_frequency or None,
                 disclosure=rule,
             ),
+            *_imputation(findings, rule),
         ),
+        densities=tuple(_densities(findings, rule)),
+        hwe_log10_p=variants.loc[variants["hwe_n"] > 0, "hwe_log10_p"].to_numpy(dtype=np.float64),
+        hwe_limit=float(-np.log10(plan.hwe_p)) if plan.hwe_p else None,
+        checks=_checks(findings),
+        reference=_reference(findings),
         relatives=tuple(
             NamedCount(label=RELATIONS.get(str(relation), sentence(str(relation))), people=rule.show(int(n)))
             for relation, n in quality.kinship["relation"].value_counts().items()
@@ -95,14 +113,149 @@ def _joined_flow(findings: Findings) -> pd.DataFrame:
     return flow
 
 
-def ancestry_map(findings: Findings, rule: Disclosure) -> PcaMap | None:
-    """The first two components as densities of ancestry groups; None where there are fewer."""
+def _imputation(findings: Findings, rule: Disclosure) -> Iterator[Histogram]:
+    info = findings.quality.variant_table["info"]
+    if info.notna().any():
+        yield histogram(
+            info,
+            label="Quality of imputation",
+            of="variants",
+            threshold=findings.study.qc.imputation_quality,
+            disclosure=rule,
+        )
+
+
+def _densities(findings: Findings, rule: Disclosure) -> Iterator[Density]:
+    yield _heterozygosity(findings, rule)
+    if len(findings.quality.kinship):
+        yield _kinship(findings, rule)
+    variants = findings.quality.variant_table
+    if "reference_freq" in variants and variants["reference_freq"].notna().any():
+        yield variant_density(
+            variants["reference_freq"],
+            variants["compared_freq"],
+            x_range=(0, 1),
+            y_range=(0, 1),
+            name="reference",
+            label="Frequencies beside the reference",
+            x_label="Frequency of ALT in the reference",
+            y_label="Frequency of ALT here",
+            band=findings.study.qc.reference_difference,
+            note="Unrelated people of the largest ancestry group; dashed: the largest difference kept, unless chance "
+            "explains it.",
+        )
+
+
+def _heterozygosity(findings: Findings, rule: Disclosure) -> Density:
+    """Everybody by missing calls and by excess of heterozygotes, those removed before it was judged too."""
+    people, plan = findings.quality.sample_table, findings.study.qc
+    missing = 100 * (1 - people["call_rate"])
+    most = None if plan.sample_call_rate is None else 100 * (1 - plan.sample_call_rate)
+    limit = plan.heterozygosity_sd
+    typical = people.loc[people["ancestry_group"] == 0, "f_het"].median()
+    spread = _robust_sd(people["f_residual"])
+    # Who went before ancestry was known is placed as if of the largest group.
+    excess = people["het_z"].fillna((typical - people["f_het"]) / spread if spread > 0 else np.nan)
+    return density(
+        missing,
+        excess,
+        x_range=(0.0, 1.2 * max(most or 0.0, round_up(float(missing.quantile(0.99))))),
+        y_range=(-1.6 * max(limit or 5.0, 5.0), 1.6 * max(limit or 5.0, 5.0)),
+        disclosure=rule,
+        name="heterozygosity",
+        label="Heterozygosity against missing calls",
+        x_label="Missing calls (%)",
+        y_label="Excess of heterozygotes (robust SD)",
+        of="people",
+        x_lines=() if most is None else ((most, ""),),
+        y_lines=() if limit is None else ((limit, ""),),
+        note="Beside people of like ancestry; dashed: the thresholds. Who lies beyond the axes is put at their end.",
+    )
+
+
+def _robust_sd(values: pd.Series) -> float:
+    return float(1.4826 * (values - values.median()).abs().median())
+
+
+def round_up(value: float) -> float:
+    """The next of 1, 2 and 5 times a power of ten, so that an axis does not end at somebody's own value.
+
+    Examples
+    --------
+    >>> [round_up(x) for x in (0.3, 1.2, 4.0, 0.0)]
+    [0.5, 2.0, 5.0, 1.0]
+    """
+    if not value > 0:
+        return 1.0
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power >= value))
+
+
+def _kinship(findings: Findings, rule: Disclosure) -> Density:
+    """Pairs of relatives; the bands between the lines are the degrees."""
+    pairs = findings.quality.kinship
+    named = (("duplicate", "duplicates"), ("first", "first degree"), ("second", "second"), ("third", "third"))
+    return density(
+        pairs["ibs0"],
+        pairs["kinship"],
+        x_range=(0.0, round_up(float(pairs["ibs0"].quantile(0.9)))),
+        y_range=(0.0, KINSHIP_END),
+        disclosure=rule,
+        name="kinship",
+        label="Kinship of pairs of relatives",
+        x_label="Share of variants without a common allele (IBS0)",
+        y_label="Kinship",
+        of="pairs of people",
+        y_lines=tuple((DEGREES[key], text) for key, text in named),
+        note="Each line is the least kinship of its degree. A parent and a child have an allele in common everywhere.",
+    )
+
+
+def _checks(findings: Findings) -> tuple[Metric, ...]:
+    band = findings.study.qc.titv
+    usual = (
+        f"Range given: {band[0]:g} to {band[1]:g}."
+        if band
+        else "About 2.1 in whole genomes, 3 in coding sequence, more on chips; errors at random lower it towards 0.5."
+    )
+    return tuple(
+        Metric(
+            label=f"{row.check}",
+            value=float(row.value),
+            low=float(row.low),
+            high=float(row.high),
+            meaning=usual + (" The interval lies outside." if row.verdict == "outside" else ""),
+        )
+        for row in each_row(findings.quality.checks)
+        if np.isfinite(row.value) and np.isfinite(row.low)
+    )
+
+
+def _reference(findings: Findings) -> tuple[VariantCount, ...]:
+    table = findings.quality.reference
+    if table is None:
+        return ()
+    return tuple(
+        VariantCount(label=sentence(str(row.meaning)), variants=int(row.variants)) for row in each_row(table)
+    )
+
+
+def ancestry_maps(findings: Findings, rule: Disclosure) -> tuple[PcaMap, ...]:
+    """Pairs of components as densities of ancestry groups: up to MOST_PAIRS of them."""
     scores = findings.components.scores
-    if scores.shape[1] < 2:
-        return None
     groups = findings.quality.sample_table.loc[scores.index, "ancestry_group"].to_numpy()
     names = np.array([f"Group {g + 1}" if g >= 0 else "Not grouped" for g in groups])
     shares = findings.components.eigenvalues / findings.components.total_variance
-    return pca_map(
-        scores["PC1"], scores["PC2"], names, explained=tuple(float(s) for s in shares), disclosure=rule
+    pairs = range(1, scores.shape[1], 2)[:MOST_PAIRS]
+    return tuple(
+        pca_map(
+            scores[f"PC{k}"],
+            scores[f"PC{k + 1}"],
+            names,
+            x_label=f"PC{k}",
+            y_label=f"PC{k + 1}",
+            explained=tuple(float(s) for s in shares[k - 1 : k + 1]),
+            disclosure=rule,
+        )
+        for k in pairs
     )

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from workflows.reports import content as c
-from workflows.reports.binning import histogram, pca_map
+from workflows.reports.binning import density, histogram, pca_map, variant_density
 
 RULE = c.Disclosure()
 BANDS = ("18-29", "30-39", "40-49", "50-59", "60-69", "70-79", "80+")
@@ -80,6 +80,7 @@ def cohort(seed: int = 1, *, variants: int = 20_000) -> c.CohortContent:
         traits=traits(rng),
         qc=quality(rng),
         pca=ancestry(rng),
+        pca_more=(ancestry(rng),),
         associations=(
             scan(rng, "ldl", "LDL cholesterol", "linear", "mmol/L", variants),
             scan(rng, "t2d", "Type 2 diabetes", "logistic", "log odds", variants),
@@ -288,6 +289,36 @@ def quality(rng: np.random.Generator) -> c.QcSummary:
             c.NamedCount(label="Parent and child, or full siblings", people=310),
             c.NamedCount(label="Second degree", people="<10"),
         ),
+        densities=(
+            density(
+                rng.gamma(1.5, 0.3, 6_050),
+                rng.normal(0, 1.1, 6_050),
+                x_range=(0, 4),
+                y_range=(-8, 8),
+                name="heterozygosity",
+                label="Heterozygosity against missing calls",
+                x_label="Missing calls (%)",
+                y_label="Excess of heterozygotes",
+                of="people",
+                x_lines=((3, ""),),
+                y_lines=((5, "limit"),),
+            ),
+            variant_density(
+                rng.uniform(0, 1, 5_000),
+                rng.uniform(0, 1, 5_000),
+                x_range=(0, 1),
+                y_range=(0, 1),
+                name="reference",
+                label="Frequencies beside the reference",
+                x_label="There",
+                y_label="Here",
+                band=0.2,
+            ),
+        ),
+        hwe_log10_p=rng.exponential(1 / np.log(10), 3_000),
+        hwe_limit=6.0,
+        checks=(c.Metric(label="Ti/Tv", value=2.1, low=2.0, high=2.2, meaning="About 2.1 in genomes."),),
+        reference=(c.VariantCount(label="Same alleles", variants=17_000),),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cohorts.errors import DesignError
-from gwas.differential_missingness import differential_missingness, fisher_exact
+from gwas.differential_missingness import compare_missingness, fisher_exact
 from gwas.kernels.fisher import fisher_ln_p
 
 
@@ -74,7 +74,7 @@ def test_impossible_calls_of_men_are_missing_and_women_have_no_y(genotypes_of) -
     status = rng.choice([1.0, 0.0, np.nan], size=n)
     rows = rng.permutation(n)[:61]
     genotypes = genotypes_of(calls, chrom=chrom, sex=sex).select(samples=rows)
-    table = differential_missingness(genotypes, status[rows])
+    table = compare_missingness(genotypes, status[rows])
     for v, name in enumerate(chrom):
         sick = plain_counts(calls[v, rows], name, sex[rows], status[rows] == 1)
         well = plain_counts(calls[v, rows], name, sex[rows], status[rows] == 0)
@@ -91,7 +91,7 @@ def test_a_planted_difference_is_found_and_equal_missingness_is_not(genotypes_of
     calls[rng.random((m, n)) < 0.05] = -9
     cases = np.arange(n) < 300
     calls[7, cases & (rng.random(n) < 0.15)] = -9
-    p = differential_missingness(genotypes_of(calls), cases.astype(float))["p"].to_numpy()
+    p = compare_missingness(genotypes_of(calls), cases.astype(float))["p"].to_numpy()
     assert p[7] < 1e-5
     others = np.delete(p, 7)
     assert others.min() > 1e-5
@@ -102,6 +102,6 @@ def test_without_both_cases_and_controls_nothing_can_be_compared(genotypes_of) -
     genotypes = genotypes_of(np.zeros((2, 4)))
     for status, message in (([1, 1, 1, 1], "no control"), ([0, 0, np.nan, 2], "no case")):
         with pytest.raises(DesignError, match=message):
-            differential_missingness(genotypes, status)
+            compare_missingness(genotypes, status)
     with pytest.raises(ValueError, match="4 samples"):
-        differential_missingness(genotypes, [1, 0])
+        compare_missingness(genotypes, [1, 0])

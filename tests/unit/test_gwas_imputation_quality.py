@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gwas.imputation_quality import imputation_quality, impute_info, mach_r2
+from gwas.imputation_quality import imputation_r2, impute_info, mach_r2
 
 
 def plain_r2(dosages, haploid) -> float:
@@ -63,14 +63,14 @@ def test_chromosomes_are_read_by_their_ploidy_and_hard_calls_say_nothing(genotyp
     male = sex == "M"
     dosages = rng.uniform(0, 2, (4, 60)).astype(np.float32)
     genotypes = genotypes_of(np.zeros((4, 60)), chrom=chrom, sex=sex)
-    hard = imputation_quality(genotypes)
+    hard = imputation_r2(genotypes)
     assert hard[["info", "mach_r2"]].isna().all(axis=None)
     imputed = replace(
         genotypes,
         reader=replace(genotypes.reader, imputed=dosages),
         variants=genotypes.variants.assign(info=[0.9, np.nan, 0.5, 0.1]),
     )
-    found = imputation_quality(imputed)
+    found = imputation_r2(imputed)
     wanted = [
         plain_r2(dosages[0], np.zeros(60)),
         plain_r2(dosages[1], male),

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cohorts.errors import DesignError, InputError
-from gwas.differential_missingness import differential_missingness
+from gwas.differential_missingness import compare_missingness
 from gwas.genotypes import Genotypes
 from workflows.genotype_commands.outcome import Outcome, Table
 from workflows.gwas_tables import read_person_table
@@ -28,7 +28,7 @@ def tables(
 ) -> Outcome:
     """Fisher's exact test of every variant; as in PLINK those without a missing call are not listed."""
     status = _status(genotypes, pheno, pheno_name, zero_one)
-    found = differential_missingness(genotypes, status, midp=midp)
+    found = compare_missingness(genotypes, status, midp=midp)
     frame = pd.DataFrame(
         {
             "CHR": found["chrom"],

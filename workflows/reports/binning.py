@@ -7,14 +7,18 @@ and no single extreme value.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workflows.reports.content import Disclosure, Histogram, PcaGroup, PcaMap
+from workflows.reports.content import Density, DensityCell, Disclosure, Histogram, PcaGroup, PcaMap
 
 TAIL = 0.001
 """Part of the values beyond either end of a default axis, so that no axis ends at somebody's own value."""
+
+FINEST, COARSEST = 64, 4
+"""Cells along a side of a density of people: the smallest cells, and the largest that few people are put into."""
 
 SIDES = (60, 48, 40, 32, 25, 20, 15, 10)
 """Grids tried for a map of principal components, cells along a side."""
@@ -170,6 +174,102 @@ def pca_map(
         groups=tuple(drawn),
         explained=explained,
     )
+
+
+def density(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    disclosure: Disclosure | None = None,
+    **said: Any,
+) -> Density:
+    """Two values a person (or a pair of people) as cells that may be shown.
+
+    People in cells of a fine grid with fewer than ten are put together with their like in cells twice as
+    wide, and so on; who is alone even then is counted, not drawn.
+
+    Parameters
+    ----------
+    x, y
+        float, shape (n,); pairs with a NaN are left out.
+    x_range, y_range
+        Ends of the axes, not taken from single values; who lies beyond is put at the end.
+    said
+        Labels and lines, as in :class:`~workflows.reports.content.Density`.
+
+    Examples
+    --------
+    >>> d = density([0.1] * 12 + [0.9] * 3, [0.1] * 15, x_range=(0, 1), y_range=(0, 1), name="d", label="d",
+    ...             x_label="x", y_label="y", of="people")
+    >>> [(round(cell.left, 2), cell.people) for cell in d.cells], d.left_out
+    ([(0.09, 10)], '<10')
+    """
+    rule = disclosure or Disclosure()
+    px, py = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    there = np.isfinite(px) & np.isfinite(py)
+    table = _cells_of(px[there], py[there], x_range, y_range, FINEST)
+    cells: list[DensityCell] = []
+    sides = FINEST
+    while True:
+        shown = table >= rule.smallest_shown
+        cells += [
+            DensityCell(**_place(c, r, sides, x_range, y_range), people=rule.show(int(table[c, r])))
+            for c, r in zip(*np.nonzero(shown), strict=True)
+        ]
+        table = np.where(shown, 0, table)
+        if sides == COARSEST:
+            break
+        sides //= 2
+        table = table.reshape(sides, 2, sides, 2).sum(axis=(1, 3))
+    return Density(
+        cells=tuple(cells), left_out=rule.show(int(table.sum())), x_range=x_range, y_range=y_range, **said
+    )
+
+
+def variant_density(
+    x: ArrayLike, y: ArrayLike, *, x_range: tuple[float, float], y_range: tuple[float, float], **said: Any
+) -> Density:
+    """Two values a variant as cells of a fine grid; variants are not people, so every cell is shown."""
+    px, py = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    there = np.isfinite(px) & np.isfinite(py)
+    sides = FINEST
+    table = _cells_of(px[there], py[there], x_range, y_range, sides)
+    cells = tuple(
+        DensityCell(**_place(c, r, sides, x_range, y_range), variants=int(table[c, r]))
+        for c, r in zip(*np.nonzero(table), strict=True)
+    )
+    return Density(cells=cells, x_range=x_range, y_range=y_range, of="variants", **said)
+
+
+def _cells_of(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    sides: int,
+) -> NDArray[np.int64]:
+    places = [
+        np.clip(((v - low) / (high - low) * sides).astype(np.int64), 0, sides - 1)
+        for v, (low, high) in ((x, x_range), (y, y_range))
+    ]
+    table = np.zeros((sides, sides), dtype=np.int64)
+    np.add.at(table, (places[0], places[1]), 1)
+    return table
+
+
+def _place(
+    column: int, row: int, sides: int, x_range: tuple[float, float], y_range: tuple[float, float]
+) -> dict[str, float]:
+    wide, tall = (x_range[1] - x_range[0]) / sides, (y_range[1] - y_range[0]) / sides
+    left, bottom = x_range[0] + column * wide, y_range[0] + row * tall
+    return {
+        "left": float(left),
+        "right": float(left + wide),
+        "bottom": float(bottom),
+        "top": float(bottom + tall),
+    }
 
 
 def _finest(x: NDArray[np.float64], y: NDArray[np.float64], names: NDArray[np.str_], rule: Disclosure) -> int:

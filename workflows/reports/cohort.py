@@ -17,6 +17,7 @@ from workflows.reports.identifiers import require_no_identifier
 from workflows.reports.margins import require_no_subtraction
 from workflows.reports.page import fingerprint, render
 from workflows.reports.people_figures import histogram_figure, pca_figure, pyramid_figure
+from workflows.reports.quality_figures import density_figure, hardy_weinberg_figure
 from workflows.reports.score_figures import calibration_figure, groups_figure, hazards_figure, tenths_figure
 
 SECTIONS = (
@@ -98,8 +99,16 @@ def _figures(content: CohortContent) -> Mapping[str, Markup]:
     if content.qc is not None:
         for at, distribution in enumerate(content.qc.distributions):
             figures[f"qc-{at}"] = histogram_figure(distribution, name=f"qc-{at}")
+        for density in content.qc.densities:
+            figures[f"density-{density.name}"] = density_figure(density)
+        if content.qc.hwe_log10_p is not None:
+            figures["hardy-weinberg"] = hardy_weinberg_figure(
+                content.qc.hwe_log10_p, limit=content.qc.hwe_limit
+            )
     if content.pca is not None:
         figures["pca"] = pca_figure(content.pca)
+    for at, pair in enumerate(content.pca_more):
+        figures[f"pca-{at}"] = pca_figure(pair, name=f"pca-{at}", width=3.6, height=2.9)
     for scan in content.associations:
         figures[f"manhattan-{scan.name}"] = manhattan_figure(scan)
         figures[f"qq-{scan.name}"] = qq_figure(scan)

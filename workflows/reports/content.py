@@ -22,6 +22,8 @@ from workflows.reports.genetic_content import (
     Association,
     CalibrationPoint,
     Coefficient,
+    Density,
+    DensityCell,
     Locus,
     Metric,
     PcaGroup,
@@ -30,6 +32,7 @@ from workflows.reports.genetic_content import (
     RiskModelSummary,
     ScoreGroup,
     ScorePerformance,
+    VariantCount,
     VariantStep,
 )
 from workflows.reports.patient_content import (
@@ -69,6 +72,8 @@ __all__ = [
     "CohortContent",
     "Contribution",
     "Count",
+    "Density",
+    "DensityCell",
     "Disclosure",
     "Finding",
     "FlowStep",
@@ -99,6 +104,7 @@ __all__ = [
     "TraitSummary",
     "Trust",
     "ValidationGroup",
+    "VariantCount",
     "VariantStep",
 ]
 
@@ -160,6 +166,8 @@ class CohortContent:
         People taken out before anything else, by reason (opt-outs, withdrawals).
     attrition
         From everyone linked to the study population, then to those genotyped.
+    pca, pca_more
+        The first two principal components, and further pairs.
     risk_note
         Why a risk that the study declares is not among `risk_models`.
     truth
@@ -183,6 +191,7 @@ class CohortContent:
     traits: tuple[TraitSummary, ...] = ()
     qc: QcSummary | None = None
     pca: PcaMap | None = None
+    pca_more: tuple[PcaMap, ...] = ()
     associations: tuple[Association, ...] = ()
     scores: tuple[ScorePerformance, ...] = ()
     risk_models: tuple[RiskModelSummary, ...] = ()

@@ -25,16 +25,99 @@ class VariantStep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DensityCell:
+    """A rectangle of a :class:`Density` and how many people or pairs (at least 10) or variants lie in it."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
+    people: Count = 0
+    variants: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Density:
+    """A scatter without its points (see ``binning.density`` and ``binning.variant_density``).
+
+    Attributes
+    ----------
+    name, label, x_label, y_label
+        Short name unique among the densities; title; axes.
+    of
+        ``'people'``, ``'pairs of people'`` or ``'variants'``.
+    cells
+        Small cells where many are, larger ones where few are; none holds 1 to 9 people or pairs.
+    left_out
+        People or pairs in no cell.
+    x_lines, y_lines
+        Thresholds: where, and what to write there.
+    band
+        Draws y = x and the lines this far from it; None draws none.
+    """
+
+    name: str
+    label: str
+    x_label: str
+    y_label: str
+    of: str
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    cells: tuple[DensityCell, ...]
+    left_out: Count = 0
+    x_lines: tuple[tuple[float, str], ...] = ()
+    y_lines: tuple[tuple[float, str], ...] = ()
+    band: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantCount:
+    """A labelled number of variants."""
+
+    label: str
+    variants: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A measure with its 95% interval; ``meaning`` says in plain words how to read it."""
+
+    label: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    meaning: str = ""
+    digits: int = 2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class QcSummary:
     """Genotype quality control.
 
-    ``relatives`` counts pairs by relation (e.g. 'Duplicates or twins', 'Parent and child or full siblings').
+    Attributes
+    ----------
+    relatives
+        Pairs by relation (e.g. 'Duplicates or twins', 'Parent and child or full siblings').
+    densities
+        Heterozygosity against missing calls, kinship against IBS0, frequencies against a reference.
+    hwe_log10_p, hwe_limit
+        -log10 P of the Hardy-Weinberg tests of all variants tested, float64 (m,); the threshold.
+    checks
+        Of the whole set: transitions over transversions.
+    reference
+        Variants by what became of them beside the reference.
     """
 
     people_flow: tuple[FlowStep, ...]
     variant_flow: tuple[VariantStep, ...]
     distributions: tuple[Histogram, ...] = ()
     relatives: tuple[NamedCount, ...] = ()
+    densities: tuple[Density, ...] = ()
+    hwe_log10_p: NDArray[np.float64] | None = field(default=None, repr=False)
+    hwe_limit: float | None = None
+    checks: tuple[Metric, ...] = ()
+    reference: tuple[VariantCount, ...] = ()
     note: str = ""
 
 
@@ -113,18 +196,6 @@ class Association:
     lambda_gc: float | None = None
     not_fitted: int = 0
     model: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """A measure with its 95% interval; ``meaning`` says in plain words how to read it."""
-
-    label: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    meaning: str = ""
-    digits: int = 2
 
 
 @dataclass(frozen=True, kw_only=True)

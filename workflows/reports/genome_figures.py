@@ -61,28 +61,34 @@ def manhattan_figure(scan: Association) -> Markup:
     )
 
 
-def qq_figure(scan: Association) -> Markup:
-    """Quantile-quantile plot of `scan` with the 95% band of a scan with nothing to find, and lambda."""
-    figure, ax = new_figure(2.45, 2.35)
-    _, _, height = _fitted(scan)
+def draw_quantiles(ax: Axes, height: NDArray[np.float64]) -> None:
+    """Observed against expected -log10 P on `ax`, with the 95% band of nothing to find."""
     observed = np.sort(height)[::-1]
     n = observed.size
-    ranks = _log_ranks(n)
-    expected = -np.log10((ranks - 0.5) / n) if n else np.zeros(0)
     if n:
+        ranks = _log_ranks(n)
+        expected = -np.log10((ranks - 0.5) / n)
         low = -np.log10(beta.ppf(0.975, ranks, n - ranks + 1))
         high = -np.log10(beta.ppf(0.025, ranks, n - ranks + 1))
         ax.fill_between(expected, low, high, color="#dde4ea", linewidth=0)
         ax.plot([0, expected.max()], [0, expected.max()], color=GREY, linewidth=0.8)
         _dots(ax, expected, observed[ranks - 1], colour=BLUE, size=2.8)
-    inflation = scan.lambda_gc if scan.lambda_gc is not None else genomic_inflation(height)
-    ax.text(0.05, 0.95, f"λ = {inflation:.3f}", transform=ax.transAxes, va="top", size=9, color=INK)
     ax.set_xlabel("Expected −log₁₀ P")
     ax.set_ylabel("Observed −log₁₀ P")
     ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
+
+
+def qq_figure(scan: Association) -> Markup:
+    """Quantile-quantile plot of `scan` with the 95% band of a scan with nothing to find, and lambda."""
+    figure, ax = new_figure(2.45, 2.35)
+    _, _, height = _fitted(scan)
+    n = height.size
+    draw_quantiles(ax, height)
+    inflation = scan.lambda_gc if scan.lambda_gc is not None else genomic_inflation(height)
+    ax.text(0.05, 0.95, f"λ = {inflation:.3f}", transform=ax.transAxes, va="top", size=9, color=INK)
     return to_svg(
         figure,
         name=f"qq-{scan.name}",

@@ -149,9 +149,9 @@ def _bar(ax: Axes, row: int, sign: int, cell: AgeSexCell | None, look: dict[str,
     )
 
 
-def pca_figure(grid: PcaMap) -> Markup:
+def pca_figure(grid: PcaMap, *, name: str = "pca", width: float = 7.4, height: float = 4.3) -> Markup:
     """Density of each group on two components, with its 90% ellipse and its name at its centre."""
-    figure, ax = new_figure(7.4, 4.3)
+    figure, ax = new_figure(width, height)
     x_edges, y_edges = np.array(grid.x_edges), np.array(grid.y_edges)
     most = max((int(n) for g in grid.groups for _, _, n in g.cells if n != SUPPRESSED), default=1)
     for at, group in enumerate(grid.groups):
@@ -180,8 +180,8 @@ def pca_figure(grid: PcaMap) -> Markup:
     names = ", ".join(g.label for g in grid.groups)
     return to_svg(
         figure,
-        name="pca",
-        title="Principal components of the genotypes",
+        name=name,
+        title=f"{grid.x_label} and {grid.y_label} of the genotypes",
         description=f"Density of people on {grid.x_label} and {grid.y_label} by group ({names}), with 90% "
         "ellipses. Cells with fewer than 10 people are not drawn.",
     )
