@@ -1,8 +1,8 @@
 """Damaged PGEN filesets: never a crash or hang here, every truncation refused, what passes is counted.
 
 A PGEN has no checksum over its calls. A changed byte within a record that still decodes gives other calls and
-nothing can tell: of the faults planted below about half, of those in the header a sixth (types of records that
-fit the same length). So the tests bound it, and a manifest with SHA-256 is what tells.
+nothing can tell: of the faults planted below about half. So the tests bound it, and a manifest with SHA-256 is
+what tells.
 """
 
 from __future__ import annotations
