@@ -255,6 +255,13 @@ def open_bgen(path: Path, options: OpenOptions) -> Genotypes:
     InputError
         A file is missing, damaged, of a version that is not known, or without sample identifiers; or the
         sample file is of other people.
+
+    Examples
+    --------
+    >>> open_bgen(Path("nowhere.bgen"), OpenOptions())
+    Traceback (most recent call last):
+    ...
+    cohorts.errors.InputError: nowhere.bgen: file not found; expected a BGEN file. To fix: check the path.
     """
     header = read_header(path)
     samples = _samples(path, header, options.sample_file)

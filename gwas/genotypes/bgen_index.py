@@ -109,7 +109,16 @@ class Records:
 
 
 def read_identity(buffer: bytes, at: int, layout: int) -> Identity | None:
-    """Read the identifying block at ``at``, or give None where the buffer ends before it does."""
+    """Read the identifying block at ``at``, or give None where the buffer ends before it does.
+
+    Examples
+    --------
+    >>> block = b"\\1\\0v\\2\\0rs\\1\\0X" + b"\\7\\0\\0\\0" + b"\\2\\0" + b"\\1\\0\\0\\0A\\1\\0\\0\\0C"
+    >>> read_identity(block, 0, 2)[3:]
+    (b'v', b'rs', b'X', 7, [b'A', b'C'])
+    >>> read_identity(block[:-1], 0, 2) is None
+    True
+    """
     try:
         samples = None
         if layout == 1:

@@ -34,6 +34,16 @@ def read_sample_file(path: Path) -> pd.DataFrame:
     InputError
         Unreadable, without the two lines at its head, a line with other than its number of fields, or a sex
         that is not known.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "study.sample"
+    ...     _ = file.write_text("ID_1 ID_2 missing sex\\n0 0 0 D\\nf1 p1 0 2\\n")
+    ...     read_sample_file(file)
+      fid iid father mother sex
+    0  f1  p1      0      0   F
     """
     names, rows = _fields(path)
     paired = len(names) > 1 and names[1].lower() != "missing" and rows[0][1] == "0"
