@@ -40,8 +40,7 @@ def variant_sets(variants: pd.DataFrame) -> Index:
     )
     unknown = (frame["chrom"] == "0") | (frame["pos"] <= 0)
     frame["place"] = np.where(unknown, np.arange(len(frame)), -1)
-    number: Index = frame.groupby(list(frame.columns), sort=False).ngroup().to_numpy(dtype=np.int64)
-    return number
+    return np.asarray(frame.groupby(list(frame.columns), sort=False).ngroup(), dtype=np.int64)
 
 
 def duplicate_variants(variants: pd.DataFrame, *, call_rate: npt.ArrayLike) -> Mask:

@@ -105,7 +105,8 @@ def mach_r2(dosages: npt.NDArray[np.float32], *, haploid: Mask | None = None) ->
     squares = np.einsum("ij,ij->i", d, d) - 4 * p * d.sum(axis=1) + 4 * p * p * known.sum(axis=1)
     expected = 2 * p * (1 - p) * (known @ (1.0 / weight))
     varies = np.nan_to_num(expected) > 0
-    return np.divide(squares, expected, out=np.full(len(d), np.nan), where=varies)
+    r2: F64 = np.divide(squares, expected, out=np.full(len(d), np.nan), where=varies)
+    return r2
 
 
 def impute_info(one_copy: npt.ArrayLike, two_copies: npt.ArrayLike) -> F64:

@@ -159,9 +159,9 @@ class VariantMeasures:
 
     def _mendel(self, genotypes: Genotypes) -> pd.DataFrame:
         plan = self.plan
-        trios = find_trios(genotypes)
+        trios: pd.DataFrame = find_trios(genotypes)
         rows = trios[["father_row", "mother_row", "child_row"]].to_numpy(dtype=np.int64).reshape(-1, 3)
-        trios = trios[self.groups.kept[rows].all(axis=1)].reset_index(drop=True)
+        trios = trios.loc[self.groups.kept[rows].all(axis=1)].reset_index(drop=True)
         self.table["mendel_tested"], self.table["mendel_errors"] = 0, 0
         if plan.mendel_rate is None or trios.empty:
             return trios.assign(tested=0, errors=0, believed=True)

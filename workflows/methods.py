@@ -45,7 +45,10 @@ def methods(findings: Findings) -> tuple[Note, ...]:
             paragraphs=(
                 "Samples were left out for a low call rate, a sex that differs from the record, too many "
                 "heterozygous calls for the person's ancestry, or being a duplicate; variants for a low call rate, "
-                "rarity, or departure from Hardy-Weinberg proportions (exact test, mid-P). Kinship was estimated by "
+                "poor imputation, missing calls that differ between cases and controls (Fisher's exact test), rarity, "
+                "departure from Hardy-Weinberg proportions (exact test, mid-P), Mendelian errors, or alleles or a "
+                "frequency unlike the reference's, each where the data allow it; the flow says what was not done. "
+                "Kinship was estimated by "
                 "KING-robust; principal components were fitted on unrelated people and the others projected.",
             ),
         ),

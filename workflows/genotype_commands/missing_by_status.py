@@ -47,7 +47,8 @@ def tables(
 
 
 def _share(part: pd.Series, whole: pd.Series) -> F64:
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=(whole > 0).to_numpy())
+    share: F64 = np.divide(part, whole, out=np.full(len(part), np.nan), where=(whole > 0).to_numpy())
+    return share
 
 
 def _status(genotypes: Genotypes, pheno: Path | None, name: str | None, zero_one: bool) -> F64:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workflows.reports.content import Density, DensityCell, Disclosure, Histogram, PcaGroup, PcaMap
+from workflows.reports.content import Count, Density, DensityCell, Disclosure, Histogram, PcaGroup, PcaMap
 
 TAIL = 0.001
 """Part of the values beyond either end of a default axis, so that no axis ends at somebody's own value."""
@@ -215,7 +215,7 @@ def density(
     while True:
         shown = table >= rule.smallest_shown
         cells += [
-            DensityCell(**_place(c, r, sides, x_range, y_range), people=rule.show(int(table[c, r])))
+            _cell(c, r, sides, x_range, y_range, people=rule.show(int(table[c, r])))
             for c, r in zip(*np.nonzero(shown), strict=True)
         ]
         table = np.where(shown, 0, table)
@@ -237,7 +237,7 @@ def variant_density(
     sides = FINEST
     table = _cells_of(px[there], py[there], x_range, y_range, sides)
     cells = tuple(
-        DensityCell(**_place(c, r, sides, x_range, y_range), variants=int(table[c, r]))
+        _cell(c, r, sides, x_range, y_range, variants=int(table[c, r]))
         for c, r in zip(*np.nonzero(table), strict=True)
     )
     return Density(cells=cells, x_range=x_range, y_range=y_range, of="variants", **said)
@@ -259,17 +259,26 @@ def _cells_of(
     return table
 
 
-def _place(
-    column: int, row: int, sides: int, x_range: tuple[float, float], y_range: tuple[float, float]
-) -> dict[str, float]:
+def _cell(
+    column: int,
+    row: int,
+    sides: int,
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    *,
+    people: Count = 0,
+    variants: int = 0,
+) -> DensityCell:
     wide, tall = (x_range[1] - x_range[0]) / sides, (y_range[1] - y_range[0]) / sides
     left, bottom = x_range[0] + column * wide, y_range[0] + row * tall
-    return {
-        "left": float(left),
-        "right": float(left + wide),
-        "bottom": float(bottom),
-        "top": float(bottom + tall),
-    }
+    return DensityCell(
+        left=float(left),
+        right=float(left + wide),
+        bottom=float(bottom),
+        top=float(bottom + tall),
+        people=people,
+        variants=variants,
+    )
 
 
 def _finest(x: NDArray[np.float64], y: NDArray[np.float64], names: NDArray[np.str_], rule: Disclosure) -> int:
