@@ -197,7 +197,7 @@ def _called(everyone: Counts, male: Counts, kinds: npt.NDArray[np.str_], most: f
 
 def _imputed(genotypes: Genotypes, low: float, high: float) -> Mask:
     """MaCH r2 of founders within bounds; X, Y, MT and what does not vary have none and pass, as in PLINK 2."""
-    from gwas.imputation_quality import imputation_quality
+    from gwas.imputation_quality import imputation_r2
 
     if not genotypes.reader.has_dosages:
         raise DesignError(
@@ -209,7 +209,7 @@ def _imputed(genotypes: Genotypes, low: float, high: float) -> Mask:
     diploid = np.flatnonzero(ploidy_class(genotypes.variant_text("chrom")) == "diploid")
     r2 = np.full(genotypes.n_variants, np.nan)
     chosen = genotypes.select(samples=founders(genotypes), variants=diploid)
-    r2[diploid] = imputation_quality(chosen)["mach_r2"]
+    r2[diploid] = imputation_r2(chosen)["mach_r2"]
     return np.asarray(np.isnan(r2) | ((r2 >= low) & (r2 <= high)))
 
 
