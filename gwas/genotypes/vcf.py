@@ -29,6 +29,7 @@ its last line; one cut exactly behind a line is a whole file to anybody, and onl
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -39,7 +40,7 @@ import numpy.typing as npt
 
 from cohorts.errors import InputError
 from gwas.genotypes import bcf
-from gwas.genotypes.byte_streams import BgzfStream, ByteStream, is_bgzf, open_stream
+from gwas.genotypes.byte_streams import BgzfStream, ByteStream, GzipStream, is_bgzf, open_stream
 from gwas.genotypes.chromosomes import canonical_chromosome
 from gwas.genotypes.descriptor import Dosages, Genotypes, Index, Packed
 from gwas.genotypes.options import OpenOptions, Region
@@ -48,7 +49,8 @@ from gwas.genotypes.vcf_header import VcfHeader, parse_header, split_header
 from gwas.genotypes.vcf_records import Records, RecordTable
 from gwas.genotypes.vcf_text import scan_text
 
-_AT_ONCE: Final = 1 << 24
+_AT_ONCE: Final = 1 << 21
+_THREADS: Final = 2
 _GAP: Final = 1 << 16
 _GT, _DS, _GP = 0, 1, 2
 _HEMIZYGOUS: Final = frozenset({"X", "Y", "MT"})
@@ -118,8 +120,10 @@ class VcfReader:
 
     def _fill(self, variants: Index, out: npt.NDArray[Any], threshold: float | None) -> npt.NDArray[Any]:
         self._refuse_unknown_scale(variants)
-        for first, last, base, data in self._batches(variants):
-            rows = variants[first:last]
+
+        def fill(batch: tuple[int, int, int, int]) -> None:
+            first, last, base, size = batch
+            rows, data = variants[first:last], self.stream.read(base, size)
             decode = self._decode_text if self.kind == "VCF" else self._decode_bcf
             values, status = decode(rows, base, data, threshold)
             failed = np.flatnonzero(status)
@@ -127,6 +131,14 @@ class VcfReader:
                 record = int(self.records.record[rows[failed[0]]])
                 raise self._refusal(record, int(status[failed[0]]))
             out[first:last] = values
+
+        batches = list(self._batches(variants))
+        if len(batches) < 2 or isinstance(self.stream, GzipStream):
+            for batch in batches:
+                fill(batch)
+            return out
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="vcf") as pool:
+            list(pool.map(fill, batches))
         return out
 
     def _refusal(self, record: int, status: int) -> InputError:
@@ -152,8 +164,8 @@ class VcfReader:
                     fix="write GT to the file too, or leave this chromosome out",
                 )
 
-    def _batches(self, variants: Index) -> Iterator[tuple[int, int, int, bytes]]:
-        """Content for some rows at a time: first and last row, its offset, bytes."""
+    def _batches(self, variants: Index) -> Iterator[tuple[int, int, int, int]]:
+        """Rows that are read together: first and last of them, and the offset and size of their content."""
         if not len(variants):
             return
         start = self.records.start[self.records.record[variants]]
@@ -164,8 +176,7 @@ class VcfReader:
             while first < last:
                 fits = int(np.searchsorted(stop[first:last], start[first] + _AT_ONCE, side="right"))
                 end = first + max(fits, 1)
-                base = int(start[first])
-                yield first, end, base, self.stream.read(base, int(stop[end - 1]) - base)
+                yield first, end, int(start[first]), int(stop[end - 1] - start[first])
                 first = end
 
     def _decode_text(

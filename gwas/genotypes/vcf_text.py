@@ -114,6 +114,11 @@ def _add_line(
         )
     if not table.wants(chrom, pos):
         return
+    fields = tuple(keys.split(":"))
+    if "GT" in fields[1:]:
+        raise InputError(
+            "GT must be the first field of FORMAT", where=f"{path}:{_name(columns)}", fix="correct the line"
+        )
     match = key.search(columns[7]) if key else None
     table.add(
         place=(offset + begin, end - begin + 1),
@@ -122,7 +127,7 @@ def _add_line(
         name=name,
         ref=ref,
         alts=alts,
-        keys=tuple(keys.split(":")),
+        keys=fields,
         quality=_numbers(match[1]) if match else [],
     )
 

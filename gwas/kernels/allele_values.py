@@ -34,7 +34,7 @@ _SLACK: Final = 1e-3
 _TOTAL_SLACK: Final = 0.1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def dosage_in_range(value: Any, ploidy: Any) -> Any:
     """Check a DS and bring it to the scale of two alleles: status and value.
 
@@ -49,7 +49,7 @@ def dosage_in_range(value: Any, ploidy: Any) -> Any:
     return OK, min(max(value, 0.0), top) * (2.0 / top)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def expected_dosage(probabilities: Any, count: Any, n_alt: Any, allele: Any) -> Any:
     """Expected copies of ``allele`` from genotype probabilities, in the order of the VCF specification.
 
@@ -97,25 +97,7 @@ def expected_dosage(probabilities: Any, count: Any, n_alt: Any, allele: Any) -> 
     return OK, min(max(copies / total, 0.0), 2.0), True
 
 
-@njit(cache=True, nogil=True)
-def called_code(dosage: Any, threshold: Any) -> Any:
-    """PLINK 1 two-bit code of the whole number that a dosage is near enough to, else of missing.
-
-    Examples
-    --------
-    >>> [int(called_code(np.float32(value), np.float32(0.1))) for value in (0.05, 1.5, 1.0, 2.0)]
-    [3, 1, 2, 0]
-    """
-    # as in dosages.to_packed: a float32 may miss the threshold by its rounding
-    reach = np.float32(threshold + np.float32(1e-6))
-    if dosage <= reach:
-        return np.uint8(3)
-    if abs(dosage - np.float32(1.0)) <= reach:
-        return np.uint8(2)
-    return np.uint8(0) if dosage >= np.float32(2.0) - reach else np.uint8(1)
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def count_copies(numbers: Any, allele: Any, n_alt: Any, copies: Any, ploidy: Any) -> Any:
     """Count copies of an allele in calls given as allele numbers.
 
@@ -163,7 +145,7 @@ def count_copies(numbers: Any, allele: Any, n_alt: Any, copies: Any, ploidy: Any
     return OK
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def add_dosages(
     ds: Any, gp: Any, gp_count: Any, allele: Any, n_alt: Any, copies: Any, ploidy: Any, out: Any
 ) -> Any:

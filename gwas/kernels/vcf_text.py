@@ -18,10 +18,10 @@ from gwas.kernels.allele_values import (
     NUMBER,
     OK,
     PLOIDY,
-    called_code,
     dosage_in_range,
     expected_dosage,
 )
+from gwas.kernels.dosages import to_packed
 
 _TAB: Final = 9
 _COLON: Final = 58
@@ -30,10 +30,11 @@ _DOT: Final = 46
 _SLASH: Final = 47
 _BAR: Final = 124
 _LONGEST: Final = 19
+_TEN: Final = 10.0 ** np.arange(23)
 _CODE: Final = np.array([3, 2, 0], dtype=np.uint8)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def count_tabs(data: Any, begins: Any, ends: Any) -> Any:
     """Count tabs in stretches of bytes.
 
@@ -108,17 +109,27 @@ def decode_lines(
     ([[0.8999999761581421, 2.0, nan]], [0])
     """
     status = np.zeros(len(begins), dtype=np.int64)
-    rows = (data, begins, ends, layouts, alleles, n_alts, n_samples)
+    lines = (begins, ends, layouts, alleles, n_alts)
     if threshold is None:
         dosages = np.empty((len(begins), n_samples), dtype=np.float32)
-        _dosages(*rows, dosages, status)
+        n_alleles = int(n_alts.max(initial=0)) + 1
+        scratch = np.empty(n_alleles * (n_alleles + 1) // 2 + 1, dtype=np.float64)
+        _dosages(data, *lines, n_samples, dosages, status, scratch)
         return dosages, status
     packed = np.zeros((len(begins), (n_samples + 3) // 4), dtype=np.uint8)
-    _hard_calls(*rows, np.float32(threshold), packed, status)
+    called = layouts[:, 0] == 0
+    if called.all():
+        _hard_calls(data, *lines, n_samples, packed, status)
+        return packed, status
+    for rows, of_gt in ((called, threshold), (~called, None)):
+        values, status[rows] = decode_lines(
+            data, begins[rows], ends[rows], layouts[rows], alleles[rows], n_alts[rows], n_samples, of_gt
+        )
+        packed[rows] = values if of_gt is not None else to_packed(values, threshold)
     return packed, status
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _dosages(
     data: Any,
     begins: Any,
@@ -129,18 +140,16 @@ def _dosages(
     n_samples: Any,
     out: Any,
     status: Any,
+    scratch: Any,
 ) -> None:
-    scratch = np.empty(64, dtype=np.float64)
     for row in range(len(begins)):
-        allele, n_alt, layout = alleles[row], n_alts[row], layouts[row]
-        wanted = (n_alt + 1) * (n_alt + 2) // 2 + 1
-        if len(scratch) < wanted:
-            scratch = np.empty(wanted, dtype=np.float64)
+        allele, n_alt, has_gt = alleles[row], n_alts[row], layouts[row, 0] == 0
+        ds, gp, last = layouts[row, 1], layouts[row, 2], layouts[row, 3] - 1
         end = min(ends[row], len(data))
         at = _samples_at(data, begins[row], end)
-        failed, calls_alone = OK, layout[0] == 0 and layout[3] == 1
+        failed = OK
         for sample in range(n_samples):
-            if calls_alone and at + 4 <= end:
+            if last == 0 and has_gt and at + 4 <= end:
                 copies = _plain(data, at, end, allele, n_alt)
                 if copies >= 0:
                     out[row, sample] = copies
@@ -149,21 +158,33 @@ def _dosages(
             if at >= end or data[at] != _TAB:
                 failed = FIELDS
                 break
-            failed, at, copies, _, dosage, given = _sample(
-                data, at + 1, end, layout, allele, n_alt, True, scratch
-            )
+            failed, stop, ds_at, gp_at = _fields(data, at + 1, end, ds, gp, last)
+            copies, ploidy = -1, 0
+            if failed == OK and has_gt:
+                failed, _, copies, ploidy = _genotype(data, at + 1, stop, allele, n_alt)
+            # written out, because a call of a function that takes arrays costs more than reading a DS
+            dosage = np.nan
+            if failed == OK and ds_at >= 0:
+                failed, comma, dosage = _number(data, ds_at, stop)
+                if failed == OK and comma < stop and data[comma] == _COMMA:
+                    failed, dosage = _one_of(data, ds_at, stop, allele, n_alt, scratch)
+                elif failed == OK and n_alt > 1 and not np.isnan(dosage):
+                    failed = NUMBER
+                if failed == OK and not np.isnan(dosage):
+                    failed, dosage = dosage_in_range(dosage, ploidy)
+            if failed == OK and gp_at >= 0 and np.isnan(dosage):
+                failed, dosage = _expected(data, gp_at, stop, allele, n_alt, scratch)
             if failed != OK:
                 break
-            if given:
+            at = stop
+            if not np.isnan(dosage):
                 out[row, sample] = dosage
-            elif copies >= 0:
-                out[row, sample] = copies
             else:
-                out[row, sample] = np.nan
+                out[row, sample] = copies if copies >= 0 else np.nan
         status[row] = failed if failed != OK or at == end else FIELDS
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _hard_calls(
     data: Any,
     begins: Any,
@@ -172,22 +193,17 @@ def _hard_calls(
     alleles: Any,
     n_alts: Any,
     n_samples: Any,
-    threshold: Any,
     packed: Any,
     status: Any,
 ) -> None:
-    scratch = np.empty(64, dtype=np.float64)
     for row in range(len(begins)):
-        allele, n_alt, layout = alleles[row], n_alts[row], layouts[row]
-        from_dosage = layout[0] < 0
-        wanted = (n_alt + 1) * (n_alt + 2) // 2 + 1
-        if len(scratch) < wanted:
-            scratch = np.empty(wanted, dtype=np.float64)
+        allele, n_alt, last = alleles[row], n_alts[row], layouts[row, 3] - 1
         end = min(ends[row], len(data))
         at = _samples_at(data, begins[row], end)
-        failed, calls_alone = OK, layout[0] == 0 and layout[3] == 1
+        failed = OK
         for sample in range(n_samples):
-            if calls_alone and at + 4 <= end:
+            code = np.uint8(1)
+            if last == 0 and at + 4 <= end:
                 copies = _plain(data, at, end, allele, n_alt)
                 if copies >= 0:
                     packed[row, sample >> 2] |= np.uint8(_CODE[copies] << (2 * (sample & 3)))
@@ -196,22 +212,32 @@ def _hard_calls(
             if at >= end or data[at] != _TAB:
                 failed = FIELDS
                 break
-            failed, at, copies, _, dosage, given = _sample(
-                data, at + 1, end, layout, allele, n_alt, from_dosage, scratch
-            )
+            failed, stop, _, _ = _fields(data, at + 1, end, -1, -1, last)
+            if failed == OK:
+                failed, _, copies, _ = _genotype(data, at + 1, stop, allele, n_alt)
+                if copies >= 0:
+                    code = _CODE[copies]
             if failed != OK:
                 break
-            if from_dosage:
-                code = called_code(dosage, threshold) if given else np.uint8(1)
-            elif copies < 0:
-                code = np.uint8(1)
-            else:
-                code = _CODE[copies]
-            packed[row, sample >> 2] |= code << np.uint8(2 * (sample & 3))
+            at = stop
+            packed[row, sample >> 2] |= np.uint8(code << (2 * (sample & 3)))
         status[row] = failed if failed != OK or at == end else FIELDS
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _samples_at(data: Any, begin: Any, end: Any) -> Any:
+    """Offset of the tab before the first sample."""
+    at, tabs = max(begin, 0), 0
+    while at < end:
+        if data[at] == _TAB:
+            tabs += 1
+            if tabs == 9:
+                break
+        at += 1
+    return at
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _plain(data: Any, at: Any, end: Any, allele: Any, n_alt: Any) -> Any:
     """Copies in a sample of four bytes, a tab and a diploid call as ``0/1``; -1 if it is not so.
 
@@ -227,58 +253,23 @@ def _plain(data: Any, at: Any, end: Any, allele: Any, n_alt: Any) -> Any:
     return np.int64(first == allele) + np.int64(second == allele)
 
 
-@njit(cache=True, nogil=True)
-def _samples_at(data: Any, begin: Any, end: Any) -> Any:
-    """Offset of the tab before the first sample."""
-    at, tabs = max(begin, 0), 0
-    while at < end:
-        if data[at] == _TAB:
-            tabs += 1
-            if tabs == 9:
-                break
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fields(data: Any, at: Any, end: Any, ds: Any, gp: Any, last: Any) -> Any:
+    """Find the end of a sample that begins at ``at``, and its DS and GP: status, end, their offsets or -1."""
+    field = 0
+    ds_at, gp_at = (at if ds == 0 else -1), (at if gp == 0 else -1)
+    while at < end and data[at] != _TAB:
+        if data[at] == _COLON:
+            field += 1
+            if field == ds:
+                ds_at = at + 1
+            elif field == gp:
+                gp_at = at + 1
         at += 1
-    return at
+    return (OK if field <= last else FIELDS), at, ds_at, gp_at
 
 
-@njit(cache=True, nogil=True)
-def _sample(
-    data: Any, at: Any, end: Any, layout: Any, allele: Any, n_alt: Any, dosages: Any, scratch: Any
-) -> Any:
-    """Read one sample: status, where it ends, ALT copies (-1: missing), ploidy, dosage, is it given."""
-    copies, ploidy = -1, 0
-    ds, has_ds = 0.0, False
-    gp, has_gp = 0.0, False
-    status, field = OK, 0
-    while True:
-        if field == layout[0]:
-            status, at, copies, ploidy = _genotype(data, at, end, allele, n_alt)
-        elif dosages and field == layout[1]:
-            status, at, count = _numbers(data, at, end, scratch)
-            if status == OK and count != max(n_alt, 1) and not (count == 1 and np.isnan(scratch[0])):
-                status = NUMBER
-            if status == OK and not np.isnan(scratch[0 if count == 1 else allele - 1]):
-                ds, has_ds = scratch[0 if count == 1 else allele - 1], True
-        elif dosages and field == layout[2]:
-            status, at, count = _numbers(data, at, end, scratch)
-            if status == OK:
-                status, gp, has_gp = expected_dosage(scratch, count, n_alt, allele)
-        else:
-            while at < end and data[at] != _COLON and data[at] != _TAB:
-                at += 1
-        if status != OK or at >= end or data[at] == _TAB:
-            break
-        at += 1
-        field += 1
-        if field >= layout[3]:
-            status = FIELDS
-            break
-    if status == OK and has_ds:
-        status, ds = dosage_in_range(ds, ploidy)
-        return status, at, copies, ploidy, np.float32(ds), True
-    return status, at, copies, ploidy, np.float32(gp), has_gp
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _genotype(data: Any, at: Any, end: Any, allele: Any, n_alt: Any) -> Any:
     """Read a GT: status, its end, copies of ``allele`` on the scale of 0 to 2 (-1: missing), ploidy."""
     if at + 3 <= end and (at + 3 == end or data[at + 3] == _TAB or data[at + 3] == _COLON):
@@ -288,6 +279,7 @@ def _genotype(data: Any, at: Any, end: Any, allele: Any, n_alt: Any) -> Any:
         if simple and first <= n_alt and second <= n_alt:
             return OK, at + 3, np.int64(first == allele) + np.int64(second == allele), 2
     copies, ploidy, missing = 0, 0, False
+    number: Any = 0
     # from version 4.4 on a call may begin with the phase of its first allele
     if at < end and (data[at] == _SLASH or data[at] == _BAR):
         at += 1
@@ -296,9 +288,9 @@ def _genotype(data: Any, at: Any, end: Any, allele: Any, n_alt: Any) -> Any:
             missing = True
             at += 1
         else:
-            number, digits = 0, 0
+            number = digits = 0
             while at < end and digits < 9 and 48 <= data[at] <= 57:
-                number = number * 10 + int(data[at]) - 48
+                number = number * 10 + np.int64(data[at]) - 48
                 digits += 1
                 at += 1
             if digits == 0 or number > n_alt:
@@ -317,26 +309,67 @@ def _genotype(data: Any, at: Any, end: Any, allele: Any, n_alt: Any) -> Any:
     return OK, at, copies * 2 // ploidy, ploidy
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _one_of(data: Any, at: Any, end: Any, allele: Any, n_alt: Any, scratch: Any) -> Any:
+    """Read the DS of one of several alleles: status and value."""
+    status, count = _numbers(data, at, end, scratch)
+    if status == OK and count != n_alt:
+        status = NUMBER
+    return status, scratch[allele - 1]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _expected(data: Any, at: Any, end: Any, allele: Any, n_alt: Any, scratch: Any) -> Any:
+    """Read a GP: status and expected dosage, NaN if it is missing."""
+    status, count = _numbers(data, at, end, scratch)
+    if status != OK:
+        return status, np.nan
+    status, value, given = expected_dosage(scratch, count, n_alt, allele)
+    return status, (value if given else np.nan)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _numbers(data: Any, at: Any, end: Any, out: Any) -> Any:
-    """Read numbers between commas: status, where they end, how many; those past ``out`` fail."""
+    """Read numbers between commas up to the end of a field: status and how many; those past ``out`` fail."""
     count = 0
     while True:
         if count >= len(out):
-            return NUMBER, at, count
+            return NUMBER, count
         status, at, value = _number(data, at, end)
         if status != OK:
-            return status, at, count
+            return status, count
         out[count] = value
         count += 1
         if at >= end or data[at] != _COMMA:
-            return OK, at, count
+            return OK, count
         at += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _number(data: Any, at: Any, end: Any) -> Any:
-    """Read a decimal number, ``.`` or ``nan``: status, where it ends, value (NaN if missing)."""
+    """Read a number: status, where it ends, value (NaN if missing)."""
+    begin = at
+    mantissa: Any = 0
+    while at < end and 48 <= data[at] <= 57:
+        mantissa = mantissa * 10 + np.int64(data[at]) - 48
+        at += 1
+    digits, decimals = at - begin, 0
+    if at < end and data[at] == _DOT:
+        at += 1
+        while at < end and 48 <= data[at] <= 57:
+            mantissa = mantissa * 10 + np.int64(data[at]) - 48
+            decimals += 1
+            at += 1
+    ended = at >= end or data[at] == _COMMA or data[at] == _COLON or data[at] == _TAB
+    # such numbers are exact, and one division by an exact power of ten rounds once
+    if ended and 0 < digits + decimals <= 15:
+        return OK, at, mantissa / _TEN[decimals]
+    return _odd_number(data, begin, end)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _odd_number(data: Any, at: Any, end: Any) -> Any:
+    """Read any number, ``.`` or ``nan``, as :func:`_number`."""
     begin = at
     while at < end and data[at] != _COMMA and data[at] != _COLON and data[at] != _TAB:
         at += 1
@@ -348,14 +381,16 @@ def _number(data: Any, at: Any, end: Any) -> Any:
     if here < at and (data[here] == 45 or data[here] == 43):
         negative = data[here] == 45
         here += 1
-    mantissa, digits, power, seen, point = 0, 0, 0, False, False
+    mantissa: Any = 0
+    exponent: Any = 0
+    digits, power, seen, point = 0, 0, False, False
     while here < at and (48 <= data[here] <= 57 or (data[here] == _DOT and not point)):
         if data[here] == _DOT:
             point = True
         else:
             seen = True
             if digits < _LONGEST - 1:
-                mantissa = mantissa * 10 + int(data[here]) - 48
+                mantissa = mantissa * 10 + np.int64(data[here]) - 48
                 digits += mantissa > 0
                 power -= point
             else:
@@ -366,9 +401,9 @@ def _number(data: Any, at: Any, end: Any) -> Any:
         minus = here < at and data[here] == 45
         if here < at and (data[here] == 45 or data[here] == 43):
             here += 1
-        exponent, seen = 0, False
+        seen = False
         while here < at and 48 <= data[here] <= 57:
-            exponent = min(exponent * 10 + int(data[here]) - 48, 9999)
+            exponent = min(exponent * 10 + np.int64(data[here]) - 48, 9999)
             seen = True
             here += 1
         power += -exponent if minus else exponent
@@ -377,7 +412,7 @@ def _number(data: Any, at: Any, end: Any) -> Any:
     value = np.float64(mantissa)
     # one division by an exact power of ten rounds once, as reading the decimal would
     if -22 <= power < 0:
-        value = value / 10.0 ** np.float64(-power)
+        value = value / _TEN[-power]
     elif power != 0:
         value = value * 10.0 ** np.float64(max(min(power, 400), -400))
     return OK, at, -value if negative else value
