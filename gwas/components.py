@@ -15,6 +15,7 @@ from gwas.engines.blas_threads import one_blas_thread
 from gwas.genotypes import Genotypes
 from gwas.ld import ld_prune
 from gwas.long_range_ld import in_long_range_ld
+from gwas.online_projection import Projection, place
 from gwas.standardised import StandardisedGenotypes
 
 Index = npt.NDArray[np.int64]
@@ -86,7 +87,7 @@ def pca(
         Number of components.
     fit_on
         Rows of ``genotypes.samples`` (or a mask) to fit on: people not related to each other, say. The others
-        are projected by :func:`project_scores`. Default: all.
+        are placed by :func:`project`. Default: all.
     variants
         Rows of ``genotypes.variants`` to use as they are. Default: :func:`structure_variants`.
     build
@@ -159,8 +160,16 @@ def pca(
     scores = np.empty((n, components))
     scores[fitted] = vectors
     if n_fit < n:
-        others = StandardisedGenotypes(chosen.select(samples=~fitted), mean, scale, threads=threads)
-        scores[~fitted] = project_scores(*others.weigh(loadings), singular)
+        scores[~fitted] = place(
+            chosen.select(samples=~fitted),
+            loadings=loadings,
+            mean=mean,
+            scale=scale,
+            singular=singular,
+            n_variants=m,
+            call_rate=float(counts[:, :3].sum() / counts.sum()),
+            threads=threads,
+        )
     spread = ((np.arange(3)[None, :] - mean[:, None]) / scale[:, None]) ** 2
     names = [f"PC{k + 1}" for k in range(components)]
     return Pca(
@@ -209,20 +218,28 @@ def structure_variants(
     return rows[kept]
 
 
-def project(model: Pca, genotypes: Genotypes, *, threads: int = 2) -> pd.DataFrame:
-    """Place new samples among those a model was fitted on, without shrinkage.
+def project(
+    model: Pca, genotypes: Genotypes, *, method: Projection = "oadp", threads: int = 2
+) -> pd.DataFrame:
+    """Place new samples, each on its own, among those a model was fitted on.
 
     Parameters
     ----------
     model
         From :func:`pca`.
     genotypes
-        Has exactly the variants of ``model.frame``, in that order and with the same ALT alleles.
+        Has exactly the variants of ``model.frame``, in that order and with the same ALT alleles. (Where these
+        are fewer than ``model.variants``, the others count as missing.)
+    method
+        ``oadp``: without shrinkage (:mod:`gwas.online_projection`). ``plain``: the weighted sum of genotypes,
+        which falls short of where a person belongs.
+    threads
+        Threads that decode.
 
     Returns
     -------
     DataFrame
-        Index ``iid``, columns ``PC1`` …, on the scale of ``model.scores``.
+        Index ``iid``, columns ``PC1`` …, on the scale of ``model.scores``; nan for a sample with too few calls.
 
     Raises
     ------
@@ -238,51 +255,18 @@ def project(model: Pca, genotypes: Genotypes, *, threads: int = 2) -> pd.DataFra
             expected=f"its {len(model.frame)} variants, in order, with the same alleles",
             fix="select and align them first",
         )
-    matrix = StandardisedGenotypes(genotypes, model.mean, model.scale, threads=threads)
-    singular = np.sqrt(model.eigenvalues * len(model.variants))
-    placed = project_scores(*matrix.weigh(model.loadings), singular)
+    m = len(model.variants)
+    placed = place(
+        genotypes,
+        loadings=model.loadings,
+        mean=model.mean,
+        scale=model.scale,
+        singular=np.sqrt(model.eigenvalues * m),
+        n_variants=m,
+        call_rate=float(model.called.mean() / model.called.max()),
+        method=method,
+        threads=threads,
+    )
     return pd.DataFrame(
         placed, index=pd.Index(genotypes.samples["iid"], name="iid"), columns=model.scores.columns
     )
-
-
-def project_scores(weighed: F64, squares: F64, singular: F64) -> F64:
-    """Online augmentation, decomposition and Procrustes: projections that do not shrink towards the middle.
-
-    A plain projection falls short because the fitted people's own noise is part of their scores and a new
-    person's is not. Here each new person joins the decomposition alone, and its components are turned back
-    onto the old.
-
-    Parameters
-    ----------
-    weighed
-        float64 (n, k): new people's standardised genotypes times the loadings.
-    squares
-        float64 (n,): sum of their squared standardised genotypes.
-    singular
-        float64 (k,): singular values of the fitted matrix.
-
-    Returns
-    -------
-    ndarray of float64 (n, k)
-        Scores on the scale of unit-length eigenvectors.
-
-    References
-    ----------
-    Zhang, Dey and Lee (2020), Bioinformatics 36:3439.
-    """
-    n, k = weighed.shape
-    bordered = np.zeros((n, k + 1, k + 1))
-    bordered[:, np.arange(k), np.arange(k)] = singular
-    bordered[:, k, :k] = weighed
-    bordered[:, k, k] = np.sqrt(np.maximum(squares - (weighed**2).sum(axis=1), 0.0))
-    # Rows are people: the first k stand for the fitted ones (in the basis of their scores), the last is new.
-    left, values, _ = np.linalg.svd(bordered)
-    augmented = left[:, :, :k] * values[:, None, :k]
-    old, new = augmented[:, :k, :], augmented[:, k, :]
-    cross = np.swapaxes(old, 1, 2) * singular
-    u, s, vt = np.linalg.svd(cross)
-    turned = np.einsum("ni,nij->nj", new, u @ vt)
-    stretch = s.sum(axis=1) / (old**2).sum(axis=(1, 2))
-    placed: F64 = turned * stretch[:, None] / singular
-    return placed
