@@ -33,7 +33,7 @@ class GenotypeSource:
         The file with the calls, or a prefix that only one file has.
     values
         Dosages or hard calls; None takes dosages where the file has them.
-    hard_call_threshold, sample_file, regions, verify
+    hard_call_threshold, sample_file, bgen_ref, regions, verify
         See :func:`gwas.genotypes.open_genotypes`.
     """
 
@@ -41,6 +41,7 @@ class GenotypeSource:
     values: Values | None = None
     hard_call_threshold: float = 0.1
     sample_file: Path | None = None
+    bgen_ref: Literal["first", "last"] = "first"
     regions: tuple[str, ...] = ()
     verify: Verify = "full"
 
@@ -61,6 +62,7 @@ class GenotypeSource:
             values=self.values,
             hard_call_threshold=self.hard_call_threshold,
             sample_file=self.sample_file,
+            bgen_ref=self.bgen_ref,
             regions=self.regions or None,
             verify=self.verify,
         )
@@ -125,10 +127,11 @@ def source_options(
     ] = "full",
 ) -> GenotypeSource:
     """The options that name a genotype file."""
+    bgen_file, bgen_ref = _bgen(bgen)
     files: dict[str, Path | None] = {
         "--bfile": _with_suffix(bfile, ".bed"),
         "--pfile": _with_suffix(pfile, ".pgen"),
-        "--bgen": None if bgen is None else _ref_first(bgen),
+        "--bgen": bgen_file,
         "--vcf": vcf,
         "--bcf": bcf,
         "--zarr": zarr,
@@ -144,6 +147,7 @@ def source_options(
         values=genotypes,
         hard_call_threshold=hard_call_threshold,
         sample_file=sample,
+        bgen_ref=bgen_ref,
         regions=_regions(chr, from_bp, to_bp, region),
         verify=verify,
     )
@@ -249,14 +253,14 @@ def _with_suffix(prefix: Path | None, suffix: str) -> Path | None:
     return prefix.with_name(prefix.name + suffix)
 
 
-def _ref_first(text: str) -> Path:
-    """PLINK 2 asks which allele of a BGEN is REF: ``FILE ref-first``."""
-    name, comma, mode = text.rpartition(",")
+def _bgen(text: str | None) -> tuple[Path | None, Literal["first", "last"]]:
+    """PLINK 2 asks which allele of a BGEN is REF: ``FILE ref-first`` or ``FILE ref-last``."""
+    name, comma, mode = (text or "").rpartition(",")
     if not comma or mode not in ("ref-first", "ref-last", "ref-unknown"):
-        return Path(text)
-    if mode != "ref-first":
-        raise typer.BadParameter(f"--bgen {mode}: only files whose first allele is REF can be read")
-    return Path(name)
+        return (None if text is None else Path(text)), "first"
+    if mode == "ref-unknown":
+        raise typer.BadParameter("--bgen ref-unknown: say ref-first or ref-last, results count ALT")
+    return Path(name), "last" if mode == "ref-last" else "first"
 
 
 def _regions(chr: str | None, first: int | None, last: int | None, region: str | None) -> tuple[str, ...]:

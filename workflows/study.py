@@ -118,6 +118,7 @@ class GenotypeFile(_Closed):
         default=0.1, ge=0, lt=0.5, description="a dosage no farther from a whole number is called"
     )
     sample_file: StudyPath | None = Field(default=None, description=".sample file of a BGEN")
+    bgen_ref: Literal["first", "last"] = Field(default="first", description="which allele of a BGEN is REF")
 
     def source(self) -> GenotypeSource:
         """What the commands open."""
@@ -126,6 +127,7 @@ class GenotypeFile(_Closed):
             values=self.values,
             hard_call_threshold=self.hard_call_threshold,
             sample_file=self.sample_file,
+            bgen_ref=self.bgen_ref,
         )
 
 

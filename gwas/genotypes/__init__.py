@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -49,6 +49,7 @@ def open_genotypes(
     values: Values | None = None,
     hard_call_threshold: float = HARD_CALL_THRESHOLD,
     sample_file: str | Path | None = None,
+    bgen_ref: Literal["first", "last"] = "first",
     regions: Sequence[str | Region] | None = None,
     verify: Verify = "full",
 ) -> Genotypes:
@@ -66,6 +67,8 @@ def open_genotypes(
         (only where the file has no call of its own). From 0 to below 0.5.
     sample_file
         The .sample file of a BGEN that does not carry its sample identifiers, or carries no sex.
+    bgen_ref
+        Which allele of a BGEN's variants is REF: the ``first`` (most biobanks) or the ``last``.
     regions
         Only variants in these, e.g. ``["22", "7:1000-2000"]`` (1-based, inclusive). A file with an index is
         read there alone.
@@ -101,6 +104,7 @@ def open_genotypes(
         values=values,
         hard_call_threshold=hard_call_threshold,
         sample_file=None if sample_file is None else Path(sample_file),
+        bgen_ref=bgen_ref,
         regions=chosen or None,
     )
     file, suffix = locate(path)

@@ -64,6 +64,8 @@ class BgenReader:
         int64, one entry a row of the variant table: its record, and which of its alleles it counts.
     hard_call_threshold
         Largest distance of a dosage from a whole number that is still called.
+    ref_last
+        Whether REF is the last allele of a variant instead of the first.
     """
 
     path: Path
@@ -72,6 +74,7 @@ class BgenReader:
     record_of: Index
     alts: Index
     hard_call_threshold: float = HARD_CALL_THRESHOLD
+    ref_last: bool = False
 
     @property
     def n_samples(self) -> int:
@@ -86,7 +89,8 @@ class BgenReader:
     @property
     def coding(self) -> str:
         """What ALT is, and how calls are made."""
-        return f"BGEN, REF = first allele; hard calls within {self.hard_call_threshold:g} of a whole number"
+        ref = "last" if self.ref_last else "first"
+        return f"BGEN, REF = {ref} allele; hard calls within {self.hard_call_threshold:g} of a whole number"
 
     def read(self, variants: Index) -> Packed:
         """Call ``variants`` from their dosages: uint8 (m, ceil(n_samples / 4)), PLINK 1 codes."""
@@ -178,6 +182,8 @@ class _Decoder:
         n_alleles = int(records.n_alleles[record])
         if header.layout == 1:
             status = kernels.decode_layout1(data, out)
+            if self.reader.ref_last:
+                np.subtract(np.float32(2), out, out=out)
         else:
             status = kernels.decode(data, alts, out, n_alleles)
         if status:
@@ -247,7 +253,8 @@ def open_bgen(path: Path, options: OpenOptions) -> Genotypes:
     Returns
     -------
     Genotypes
-        REF is the first allele; each further allele has a row of its own. ``id`` is the rsid, or the other
+        REF is the first allele, or the last where ``options.bgen_ref`` says so; each other allele has a row of
+        its own. ``id`` is the rsid, or the other
         identifier of the variant where that is empty or ``.``; a chromosome without a name is ``0``.
 
     Raises
@@ -272,7 +279,7 @@ def open_bgen(path: Path, options: OpenOptions) -> Genotypes:
             "cannot be read", where=path, found=error.strerror, fix="check the file and run again"
         ) from error
     reader = _reader(path, header, columns.records(), options)
-    return Genotypes(reader, samples, _table(columns, reader.record_of), values=options.values_of(reader))
+    return Genotypes(reader, samples, _table(columns, reader), values=options.values_of(reader))
 
 
 def _reader(path: Path, header: BgenHeader, records: Records, options: OpenOptions) -> BgenReader:
@@ -280,21 +287,38 @@ def _reader(path: Path, header: BgenHeader, records: Records, options: OpenOptio
     record_of = np.repeat(np.arange(len(rows), dtype=np.int64), rows)
     first_row = np.cumsum(rows) - rows
     alts = np.arange(len(record_of), dtype=np.int64) - first_row[record_of] + 1
+    ref_last = options.bgen_ref == "last"
+    if ref_last:
+        # a variant of a single allele keeps its ALT that nobody has
+        alts = np.where(records.n_alleles[record_of] > 1, alts - 1, alts)
     light = header.without_samples()
-    return BgenReader(path, light, records, record_of, alts, options.hard_call_threshold)
+    return BgenReader(path, light, records, record_of, alts, options.hard_call_threshold, ref_last)
 
 
-def _table(columns: Columns, record_of: Index) -> pd.DataFrame:
+def _table(columns: Columns, reader: BgenReader) -> pd.DataFrame:
+    record_of = reader.record_of
+
     def of_record(values: list[str]) -> npt.NDArray[np.object_]:
         return np.array(values, dtype=object)[record_of]
 
+    ref, alt = of_record(columns.refs), np.array(columns.alts, dtype=object)
+    if reader.ref_last and len(record_of):
+        several = reader.records.n_alleles[record_of] > 1
+        ends = np.append(record_of[1:] != record_of[:-1], True)
+        starts = np.roll(ends, 1)
+        # the file's order is A, B, C: with C as REF its rows count A and B
+        last = np.array(columns.alts, dtype=object)[ends][np.cumsum(starts) - 1]
+        ref, alt = (
+            np.where(several, last, ref),
+            np.where(several, np.where(starts, ref, np.roll(alt, 1)), alt),
+        )
     return pd.DataFrame(
         {
             "chrom": canonical_chromosomes(pd.Series(of_record(columns.chrom), dtype=object)),
             "pos": np.array(columns.pos, dtype=np.int64)[record_of],
             "id": of_record(columns.ids),
-            "ref": of_record(columns.refs),
-            "alt": np.array(columns.alts, dtype=object),
+            "ref": ref,
+            "alt": alt,
             "cm": np.zeros(len(record_of)),
         }
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from cohorts.errors import InputError
 from gwas.genotypes.descriptor import HARD_CALL_THRESHOLD, Reader, Values
@@ -63,6 +64,7 @@ class OpenOptions:
     values: Values | None = None
     hard_call_threshold: float = HARD_CALL_THRESHOLD
     sample_file: Path | None = None
+    bgen_ref: Literal["first", "last"] = "first"
     regions: Sequence[Region] | None = None
 
     def values_of(self, reader: Reader) -> Values:

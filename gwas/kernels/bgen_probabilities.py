@@ -47,7 +47,7 @@ def decode(
     data
         uint8: the whole uncompressed block, from its number of samples on.
     alts
-        int64 (a,): alleles to count, 1 for the first ALT.
+        int64 (a,): alleles to count, by their place in the variant from 0.
     out
         float32 (a, n_samples), written: copies of each allele from 0 to 2, NaN where missing. A haploid
         sample is on the scale of 0 to 2 too.
@@ -103,9 +103,9 @@ def _decode(data: Any, alts: Any, out: Any, n_alleles: Any) -> Any:
         return 8
     if n_alleles == 2 and haploid == 0 and alts.size == 1:
         if bits == 8:
-            return _pairs8(values, states, phased, out[0])
+            return _pairs8(values, states, phased, alts[0] == 0, out[0])
         if bits == 16:
-            return _pairs16(values, states, phased, out[0])
+            return _pairs16(values, states, phased, alts[0] == 0, out[0])
     return _any(values, states, phased, bits, n_alleles, alts, out)
 
 
@@ -118,7 +118,7 @@ def _number(data: Any, at: Any, width: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _pairs8(values: Any, states: Any, phased: Any, out: Any) -> Any:
+def _pairs8(values: Any, states: Any, phased: Any, of_first: Any, out: Any) -> Any:
     """Two alleles, two copies, eight bits: what a biobank's files hold."""
     weight = np.int32(1) if phased else np.int32(2)
     largest = np.int32(0)
@@ -126,13 +126,14 @@ def _pairs8(values: Any, states: Any, phased: Any, out: Any) -> Any:
         first, second = np.int32(values[2 * sample]), np.int32(values[2 * sample + 1])
         missing = states[sample] >= _MISSING
         largest = max(largest, np.int32(0) if missing else first + second)
-        dosage = np.float32(np.float64(np.int32(510) - weight * first - second) / 255.0)
+        of_this = weight * first + second if of_first else np.int32(510) - weight * first - second
+        dosage = np.float32(np.float64(of_this) / 255.0)
         out[sample] = np.float32(np.nan) if missing else dosage
     return 9 if largest > 255 and not phased else 0
 
 
 @njit(cache=True, nogil=True)
-def _pairs16(values: Any, states: Any, phased: Any, out: Any) -> Any:
+def _pairs16(values: Any, states: Any, phased: Any, of_first: Any, out: Any) -> Any:
     weight = np.int32(1) if phased else np.int32(2)
     largest = np.int32(0)
     for sample in range(out.size):
@@ -141,7 +142,8 @@ def _pairs16(values: Any, states: Any, phased: Any, out: Any) -> Any:
         second = np.int32(values[at + 2]) | np.int32(values[at + 3]) << np.int32(8)
         missing = states[sample] >= _MISSING
         largest = max(largest, np.int32(0) if missing else first + second)
-        dosage = np.float32(np.float64(np.int32(131070) - weight * first - second) / 65535.0)
+        of_this = weight * first + second if of_first else np.int32(131070) - weight * first - second
+        dosage = np.float32(np.float64(of_this) / 65535.0)
         out[sample] = np.float32(np.nan) if missing else dosage
     return 9 if largest > 65535 and not phased else 0
 

@@ -35,12 +35,16 @@ SHAPES = st.fixed_dictionaries(
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def truth(variants) -> np.ndarray:
+def truth(variants, *, ref_last: bool = False) -> np.ndarray:
     return np.array(
         [
             [bgen_files.dosage(v, sample, alt) for sample in range(len(v.ploidies))]
             for v in variants
-            for alt in range(1, max(len(v.alleles), 2))
+            for alt in (
+                range(len(v.alleles) - 1)
+                if ref_last and len(v.alleles) > 1
+                else range(1, max(len(v.alleles), 2))
+            )
         ],
         dtype=np.float32,
     )
@@ -71,6 +75,12 @@ def test_what_is_written_is_read(tmp_path_factory, seed, n, shapes, compression,
     order = rng.permutation(len(expected))
     np.testing.assert_array_equal(
         opened.select(variants=order).read_dosage_block(0, len(order)).dosages, expected[order]
+    )
+    turned = open_genotypes(path, bgen_ref="last")
+    assert turned.variants["alt"].tolist() == [alt for v in variants for alt in (v.alleles[:-1] or ["."])]
+    assert turned.variants["ref"].tolist() == [v.alleles[-1] for v in variants for _ in v.alleles[1:] or [0]]
+    np.testing.assert_array_equal(
+        turned.read_dosage_block(0, len(expected)).dosages, truth(variants, ref_last=True)
     )
 
 
