@@ -174,7 +174,8 @@ def read_fam(path: Path) -> Columns:
     """
     fid, iid, father, mother, sex, _ = _read_fields(path, what="FID IID father mother sex phenotype")
     _refuse_repeats(path, iid.strings())
-    letter = np.where(sex.equals("1"), "M", np.where(sex.equals("2"), "F", None)).astype(object)
+    letter = np.full(len(sex.start), None, dtype=object)
+    letter[sex.equals("1")], letter[sex.equals("2")] = "M", "F"
     return Columns({"fid": fid, "iid": iid, "father": father, "mother": mother, "sex": letter})
 
 

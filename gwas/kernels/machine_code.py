@@ -16,12 +16,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-import llvmlite
-import llvmlite.binding as llvm  # type: ignore[import-untyped]
+import llvmlite  # type: ignore[import-untyped]
+import llvmlite.binding as llvm
 import numpy as np
 
 _HERE: Final = Path(__file__).parent
-_SHARED: Final = ("machine_code.py", "bitplanes.py")
+_SHARED: Final = ("machine_code.py", "bitplanes.py", "vectors.py", "planes.py")
 _SCALARS: Final = {"int64": ctypes.c_int64, "float64": ctypes.c_double}
 # what a kernel may call outside itself: memory and mathematics of the C library
 _OUTSIDE: Final = frozenset({"memset", "memcpy", "memmove", "log", "log10", "exp", "pow", "floor", "rint"})
@@ -107,7 +107,9 @@ class MachineCode:
 
     def _key(self) -> str:
         """Changes with the source, the compiler and the processor."""
-        sources = [(_HERE / name).read_bytes() for name in (f"{self.module}.py", *_SHARED)]
+        # the caller of X_loops is X, which may hold constants of both
+        names = [f"{self.module}.py", f"{self.module.removesuffix('_loops')}.py", *_SHARED]
+        sources = [(_HERE / name).read_bytes() for name in names if (_HERE / name).exists()]
         processor = [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), llvmlite.__version__]
         text = "\0".join([*processor, self.function, *self.arguments]).encode()
         return hashlib.sha256(b"\0".join([text, *sources])).hexdigest()[:24]

@@ -51,7 +51,7 @@ class TextColumn(NamedTuple):
 
     def equals(self, word: str) -> npt.NDArray[np.bool_]:
         """Which cells are this one ASCII character, bool (n,)."""
-        same = self.length == 1
+        same: npt.NDArray[np.bool_] = self.length == 1
         same[same] = self.text[self.start[same]] == ord(word)
         return same
 

@@ -209,7 +209,7 @@ def read_integers(text: Any, start: Any, length: Any, out: Any, bad: Any) -> Non
         negative = text[at] == _MINUS
         if negative:
             at += 1
-        value = 0
+        value = np.int64(0)
         if at == end or end - at > 15:
             bad[0] += 1
         for byte in range(at, end):

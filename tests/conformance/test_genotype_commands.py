@@ -123,6 +123,19 @@ def test_freq_missing_hardy_and_het(any_set: Both) -> None:
         assert_same(read(ours, "hardy.x"), read(peer, "hardy.x"))
 
 
+def test_one_pass_writes_what_three_do(any_set: Both) -> None:
+    ends = ("afreq", "smiss", "vmiss", "hardy", "hardy.x")
+    for command in ("freq", "missing", "hardy"):
+        ours = any_set.ours(command)
+    apart = {end: Path(f"{ours}.{end}").read_bytes() for end in ends if Path(f"{ours}.{end}").exists()}
+    for end in apart:
+        Path(f"{ours}.{end}").unlink()
+    any_set.ours("freq", "--missing", "--hardy")
+    together = {end: Path(f"{ours}.{end}").read_bytes() for end in ends if Path(f"{ours}.{end}").exists()}
+    assert len(apart) >= 4
+    assert together == apart
+
+
 def test_options_change_what_they_say(awkward: Path, tmp_path: Path, programs: dict[str, str]) -> None:
     both = Both(awkward, tmp_path, programs)
     peer = both.peer("--hardy", "midp", "--freq", "counts", "--nonfounders", "--bad-freqs")
