@@ -107,7 +107,7 @@ def _squeezer(compression: Compression) -> Callable[[bytes], bytes]:
         return lambda block: zlib.compress(block, 6)
     import zstandard
 
-    compress: Callable[[bytes], bytes] = zstandard.ZstdCompressor(level=6).compress
+    compress: Callable[[bytes], bytes] = zstandard.ZstdCompressor(level=6, write_checksum=True).compress
     return compress
 
 

@@ -51,8 +51,7 @@ def fileset(path: Path, sample_file: Path | None = None) -> list[Path]:
         table = packed if packed.exists() and not path.with_suffix(".pvar").exists() else None
         return [path, table or path.with_suffix(".pvar"), path.with_suffix(".psam")]
     beside = [path.with_name(name + end) for end in (".tbi", ".csi", ".bgi")]
-    if name.endswith(".bgen"):
-        beside.append(sample_file or path.with_suffix(".sample"))
+    beside += [] if sample_file is None else [sample_file]
     return [path, *(file for file in beside if file.exists())]
 
 
