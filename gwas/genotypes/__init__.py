@@ -39,6 +39,9 @@ FORMATS: Final[dict[str, str]] = {
     ".vcf.gz": "gwas.genotypes.vcf:open_vcf",
     ".vcf.bgz": "gwas.genotypes.vcf:open_vcf",
     ".bcf": "gwas.genotypes.vcf:open_vcf",
+    ".vcz": "gwas.genotypes.vcf_zarr:open_vcf_zarr",
+    ".vcf.zarr": "gwas.genotypes.vcf_zarr:open_vcf_zarr",
+    ".zarr": "gwas.genotypes.vcf_zarr:open_vcf_zarr",
 }
 """Suffix of the file with the calls, and its opener ``(path, options) -> Genotypes``."""
 

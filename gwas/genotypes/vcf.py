@@ -45,7 +45,7 @@ from gwas.genotypes.chromosomes import canonical_chromosome
 from gwas.genotypes.descriptor import Dosages, Genotypes, Index, Packed
 from gwas.genotypes.options import OpenOptions, Region
 from gwas.genotypes.tabix import blocks_of, index_beside, read_index
-from gwas.genotypes.vcf_header import VcfHeader, parse_header, split_header
+from gwas.genotypes.vcf_header import HEMIZYGOUS, VcfHeader, parse_header, sample_frame, split_header
 from gwas.genotypes.vcf_records import Records, RecordTable
 from gwas.genotypes.vcf_text import scan_text
 
@@ -53,7 +53,6 @@ _AT_ONCE: Final = 1 << 21
 _THREADS: Final = 2
 _GAP: Final = 1 << 16
 _GT, _DS, _GP = 0, 1, 2
-_HEMIZYGOUS: Final = frozenset({"X", "Y", "MT"})
 Kind = Literal["VCF", "BCF"]
 
 
@@ -157,7 +156,7 @@ class VcfReader:
         layouts = records.layouts[records.layout[read]]
         unclear = read[(layouts[:, _GT] < 0) & (layouts[:, _DS] >= 0)]
         for record in unclear:
-            if canonical_chromosome(records.chroms[records.chrom[record]]) in _HEMIZYGOUS:
+            if canonical_chromosome(records.chroms[records.chrom[record]]) in HEMIZYGOUS:
                 raise InputError(
                     "DS without GT does not say whether males are on the scale of 0 to 1 or 0 to 2",
                     where=f"{self.path}:{records.name(int(record))}",
@@ -252,6 +251,7 @@ def open_vcf(path: Path, options: OpenOptions) -> Genotypes:
         stretches: list[tuple[int, int | None]] = [(start, None)]
     else:
         header, stream, stretches = _indexed(kind, path, index, options.regions or [])
+    samples = sample_frame(path, header.samples)
     fields = (header.formats & {"DS", "GP"}) | {"GT"}
     table = RecordTable(path, options.regions, fields)
     for first, last in stretches:
@@ -275,7 +275,7 @@ def open_vcf(path: Path, options: OpenOptions) -> Genotypes:
             found="no record with GT, nor with a DS or GP that the header declares",
             fix="give a file with genotypes or dosages",
         )
-    return Genotypes(reader, header.frame(), variants, values=options.values_of(reader))
+    return Genotypes(reader, samples, variants, values=options.values_of(reader))
 
 
 def _header(kind: Kind, stream: ByteStream) -> tuple[VcfHeader, int]:

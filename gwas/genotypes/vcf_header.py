@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,10 @@ LONGEST: Final = 1 << 30
 _COLUMNS: Final = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT"]
 _META: Final = re.compile(r"##(INFO|FORMAT|FILTER|contig)=<(.*)>\s*$")
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
-_QUALITY: Final = ("R2", "DR2", "INFO", "AR2")
+QUALITY: Final = ("R2", "DR2", "INFO", "AR2")
+"""INFO fields that hold a quality of imputation, the likeliest first."""
+HEMIZYGOUS: Final = frozenset({"X", "Y", "MT"})
+"""Chromosomes where a DS alone does not tell the scale of a male's dosage."""
 _EXPECTED: Final = "a VCF file, which begins with ##fileformat=VCF"
 
 
@@ -49,13 +52,37 @@ class VcfHeader:
     strings: dict[int, str]
     contigs: dict[int, str]
 
-    def frame(self) -> pd.DataFrame:
-        """Samples as a :class:`~gwas.genotypes.Genotypes` wants them; a VCF knows no family or sex."""
-        table = pd.DataFrame({"iid": pd.Series(self.samples, dtype=object)})
-        table.insert(0, "fid", "0")
-        table["father"] = table["mother"] = "0"
-        table["sex"] = pd.Series([None] * len(table), dtype=object)
-        return table
+
+def sample_frame(path: Path, names: Sequence[str]) -> pd.DataFrame:
+    """Samples as a :class:`~gwas.genotypes.Genotypes` wants them; a VCF knows no family or sex.
+
+    Raises
+    ------
+    InputError
+        There is none, a name is empty, or a sample occurs twice.
+    """
+    if not len(names):
+        raise InputError(
+            "has variants but no samples",
+            where=path,
+            found="no sample",
+            expected="one column for each sample",
+            fix="give the file with the genotypes",
+        )
+    repeated = sum(count > 1 for count in Counter(names).values())
+    if repeated or not all(name.strip() for name in names):
+        raise InputError(
+            "sample names must be there and differ",
+            where=path,
+            found=f"{repeated} name(s) that occur more than once" if repeated else "an empty name",
+            expected="each sample once",
+            fix="rename or remove the samples",
+        )
+    table = pd.DataFrame({"iid": pd.Series(names, dtype=object)})
+    table.insert(0, "fid", "0")
+    table["father"] = table["mother"] = "0"
+    table["sex"] = pd.Series([None] * len(table), dtype=object)
+    return table
 
 
 def split_header(path: Path, chunks: Iterator[tuple[int, bytes]]) -> tuple[bytes, int]:
@@ -98,7 +125,7 @@ def parse_header(path: Path, raw: bytes) -> VcfHeader:
     Raises
     ------
     InputError
-        Not UTF-8, wrong columns, no samples, or a sample that occurs twice.
+        Not UTF-8, or wrong columns.
     """
     try:
         lines = raw.decode("utf-8").splitlines()
@@ -116,7 +143,7 @@ def parse_header(path: Path, raw: bytes) -> VcfHeader:
             dictionary[int(entries["IDX"])] = name
         elif name not in dictionary.values():
             dictionary[max(dictionary, default=-1) + 1] = name
-    quality = next((name for name in _QUALITY if name in declared["INFO"]), None)
+    quality = next((name for name in QUALITY if name in declared["INFO"]), None)
     samples = _samples(path, lines)
     return VcfHeader(samples, frozenset(declared["FORMAT"]), quality, strings, contigs)
 
@@ -138,22 +165,4 @@ def _samples(path: Path, lines: list[str]) -> tuple[str, ...]:
             expected="#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT and the samples, separated by tabs",
             fix="restore the header",
         )
-    names = tuple(columns[len(_COLUMNS) :])
-    if not names:
-        raise InputError(
-            "has variants but no samples",
-            where=path,
-            found="no column after INFO or FORMAT",
-            expected="one column for each sample",
-            fix="give the file with the genotypes",
-        )
-    repeated = sum(count > 1 for count in Counter(names).values())
-    if repeated or not all(name.strip() for name in names):
-        raise InputError(
-            "sample names must be there and differ",
-            where=path,
-            found=f"{repeated} name(s) that occur more than once" if repeated else "an empty name",
-            expected="each sample once",
-            fix="rename or remove the samples",
-        )
-    return names
+    return tuple(columns[len(_COLUMNS) :])

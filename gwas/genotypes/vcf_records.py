@@ -105,10 +105,10 @@ class RecordTable:
         layout = self._layouts.setdefault(keys, len(self._layouts))
         number = len(self._records)
         self._records.append((*place, layout, len(alts), chrom_at, pos))
-        ref = _allele(ref)
+        ref = allele_name(ref)
         for index, alt in enumerate(alts or ["."]):
             of_allele = quality[index if len(quality) > 1 else 0] if quality else np.nan
-            self._rows.append((canonical_chromosome(chrom), pos, name, ref, _allele(alt), of_allele))
+            self._rows.append((canonical_chromosome(chrom), pos, name, ref, allele_name(alt), of_allele))
             self._alleles.append((number, index + 1))
 
     def seen(self) -> set[str]:
@@ -165,6 +165,6 @@ class RecordTable:
         return frame
 
 
-def _allele(text: str) -> str:
+def allele_name(text: str) -> str:
     """Bases in capitals: the specification calls both cases the same."""
     return text.upper() if _BASES.issuperset(text) else text
