@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gwas.ancestry_assignment import assign_ancestry
     from gwas.association import associate, associate_blocks
     from gwas.components import Pca, pca, project
     from gwas.design import Design, make_design
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from gwas.relatedness import kinship, unrelated
     from gwas.risk import fit_risk
     from gwas.risk_model import RiskModel
-    from gwas.sumstats import SumStats, lambda_gc, to_gwas_ssf, to_plink, to_regenie, top_loci
+    from gwas.sumstats import lambda_gc, to_gwas_ssf, to_plink, to_regenie, top_loci
+    from gwas.trait_results import TraitResults
     from gwas.transitions import titv
 
 _HOME = {
@@ -36,7 +38,8 @@ _HOME = {
     "QcPlan": "gwas.quality",
     "QcResult": "gwas.quality",
     "RiskModel": "gwas.risk_model",
-    "SumStats": "gwas.sumstats",
+    "TraitResults": "gwas.trait_results",
+    "assign_ancestry": "gwas.ancestry_assignment",
     "associate": "gwas.association",
     "associate_blocks": "gwas.association",
     "compare_missingness": "gwas.differential_missingness",
@@ -81,7 +84,8 @@ __all__ = [
     "QcPlan",
     "QcResult",
     "RiskModel",
-    "SumStats",
+    "TraitResults",
+    "assign_ancestry",
     "associate",
     "associate_blocks",
     "compare_missingness",

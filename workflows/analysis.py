@@ -17,7 +17,7 @@ from gwas.components import Pca
 from gwas.design import Design, make_design
 from gwas.engines.local import LocalEngine
 from gwas.engines.protocol import Engine
-from gwas.sumstats import SumStats
+from gwas.trait_results import TraitResults
 from phenotypes.derivation import Derived
 from workflows.folder import RunFolder
 from workflows.genotyped import Genotyped
@@ -86,13 +86,13 @@ def test_phenome(
     design: Design,
     folder: RunFolder,
     advance: Callable[[int], None],
-) -> dict[str, SumStats]:
+) -> dict[str, TraitResults]:
     """Test all traits in one pass of the genotypes, block by block, resuming what was done before.
 
     Returns
     -------
     dict
-        Trait to its summary statistics in file order.
+        Trait to its results in file order.
     """
     parts = folder.parts("association", fingerprint(study, discovery, design))
     total = -(-discovery.genotypes.n_variants // BLOCK)
@@ -115,7 +115,7 @@ def test_phenome(
     table = parts.read(range(total))
     rows = dict(iter(table.groupby("TRAIT", sort=False)))
     return {
-        trait.name: SumStats(
+        trait.name: TraitResults(
             trait.name, trait.kind, rows[trait.name].drop(columns="TRAIT").reset_index(drop=True)
         )
         for trait in design.traits

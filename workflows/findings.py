@@ -17,7 +17,7 @@ from cohorts.sources import Intake
 from gwas.components import Pca
 from gwas.design import Design
 from gwas.quality import QcResult
-from gwas.sumstats import SumStats
+from gwas.trait_results import TraitResults
 from phenotypes.codelist import CodeList
 from phenotypes.derivation import Derived
 from workflows.genotyped import Genotyped
@@ -43,7 +43,7 @@ class Findings:
     design
         Phenotypes and covariates of the discovery people.
     stats
-        Trait to its summary statistics.
+        Trait to its results.
     """
 
     study: Study
@@ -61,7 +61,7 @@ class Findings:
     components: Pca
     part: npt.NDArray[np.object_]
     design: Design
-    stats: Mapping[str, SumStats]
+    stats: Mapping[str, TraitResults]
     scores: PolygenicScores
     predictions: tuple[Prediction, ...]
     codelists: Mapping[str, CodeList]

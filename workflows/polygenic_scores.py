@@ -18,7 +18,7 @@ from gwas.polygenic.clumping import clump, threshold
 from gwas.polygenic.performance import Performance, choose_score, score_performance
 from gwas.polygenic.scoring import Scores, alternate_frequencies, score
 from gwas.polygenic.weights import Weights
-from gwas.sumstats import SumStats
+from gwas.trait_results import TraitResults
 from workflows.frames import cell
 from workflows.genotyped import Genotyped
 from workflows.study import Study
@@ -83,7 +83,7 @@ class PolygenicScores:
 
 
 def derive_weights(
-    study: Study, stats: Mapping[str, SumStats], discovery: Genotyped
+    study: Study, stats: Mapping[str, TraitResults], discovery: Genotyped
 ) -> tuple[dict[str, list[Weights]], dict[str, str]]:
     """Clump and threshold the discovery results of each trait.
 
@@ -92,7 +92,7 @@ def derive_weights(
     study
         Clumping options and thresholds.
     stats
-        Trait to its summary statistics.
+        Trait to its results.
     discovery
         The people they come from, in whom linkage disequilibrium is measured.
 

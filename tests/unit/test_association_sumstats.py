@@ -9,8 +9,9 @@ from scipy import stats
 
 from cohorts.errors import InputError
 from gwas.association import COLUMNS
-from gwas.sumstats import InflationCounter, SumStats, lambda_gc, to_gwas_ssf, to_plink, to_regenie, top_loci
+from gwas.sumstats import InflationCounter, lambda_gc, to_gwas_ssf, to_plink, to_regenie, top_loci
 from gwas.tails import p_text
+from gwas.trait_results import TraitResults
 
 
 def results(rows: list[tuple[str, int, float]]) -> pd.DataFrame:
@@ -73,7 +74,7 @@ def test_top_loci_keep_the_best_within_reach_on_each_chromosome() -> None:
 
 def test_frame_that_is_not_a_result_is_refused() -> None:
     frame = results([("1", 5, 1.0), ("1", 6, 2.0)])
-    assert SumStats("t", "quantitative", frame).tested.shape[0] == 2
+    assert TraitResults("t", "quantitative", frame).tested.shape[0] == 2
     faults = {
         "SE": (0.0, "an SE that is not positive"),
         "BETA": (np.inf, "a result that is not finite"),
@@ -85,9 +86,9 @@ def test_frame_that_is_not_a_result_is_refused() -> None:
         broken = frame.copy()
         broken.loc[1, column] = value
         with pytest.raises(InputError, match=message):
-            SumStats("t", "quantitative", broken)
+            TraitResults("t", "quantitative", broken)
     with pytest.raises(InputError, match="no BETA"):
-        SumStats("t", "quantitative", frame.drop(columns="BETA"))
+        TraitResults("t", "quantitative", frame.drop(columns="BETA"))
 
 
 def test_plink_layout_of_both_kinds() -> None:
