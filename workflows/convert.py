@@ -124,7 +124,7 @@ def run_convert(
             where=genotypes.path,
             fix="leave it out, or give a file with dosages",
         )
-    read = {file.resolve() for file in fileset(source.path, source.sample_file)}
+    read = {file.resolve() for file in fileset(genotypes.path, source.sample_file)}
     genotypes, filtered = apply_filters(genotypes, filters or Filters())
     plans = [
         (out.with_name(out.name + end), plan) for target in targets for end, plan in _files(target, genotypes)

@@ -8,7 +8,7 @@ the file was opened, lists need no call, and every hard call is read once for al
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
@@ -151,8 +151,7 @@ def _tests(
         tests.append((f"--geno {geno:g}", lambda: _called(everyone.counts, male.counts, kinds, geno)))
     if (hwe := filters.hwe) is not None:
         groups = [calls.of(calls.founder & sex) for sex in (calls.founder, calls.female, calls.male)]
-        p = lambda: _hwe_p(*(group.counts for group in groups), kinds)  # noqa: E731
-        tests.append((f"--hwe {hwe:g}", lambda: p() >= hwe * (1 - _SLACK)))
+        tests.append((f"--hwe {hwe:g}", lambda: _hwe_p(groups, kinds) >= hwe * (1 - _SLACK)))
     if filters.maf is not None or filters.mac is not None:
         tests += _frequency_tests(genotypes, filters, calls)
     if filters.mach_r2 is not None:
@@ -213,10 +212,11 @@ def _imputed(genotypes: Genotypes, low: float, high: float) -> Mask:
     return np.asarray(np.isnan(r2) | ((r2 >= low) & (r2 <= high)))
 
 
-def _hwe_p(founder: Counts, female: Counts, male: Counts, kinds: npt.NDArray[np.str_]) -> Floats:
-    """Exact P among founders; on X of known sex, with males' alleles; 1 on Y and MT."""
+def _hwe_p(groups: Sequence[GenotypeTally], kinds: npt.NDArray[np.str_]) -> Floats:
+    """Exact P among founders, women and men of them; on X of known sex, with men's alleles; 1 on Y and MT."""
     from gwas.hwe import hwe_exact, hwe_exact_x
 
+    founder, female, male = (group.counts for group in groups)
     p = np.ones(len(kinds))
     diploid, on_x = kinds == "diploid", kinds == "x"
     none, one, two = founder[diploid, :3].T

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -36,7 +37,7 @@ def bim_text(variants: pd.DataFrame) -> str:
     >>> bim_text(pd.DataFrame([row]))
     '1\\ta\\t0.5\\t5\\t0\\tG\\n'
     """
-    columns = [
+    columns: list[Iterable[str]] = [
         variants["chrom"],
         variants["id"],
         [f"{value:.10g}" for value in variants["cm"]],
@@ -49,13 +50,13 @@ def bim_text(variants: pd.DataFrame) -> str:
 
 def fam_text(samples: pd.DataFrame) -> str:
     """Lines of a .fam; the phenotype is missing (-9)."""
-    columns = [samples[name] for name in ("fid", "iid", "father", "mother")]
+    columns: list[Iterable[str]] = [samples[name] for name in ("fid", "iid", "father", "mother")]
     return _lines([*columns, _sex(samples, "0"), ["-9"] * len(samples)])
 
 
 def pvar_text(variants: pd.DataFrame) -> str:
     """A .pvar with its header line; CM where any is known."""
-    columns = [variants["chrom"], variants["pos"].astype(str), variants["id"]]
+    columns: list[Iterable[str]] = [variants["chrom"], variants["pos"].astype(str), variants["id"]]
     columns += [variants[name].replace("0", ".") for name in ("ref", "alt")]
     header = "#CHROM\tPOS\tID\tREF\tALT"
     if variants["cm"].any():
@@ -65,7 +66,7 @@ def pvar_text(variants: pd.DataFrame) -> str:
 
 def psam_text(samples: pd.DataFrame) -> str:
     """A .psam with its header line; family and parents where any is known."""
-    columns = {"IID": samples["iid"]}
+    columns: dict[str, Iterable[str]] = {"IID": samples["iid"]}
     if (samples["fid"] != "0").any():
         columns = {"FID": samples["fid"], **columns}
     if ((samples["father"] != "0") | (samples["mother"] != "0")).any():
@@ -76,7 +77,7 @@ def psam_text(samples: pd.DataFrame) -> str:
 
 def sample_text(samples: pd.DataFrame) -> str:
     """An Oxford .sample with sex; family identifiers first, the rate of missing calls as 0."""
-    columns = [samples["fid"], samples["iid"], ["0"] * len(samples), _sex(samples, "NA")]
+    columns: list[Iterable[str]] = [samples["fid"], samples["iid"], ["0"] * len(samples), _sex(samples, "NA")]
     return "ID_1 ID_2 missing sex\n0 0 0 D\n" + _lines(columns, " ")
 
 
@@ -84,5 +85,5 @@ def _sex(samples: pd.DataFrame, unknown: str) -> list[str]:
     return [_SEX.get(value, unknown) for value in samples["sex"]]
 
 
-def _lines(columns: list[pd.Series | list[str]], separator: str = "\t") -> str:
+def _lines(columns: Sequence[Iterable[str]], separator: str = "\t") -> str:
     return "".join(f"{separator.join(row)}\n" for row in zip(*columns, strict=True))
