@@ -16,6 +16,7 @@ from workflows.genotype_inputs import Filters, GenotypeSource, filter_options, s
 
 Options = dict[str, Any]
 Build = Literal["GRCh37", "GRCh38"]
+Projection = Literal["oadp", "plain"]
 
 
 def _freq(
@@ -112,10 +113,33 @@ def _pca(
 
 
 def _project(
-    *, loadings: Annotated[Path, typer.Option(help="The --out of careome pca, or PLINK 2's files.")]
+    *,
+    loadings: Annotated[Path, typer.Option(help="The --out of careome pca, or PLINK 2's files.")],
+    method: Annotated[
+        Projection, typer.Option(help="oadp: without shrinkage; plain: the weighted sum alone.")
+    ] = "oadp",
+    labels: Annotated[
+        Path | None, typer.Option(help="Table with IID and the group of the components' people.")
+    ] = None,
+    label_column: Annotated[str | None, typer.Option(help="Its column of groups; default the last.")] = None,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Smallest probability of a group to assign.")
+    ] = 0.8,
+    far: Annotated[
+        float, typer.Option(min=0, max=1, help="Far from a group: fewer of its people are as far out.")
+    ] = 1e-3,
 ) -> Options:
-    """Other samples on saved components, without shrinkage: OUT.sscore."""
-    return {"loadings": loadings}
+    """Other samples on saved components, without shrinkage: OUT.sscore; with --labels OUT.ancestry."""
+    if label_column is not None and labels is None:
+        raise typer.BadParameter("--label-column is of --labels, which is not given")
+    return {
+        "loadings": loadings,
+        "method": method,
+        "labels": labels,
+        "label_column": label_column,
+        "threshold": threshold,
+        "far": far,
+    }
 
 
 def _ld(

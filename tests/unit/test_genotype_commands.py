@@ -162,7 +162,7 @@ def test_projection_does_not_depend_on_order_or_on_which_allele_is_counted(
     ("change", "message"),
     [
         ({"ids": [f"w{i}" for i in range(30)]}, "0 of its 30 variants"),
-        ({"ids": ["v0", "v0", *(f"v{i}" for i in range(2, 30))]}, "28 of its 30 variants"),
+        ({"ids": [*["v0"] * 16, *(f"v{i}" for i in range(16, 30))]}, "14 of its 30 variants"),
         ({"alleles": ["A C"] * 30}, "30 variants with other alleles"),
     ],
 )

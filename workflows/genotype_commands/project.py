@@ -1,10 +1,13 @@
-"""``careome project``: OUT.sscore, new samples on the components that ``careome pca`` saved."""
+"""``careome project``: new samples on the components that ``careome pca`` saved.
+
+OUT.sscore holds their scores; with ``--labels``, OUT.ancestry the reference group each is most similar to.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,26 +17,53 @@ from cohorts.errors import CareomeError, DesignError, InputError
 from gwas.components import Pca, project
 from gwas.counts import sample_sums
 from gwas.genotypes import Genotypes
+from gwas.online_projection import Projection
+from workflows.genotype_commands.ancestry_table import ancestry_table
 from workflows.genotype_commands.outcome import Outcome, Table, sample_columns
 
 F64 = npt.NDArray[np.float64]
+LEAST_SHARED: Final = 0.5
+"""Share of the components' variants that the new samples must have; the others count as missing."""
 
 
-def tables(genotypes: Genotypes, *, threads: int, loadings: Path) -> Outcome:
+def tables(
+    genotypes: Genotypes,
+    *,
+    threads: int,
+    loadings: Path,
+    method: Projection = "oadp",
+    labels: Path | None = None,
+    label_column: str | None = None,
+    threshold: float = 0.8,
+    far: float = 1e-3,
+) -> Outcome:
     """Place samples on saved components without shrinkage, on the scale of the .eigenvec file.
 
     ``loadings`` is the prefix of ``.eigenvec.allele``, ``.eigenval`` and ``.acount``: from ``careome pca`` or
-    PLINK 2's ``--freq counts --pca allele-wts``.
+    PLINK 2's ``--freq counts --pca allele-wts``. With ``labels`` of the people of its ``.eigenvec``, each sample
+    is also set beside their groups: OUT.ancestry.
     """
     model = read_model(loadings)
-    chosen, flipped = _align(genotypes, model, loadings)
-    placed = project(flipped, chosen, threads=threads).reset_index(drop=True)
+    chosen, flipped, turned = _align(genotypes, model, loadings)
+    placed = project(flipped, chosen, method=method, threads=threads).reset_index(drop=True)
     everywhere = np.zeros(chosen.n_variants, dtype=np.int64)
     sums = sample_sums(chosen, group=everywhere, frequency=np.zeros(chosen.n_variants))
     frame = sample_columns(genotypes).assign(ALLELE_CT=2 * (chosen.n_variants - sums.missing[:, 0]))
-    turned = int((flipped.frame["alt"].to_numpy() != model.frame["alt"].to_numpy()).sum())
-    notes = [f"{chosen.n_variants} variants of {loadings}, {turned} with REF and ALT the other way round"]
-    return Outcome([Table("sscore", pd.concat([frame, placed], axis=1))], notes)
+    notes = [
+        f"{chosen.n_variants} of {len(model.frame)} variants of {loadings}, {turned} with REF and ALT the other"
+        f" way round; method {method}"
+    ]
+    too_few = int(placed.isna().any(axis=1).sum())
+    if too_few:
+        notes.append(f"{too_few} samples with too few calls to be placed")
+    files = [Table("sscore", pd.concat([frame, placed], axis=1))]
+    if labels is not None:
+        assigned, told = ancestry_table(
+            loadings, labels, placed, column=label_column, threshold=threshold, far=far
+        )
+        files.append(Table("ancestry", pd.concat([sample_columns(genotypes), assigned], axis=1)))
+        notes += told
+    return Outcome(files, notes)
 
 
 def read_model(prefix: Path) -> Pca:
@@ -97,23 +127,24 @@ def read_model(prefix: Path) -> Pca:
     )
 
 
-def _align(genotypes: Genotypes, model: Pca, loadings: Path) -> tuple[Genotypes, Pca]:
-    """The model's variants among ``genotypes``, in its order, and the model turned to their ALT alleles."""
-    here = genotypes.variants
-    repeated = here["id"].duplicated(keep=False)
-    index = pd.Series(here.index[~repeated], index=here["id"][~repeated])
+def _align(genotypes: Genotypes, model: Pca, loadings: Path) -> tuple[Genotypes, Pca, int]:
+    """The model's variants that ``genotypes`` has, the model cut and turned to them, and how many were turned."""
+    ids = genotypes.variants["id"]
+    once = ~ids.duplicated(keep=False)
+    index = pd.Series(ids.index[once], index=ids[once])
     rows = index.reindex(model.frame["id"])
-    if rows.isna().any():
+    here = rows.notna().to_numpy()
+    if here.sum() < LEAST_SHARED * len(rows):
         raise DesignError(
-            "the genotypes lack variants of the components",
+            "the genotypes lack too many variants of the components",
             where=loadings,
-            found=f"{int(rows.notna().sum())} of its {len(rows)} variants, by ID and once each",
-            expected="all of them",
+            found=f"{int(here.sum())} of its {len(rows)} variants, by ID and once each",
+            expected=f"at least {LEAST_SHARED:.0%}",
             fix="make the components of variants that both sets have: careome pca --extract",
         )
-    chosen = genotypes.select(variants=rows.to_numpy().astype(np.int64))
+    chosen = genotypes.select(variants=rows[here].to_numpy().astype(np.int64))
     ref, alt = (chosen.variants[c].to_numpy() for c in ("ref", "alt"))
-    model_ref, model_alt = (model.frame[c].to_numpy() for c in ("ref", "alt"))
+    model_ref, model_alt = (model.frame[c].to_numpy()[here] for c in ("ref", "alt"))
     turned = (ref == model_alt) & (alt == model_ref)
     other = ~turned & ((ref != model_ref) | (alt != model_alt))
     if other.any():
@@ -125,13 +156,12 @@ def _align(genotypes: Genotypes, model: Pca, loadings: Path) -> tuple[Genotypes,
             fix="bring both to the same strand, or leave those variants out of both",
         )
     aligned: dict[str, Any] = {
-        "scores": model.scores,
-        "eigenvalues": model.eigenvalues,
-        "loadings": np.where(turned[:, None], -model.loadings, model.loadings),
-        "mean": np.where(turned, 2.0 - model.mean, model.mean),
+        "loadings": np.where(turned[:, None], -model.loadings[here], model.loadings[here]),
+        "mean": np.where(turned, 2.0 - model.mean[here], model.mean[here]),
+        "scale": model.scale[here],
         "frame": chosen.variants[["chrom", "id", "ref", "alt"]],
     }
-    return chosen, replace(model, **aligned)
+    return chosen, replace(model, **aligned), int(turned.sum())
 
 
 def _read(path: Path, needed: list[str], header: int | None = 0) -> pd.DataFrame:
