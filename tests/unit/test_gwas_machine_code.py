@@ -83,8 +83,8 @@ def allocating(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     from gwas.kernels import machine_code
 
     folder = tmp_path_factory.mktemp("kernels")
-    for name in ("machine_code.py", "bitplanes.py", "counting_loops.py"):
-        (folder / name).write_bytes((Path(machine_code.__file__).parent / name).read_bytes())
+    for source in Path(machine_code.__file__).parent.glob("*.py"):
+        (folder / source.name).write_bytes(source.read_bytes())
     (folder / "allocating.py").write_text(
         "import numpy as np\nfrom numba import njit\n\n\n@njit\ndef double(values):\n"
         "    twice = np.empty(values.size, dtype=np.int64)\n    for k in range(values.size):\n"
