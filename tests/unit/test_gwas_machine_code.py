@@ -25,7 +25,7 @@ def count() -> list[list[int]]:
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     assert count() == [[1, 1, 1, 1]]
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*.code")
     return file
 
 
