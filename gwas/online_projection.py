@@ -75,9 +75,9 @@ def place(
     least = np.linalg.eigvalsh(seen)[:, 0]
     enough = least >= LEAST_SEEN
     placed = np.full(weighed.shape, np.nan)
-    weighed = np.linalg.solve(seen[enough], weighed[enough][:, :, None])[:, :, 0] * call_rate
+    explained: F64 = np.linalg.solve(seen[enough], weighed[enough][:, :, None])[:, :, 0] * call_rate
     squares = squares[enough] * n_variants * call_rate / called[enough]
-    placed[enough] = weighed / singular if method == "plain" else augment(weighed, squares, singular)
+    placed[enough] = explained / singular if method == "plain" else augment(explained, squares, singular)
     return placed
 
 
