@@ -75,7 +75,8 @@ def place(
     least = np.linalg.eigvalsh(seen)[:, 0]
     enough = least >= LEAST_SEEN
     placed = np.full(weighed.shape, np.nan)
-    explained: F64 = np.linalg.solve(seen[enough], weighed[enough][:, :, None])[:, :, 0] * call_rate
+    solved = np.linalg.solve(seen[enough], weighed[enough][:, :, None])[:, :, 0]
+    explained = (solved * call_rate).astype(np.float64)
     energy = (squares[enough] * n_variants * call_rate / called[enough]).astype(np.float64)
     placed[enough] = explained / singular if method == "plain" else augment(explained, energy, singular)
     return placed
