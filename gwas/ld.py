@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from gwas.genotypes import Genotypes
 from gwas.kernels import ld as kernel
-from gwas.kernels.bitplanes import Words, variant_planes
+from gwas.kernels.planes import variant_planes
 from gwas.ld_planes import ld_people
 
 Index = npt.NDArray[np.int64]
@@ -23,12 +23,13 @@ def ld_prune(
     step: int = 50,
     r2: float = 0.2,
     kb: float | None = None,
+    order: kernel.Order = "plink2",
     threads: int = 2,
 ) -> Index:
     """Choose variants such that no two within a window are in strong linkage disequilibrium.
 
-    The set is that of PLINK 2's ``--indep-pairwise`` with the same options, on the autosomes and
-    on X, Y and MT (see :mod:`gwas.ld_planes`). Monomorphic variants are left out.
+    The set is that of PLINK's ``--indep-pairwise`` with the same options, on the autosomes and on X, Y and MT
+    (see :mod:`gwas.ld_planes`). Monomorphic variants are left out.
 
     Parameters
     ----------
@@ -40,6 +41,9 @@ def ld_prune(
         Largest r2 allowed to stay, over the samples called in both variants.
     kb
         Use windows of so many kilobases, shifted by one variant, instead.
+    order
+        In which order the pairs of a window are looked at: as PLINK 2 does by default since 2023 (from the
+        window's last variant backwards), or as PLINK 1.x and earlier PLINK 2 (``--indep-order 1``).
     threads
         Chromosomes done at once.
 
@@ -72,7 +76,7 @@ def ld_prune(
         if (np.diff(pos) < 0).any():
             raise ValueError("variants are not in order of position within their chromosome")
         spans = windows(len(rows), window=window, step=step) if kb is None else kb_windows(pos, kb=kb)
-        return rows[_prune_chromosome(genotypes.select(variants=rows), *spans, r2)]
+        return rows[_prune_chromosome(genotypes.select(variants=rows), *spans, r2=r2, order=order)]
 
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
         kept = list(pool.map(one, runs))
@@ -95,37 +99,47 @@ def kb_windows(pos: Index, *, kb: float) -> tuple[Index, Index]:
     return starts, ends[starts]
 
 
-def _prune_chromosome(genotypes: Genotypes, starts: Index, stops: Index, r2: float) -> npt.NDArray[np.bool_]:
+def _prune_chromosome(
+    genotypes: Genotypes, starts: Index, stops: Index, *, r2: float, order: kernel.Order
+) -> npt.NDArray[np.bool_]:
     people = ld_people(genotypes)
     genotypes = people.genotypes
     m, n = genotypes.n_variants, genotypes.n_samples
-    words = (n + 63) // 64
+    splits = np.stack([starts, np.maximum(starts, np.concatenate([[0], stops[:-1]])), stops], axis=1)
     removed = np.zeros(m, dtype=np.bool_)
     unchecked = np.zeros(m, dtype=np.int64)
     major = np.ones(m, dtype=np.float64)
-    hom = alt = np.empty((0, words), dtype=np.uint64)
-    stats = np.empty((0, 3), dtype=np.int64)
+    part = kernel.first_part(n, r2)
+    window: kernel.Window | None = None
     base = done = 0
     for block in genotypes.blocks(BLOCK):
-        new_hom, new_alt = people.planes(block)
+        hom, alt = people.planes(block)
         rows = slice(block.start, block.stop)
-        called, total, _ = kernel.moments(new_hom, new_alt).T
+        called, total, _ = kernel.moments(hom, alt).T
         copies = (total + called) / np.maximum(2 * called, 1)
         major[rows] = np.maximum(copies, 1.0 - copies)
-        new_alt = people.without_mixed(new_hom, new_alt)
-        new_stats = kernel.moments(new_hom, new_alt)
-        called, total, squares = new_stats.T
-        removed[rows] = squares * called == total * total
-        # Only what a later window can still see stays in memory.
-        keep_from = int(starts[done]) if done < len(starts) else block.start
-        drop = max(0, min(keep_from - base, len(hom)))
-        hom = np.concatenate([hom[drop:], new_hom])
-        alt = np.concatenate([alt[drop:], new_alt])
-        stats = np.concatenate([stats[drop:], new_stats])
-        base += drop
+        new = kernel.Window.of(hom, people.without_mixed(hom, alt), n=n, part=part)
+        removed[rows] = new.invariable()
+        if window is None:
+            window = new
+        else:
+            # Only what a later window can still see stays in memory.
+            keep_from = int(starts[done]) if done < len(starts) else block.start
+            drop = min(keep_from - base, len(window.hom))
+            window = window.followed_by(new, drop=drop)
+            base += drop
         ready = int(np.searchsorted(stops, block.stop, side="right"))
-        kernel.prune_windows(
-            hom, alt, stats, base, n, starts[done:ready], stops[done:ready], major, removed, unchecked, r2
+        kernel.prune(
+            window,
+            base=base,
+            n=n,
+            splits=splits[done:ready],
+            threshold=r2,
+            part=part,
+            major=major,
+            removed=removed,
+            unchecked=unchecked,
+            order=order,
         )
         done = ready
     return ~removed
@@ -148,20 +162,25 @@ def ld_r2(genotypes: Genotypes, lead: int, others: npt.ArrayLike) -> npt.NDArray
     ndarray of float64 (k,)
         r2; nan where one of the two does not vary.
     """
-    rows = np.asarray(others, dtype=np.int64)
-    planes = _planes(genotypes, np.concatenate([[lead], rows]).astype(np.int64))
-    hom, alt = planes
-    r2: npt.NDArray[np.float64] = kernel.r2_rows(hom[:1], alt[:1], hom[1:], alt[1:], genotypes.n_samples)[0]
-    return r2
+    rows = np.concatenate([[lead], np.asarray(others, dtype=np.int64)]).astype(np.int64)
+    first = np.zeros(1, dtype=np.int64)
+    r = _correlations(genotypes, rows, first, first + 1)
+    return r * r
 
 
 def ld_matrix(genotypes: Genotypes, variants: npt.ArrayLike | None = None) -> npt.NDArray[np.float64]:
     """r2 of all pairs of the chosen variants (default: all), float64 (m, m); nan where one does not vary."""
     rows = np.arange(genotypes.n_variants) if variants is None else np.asarray(variants, dtype=np.int64)
-    hom, alt = _planes(genotypes, rows.astype(np.int64))
-    return np.asarray(kernel.r2_rows(hom, alt, hom, alt, genotypes.n_samples))
+    every = np.arange(len(rows), dtype=np.int64)
+    r = _correlations(genotypes, rows.astype(np.int64), every, np.zeros_like(every))
+    return (r * r).reshape(len(rows), len(rows))
 
 
-def _planes(genotypes: Genotypes, rows: Index) -> tuple[Words, Words]:
-    block = genotypes.select(variants=rows).read_block(0, len(rows))
-    return variant_planes(block.packed, block.n_file, block.sample_index)
+def _correlations(
+    genotypes: Genotypes, variants: Index, rows: Index, starts: Index
+) -> npt.NDArray[np.float64]:
+    """r of some of the variants with all from a start on, one after another."""
+    block = genotypes.select(variants=variants).read_block(0, len(variants))
+    hom, alt = variant_planes(block.packed, block.n_file, block.sample_index)
+    stops = np.full_like(rows, len(variants))
+    return kernel.r_of_spans(hom, alt, kernel.moments(hom, alt), block.n_samples, rows, starts, stops)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from gwas.genotypes import Genotypes
 from gwas.genotypes.chromosomes import ploidy_class
 from gwas.genotypes.descriptor import Block
-from gwas.kernels.bitplanes import Words, variant_planes
+from gwas.kernels.planes import Words, plane_words, variant_planes
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +75,6 @@ def ld_people(genotypes: Genotypes) -> LdPeople:
 
 
 def _words(mask: npt.NDArray[np.bool_]) -> Words:
-    padded = np.zeros(64 * ((len(mask) + 63) // 64), dtype=np.uint8)
+    padded = np.zeros(64 * plane_words(len(mask)), dtype=np.uint8)
     padded[: len(mask)] = mask
     return np.packbits(padded, bitorder="little").view("<u8").astype(np.uint64)

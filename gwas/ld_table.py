@@ -13,6 +13,8 @@ import pandas as pd
 
 from cohorts.errors import DesignError, InputError
 from gwas.genotypes import Genotypes
+from gwas.kernels.ld import moments, r_of_spans
+from gwas.kernels.planes import plane_words
 from gwas.ld_planes import ld_people
 
 F64 = npt.NDArray[np.float64]
@@ -123,9 +125,6 @@ def ld_region(
     DesignError
         If the region holds no variant, or too many.
     """
-    from gwas.kernels.ld import moments
-    from gwas.kernels.ld_pairs import r_to_the_right
-
     variants = genotypes.variants
     inside = np.flatnonzero((variants["chrom"] == chrom) & variants["pos"].between(start, stop))
     m = len(inside)
@@ -139,9 +138,9 @@ def ld_region(
         )
     people = ld_people(genotypes.select(variants=inside))
     hom, alt = people.planes(people.genotypes.read_block(0, m))
-    flat = np.empty(m * (m - 1) // 2)
     stats = moments(hom, alt)
-    r_to_the_right(hom, alt, stats, people.genotypes.n_samples, 0, np.full(m, m, dtype=np.int64), flat)
+    rows = np.arange(m, dtype=np.int64)
+    flat = r_of_spans(hom, alt, stats, people.genotypes.n_samples, rows, rows + 1, np.full_like(rows, m))
     matrix = np.empty((m, m))
     matrix[np.triu_indices(m, 1)] = flat
     matrix.T[np.triu_indices(m, 1)] = flat
@@ -152,14 +151,9 @@ def ld_region(
 
 def _correlations(genotypes: Genotypes, stops: Index, threads: int) -> Iterator[tuple[Index, Index, F64]]:
     """Pairs of one chromosome, first variants ascending, with their r."""
-    # numba costs a second to load, which `import gwas` should not pay.
-    from gwas.kernels.ld import moments
-    from gwas.kernels.ld_pairs import r_to_the_right
-
     people = ld_people(genotypes)
     n = people.genotypes.n_samples
-    words = (n + 63) // 64
-    hom = alt = np.empty((0, words), dtype=np.uint64)
+    hom = alt = np.empty((0, plane_words(n)), dtype=np.uint64)
     base = done = 0
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
         for block in people.genotypes.blocks(BLOCK):
@@ -182,8 +176,7 @@ def _correlations(genotypes: Genotypes, stops: Index, threads: int) -> Iterator[
             ) -> tuple[Index, Index, F64]:
                 rows = np.arange(span[0], span[1], dtype=np.int64)
                 partners = stops[rows] - rows - 1
-                r = np.empty(int(partners.sum()))
-                r_to_the_right(hom, alt, stats, n, span[0] - base, stops[rows] - base, r)
+                r = r_of_spans(hom, alt, stats, n, rows - base, rows + 1 - base, stops[rows] - base)
                 first = np.repeat(rows, partners)
                 offset = np.repeat(np.cumsum(partners) - partners, partners)
                 return first, first + 1 + np.arange(len(r)) - offset, r

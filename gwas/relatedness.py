@@ -13,9 +13,8 @@ import pandas as pd
 
 from gwas.counts import AUTOSOME, variant_group
 from gwas.genotypes import Genotypes
-from gwas.kernels.bitplanes import Words, add_sample_planes, selected_calls, whole_codes
 from gwas.kernels.king import PARTNERS, TILE, king_rows
-from gwas.kernels.vectors import LANES
+from gwas.kernels.planes import Words, add_sample_planes, plane_words, selected_calls, whole_codes
 
 Index = npt.NDArray[np.int64]
 
@@ -81,14 +80,13 @@ def kinship(
         stop = min(start + ROWS, n)
         capacity = 4096 if np.isfinite(at_least) else (stop - start) * (n - start)
         while True:
-            index = np.empty((capacity, 2), dtype=np.int64)
-            found = np.empty((capacity, 3), dtype=np.int64)
-            phi = np.empty(capacity, dtype=np.float64)
-            size = king_rows(hom, alt, hets, start, stop, at_least, index, found, phi)
+            index, found, phi, size = king_rows(
+                hom, alt, hets, start, stop, at_least=at_least, capacity=capacity
+            )
             if size <= capacity:
-                order = np.lexsort((index[:size, 1], index[:size, 0]))
+                order = np.lexsort((index[:, 1], index[:, 0]))
                 return index[order], found[order], phi[order]
-            capacity = int(size)
+            capacity = size
 
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
         parts = list(pool.map(rows, starts))
@@ -133,15 +131,14 @@ def _padded_planes(
         autosomal &= chosen
     subset = genotypes if autosomal.all() else genotypes.select(variants=autosomal)
     n = subset.n_samples
-    words = -(-subset.n_variants // (64 * LANES)) * LANES
-    hom = np.zeros((n + PARTNERS, words), dtype=np.uint64)
+    hom = np.zeros((n + PARTNERS, plane_words(subset.n_variants)), dtype=np.uint64)
     alt = np.zeros_like(hom)
     cuts = np.linspace(0, (n + 63) // 64, max(1, threads) + 1).astype(int).tolist()
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
         for block in subset.blocks(BLOCK):
             codes = whole_codes(selected_calls(block.packed, block.sample_index))
             jobs = [
-                pool.submit(add_sample_planes, codes, n, a, b, block.start // 64, hom, alt)
+                pool.submit(add_sample_planes, codes, n, (a, b), block.start, hom, alt)
                 for a, b in pairwise(cuts)
                 if b > a
             ]

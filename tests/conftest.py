@@ -61,6 +61,15 @@ def plink1() -> str:
     return _peer("plink1.9")
 
 
+@pytest.fixture(scope="session")
+def pruning_orders(plink2: str) -> dict[str, list[str]]:
+    """Orders of LD pruning that this plink2 knows, with its options; before 2023 it had PLINK 1's alone."""
+    told = subprocess.run([plink2, "--help", "indep-order"], capture_output=True, text=True, check=False)
+    if "<mode>" not in told.stdout:
+        return {"plink1": []}
+    return {"plink1": ["--indep-order", "1"], "plink2": ["--indep-order", "2"]}
+
+
 def _careome(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "workflows.cli", *map(str, arguments)],

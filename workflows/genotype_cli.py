@@ -97,9 +97,12 @@ def _prune(
     indep_pairwise: Annotated[
         str, typer.Option("--indep-pairwise", help="Window, step and r2: 200 50 0.2, or 500kb 0.2.")
     ] = "200,50,0.2",
+    indep_order: Annotated[
+        int, typer.Option("--indep-order", min=1, max=2, help="2: as PLINK 2 since 2023; 1: as PLINK 1.x.")
+    ] = 2,
 ) -> Options:
     """Variants in approximate linkage equilibrium: OUT.prune.in, OUT.prune.out."""
-    return window_step_r2(indep_pairwise)
+    return {**window_step_r2(indep_pairwise), "indep_order": indep_order}
 
 
 def _pca(

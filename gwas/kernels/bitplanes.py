@@ -12,21 +12,20 @@ missing               0    0
 ===================  ===  ===
 
 So ``hom | alt`` says "called", and counts over pairs of samples or variants are popcounts of ands.
+
+:mod:`gwas.kernels.planes` makes them by the loops here.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.extending import intrinsic
 
-from gwas.kernels.packed import repack
-
-Words = npt.NDArray[np.uint64]
+NOT_CALLED: Final = np.uint64(0x5555555555555555)
 
 
 @intrinsic
@@ -41,7 +40,7 @@ def popcount(typing_context: Any, word: Any) -> Any:
     return signature, generate
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _even_bits(word: Any) -> Any:
     """Gather the 32 even bits of a uint64 into its low half."""
     x = word & np.uint64(0x5555555555555555)
@@ -52,93 +51,53 @@ def _even_bits(word: Any) -> Any:
     return (x | (x >> np.uint64(16))) & np.uint64(0x00000000FFFFFFFF)
 
 
-@njit(cache=True, nogil=True)
-def _split(codes: Any, hom: Any, alt: Any) -> None:
-    """Bit-planes (words,) of the codes of one variant (2 * words,), both uint64."""
-    for word in range(hom.shape[0]):
-        first, second = codes[2 * word], codes[2 * word + 1]
-        # Codes: 00 two ALT, 01 missing, 10 one, 11 none (bits high, low).
-        hom[word] = _even_bits(~(first ^ (first >> np.uint64(1)))) | (
-            _even_bits(~(second ^ (second >> np.uint64(1)))) << np.uint64(32)
-        )
-        alt[word] = _even_bits(~first) | (_even_bits(~second) << np.uint64(32))
+@njit
+def _hom(first: Any, second: Any) -> Any:
+    """Homozygotes of 64 codes in two words. Codes: 00 two ALT, 01 missing, 10 one, 11 none (high, low bit)."""
+    return _even_bits(~(first ^ (first >> np.uint64(1)))) | (
+        _even_bits(~(second ^ (second >> np.uint64(1)))) << np.uint64(32)
+    )
 
 
-@njit(cache=True, nogil=True)
-def _variant_planes(codes: Any, n: int, hom: Any, alt: Any) -> None:
-    words = (n + 63) // 64
-    inside = ~np.uint64(0) if n % 64 == 0 else (np.uint64(1) << np.uint64(n % 64)) - np.uint64(1)
-    for row in range(hom.shape[0]):
-        _split(codes[row], hom[row, :words], alt[row, :words])
-        if words:
-            hom[row, words - 1] &= inside
-            alt[row, words - 1] &= inside
-        hom[row, words:] = np.uint64(0)
-        alt[row, words:] = np.uint64(0)
+@njit
+def _alt(first: Any, second: Any) -> Any:
+    return _even_bits(~first) | (_even_bits(~second) << np.uint64(32))
 
 
-def whole_codes(packed: npt.NDArray[np.uint8]) -> Words:
-    """Packed calls as uint64 (m, 2 * ceil(bytes / 16)), a view where their rows are whole words already.
-
-    What fills up a row are missing calls.
-    """
-    m, width = packed.shape
-    if width % 16 == 0 and packed.flags.c_contiguous:
-        return packed.view(np.uint64)
-    whole = np.full((m, -(-width // 16) * 16), 0x55, dtype=np.uint8)
-    whole[:, :width] = packed
-    return whole.view(np.uint64)
-
-
-def variant_planes(
-    packed: npt.NDArray[np.uint8],
-    n_file: int,
-    sample_index: npt.NDArray[np.int64] | None = None,
-    *,
-    words: int | None = None,
-) -> tuple[Words, Words]:
-    """Bit-planes of variants over samples.
+@njit
+def split_variants(codes: Any, n: int, hom: Any, alt: Any) -> None:
+    """Write bit-planes of variants over samples.
 
     Parameters
     ----------
-    packed
-        uint8 (m, ceil(n_file / 4)): PLINK 1 two-bit codes of all samples of the file.
-    n_file
-        Number of samples in the file.
-    sample_index
-        int64 (n,): file positions of the wanted samples, in order; None for all.
-    words
-        Words a variant; default ``ceil(n / 64)``, no fewer. What is beyond is zero.
-
-    Returns
-    -------
-    hom, alt : ndarray of uint64 (m, words)
-        Sample ``s`` is bit ``s % 64`` of word ``s // 64``; bits past ``n`` are zero in both.
+    codes
+        uint64 (m, words of codes): 32 calls a word, as many as it takes.
+    n
+        Number of samples.
+    hom, alt
+        uint64 (m, words), written; zero past ``n``.
     """
-    n = n_file if sample_index is None else len(sample_index)
-    shape = (packed.shape[0], (n + 63) // 64 if words is None else words)
-    hom = np.empty(shape, dtype=np.uint64)
-    alt = np.empty(shape, dtype=np.uint64)
-    _variant_planes(whole_codes(selected_calls(packed, sample_index)), n, hom, alt)
-    return hom, alt
+    words = (n + 63) // 64
+    inside = ~np.uint64(0)
+    if n % 64:
+        inside = (np.uint64(1) << np.uint64(n % 64)) - np.uint64(1)
+    whole = codes.shape[1] // 2
+    for row in range(hom.shape[0]):
+        for word in range(whole):
+            hom[row, word] = _hom(codes[row, 2 * word], codes[row, 2 * word + 1])
+            alt[row, word] = _alt(codes[row, 2 * word], codes[row, 2 * word + 1])
+        if whole < words:
+            hom[row, whole] = _hom(codes[row, 2 * whole], NOT_CALLED)
+            alt[row, whole] = _alt(codes[row, 2 * whole], NOT_CALLED)
+        if words:
+            hom[row, words - 1] &= inside
+            alt[row, words - 1] &= inside
+        for word in range(words, hom.shape[1]):
+            hom[row, word] = np.uint64(0)
+            alt[row, word] = np.uint64(0)
 
 
-def selected_calls(
-    packed: npt.NDArray[np.uint8], sample_index: npt.NDArray[np.int64] | None
-) -> npt.NDArray[np.uint8]:
-    """Calls of the chosen samples alone, uint8 (m, ceil(n / 4)); a view where they are a run of whole bytes.
-
-    Bits past the last sample are undefined.
-    """
-    if sample_index is None:
-        return packed
-    first = int(sample_index[0]) if len(sample_index) else 0
-    if first % 4 == 0 and (np.diff(sample_index) == 1).all():
-        return packed[:, first // 4 : (first + len(sample_index) + 3) // 4]
-    return repack(packed, sample_index)
-
-
-@njit(cache=True, nogil=True)
+@njit
 def _transpose(words: Any) -> None:
     """Transpose 64 by 64 bits in place: bit c of word r becomes bit r of word c (Warren, Hacker's Delight)."""
     width = 32
@@ -154,37 +113,40 @@ def _transpose(words: Any) -> None:
         mask ^= mask << np.uint64(width)
 
 
-@njit(cache=True, nogil=True)
-def add_sample_planes(codes: Any, n: int, first: int, last: int, word: int, hom: Any, alt: Any) -> None:
+@njit
+def turn_to_samples(
+    codes: Any, n: int, first: int, last: int, word: int, h: Any, a: Any, hom: Any, alt: Any
+) -> None:
     """Write a block of variants into bit-planes of samples over variants.
 
     Parameters
     ----------
     codes
-        uint64 (m, words of codes): from :func:`whole_codes`.
+        uint64 (m, words of codes), as in :func:`split_variants`.
     n
         Number of samples.
     first, last
         Groups of 64 samples to do. Threads share the work by them.
     word
         Where in every row the block's first 64 variants go.
+    h, a
+        uint64 (64,): scratch.
     hom, alt
         uint64 (n, words), written.
     """
     m = codes.shape[0]
-    h = np.empty(64, dtype=np.uint64)
-    a = np.empty(64, dtype=np.uint64)
     for group in range(first, last):
         for row in range(0, m, 64):
             count = min(64, m - row)
-            h[count:] = np.uint64(0)
-            a[count:] = np.uint64(0)
             for k in range(count):
-                low, high = codes[row + k, 2 * group], codes[row + k, 2 * group + 1]
-                h[k] = _even_bits(~(low ^ (low >> np.uint64(1)))) | (
-                    _even_bits(~(high ^ (high >> np.uint64(1)))) << np.uint64(32)
-                )
-                a[k] = _even_bits(~low) | (_even_bits(~high) << np.uint64(32))
+                second = NOT_CALLED
+                if 2 * group + 1 < codes.shape[1]:
+                    second = codes[row + k, 2 * group + 1]
+                h[k] = _hom(codes[row + k, 2 * group], second)
+                a[k] = _alt(codes[row + k, 2 * group], second)
+            for k in range(count, 64):
+                h[k] = np.uint64(0)
+                a[k] = np.uint64(0)
             _transpose(h)
             _transpose(a)
             at = word + row // 64

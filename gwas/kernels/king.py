@@ -1,209 +1,83 @@
-"""KING-robust kinship of all pairs, from bit-planes of samples (see :mod:`gwas.kernels.bitplanes`).
-
-With D the sum of squared differences of two people's genotypes, kinship is ``1/2 - D / (4 h)``, h the smaller
-number of heterozygous calls, both over the variants called in the two. D takes two popcounts a word, the
-rest three more. So where only close pairs are asked for, a first pass counts D alone and divides by each
-sample's own heterozygotes, called in the other or not: they are no fewer, so that the result is never below
-the kinship, and equal to it where nothing is missing. What it lets through is counted in full.
-"""
+"""KING-robust kinship of all pairs, from bit-planes of samples (see :mod:`gwas.kernels.bitplanes`)."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+import numpy.typing as npt
 
-from gwas.kernels.vectors import INDEX, LANES, add_popcount, add_total, data_of, load_words, new_sums
+from gwas.kernels.machine_code import MachineCode
+from gwas.kernels.planes import Words
 
 TILE: Final = 16
-CHUNK: Final = 128
 PARTNERS: Final = 4
+"""Samples that one is compared with at once: so many empty rows must follow the last."""
+
+Index = npt.NDArray[np.int64]
+
+_KING: Final = MachineCode(
+    "king_loops",
+    "king_rows",
+    *["uint64:1"] * 2,
+    "int64",
+    "int64:1",
+    *["int64"] * 2,
+    "float64",
+    *["int64:1"] * 2,
+    *["int64:2"] * 2,
+    "float64:1",
+    "int64:1",
+)
 
 
-@intrinsic
-def _add_distances(
-    typing_context: Any, hom: Any, alt: Any, one: Any, others: Any, stride: Any, steps: Any, out: Any, to: Any
-) -> Any:
-    """Squared genotype differences of one sample with PARTNERS consecutive others, added to ``out[to:]``.
-
-    ``hom`` and ``alt`` are flat; ``one`` and ``others`` are where the samples' words start, ``stride`` the
-    words of a sample, ``steps`` how many times LANES words are looked at.
-    """
-    whole = types.int64
-    signature = types.void(hom, alt, whole, whole, whole, whole, out, whole)
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        homs = data_of(context, builder, signature.args[0], args[0])
-        alts = data_of(context, builder, signature.args[1], args[1])
-        target = data_of(context, builder, signature.args[6], args[6])
-        sums = new_sums(builder, PARTNERS)
-        with cgutils.for_range(builder, args[5]) as loop:
-            at = builder.mul(loop.index, ir.Constant(INDEX, LANES))
-            h1 = load_words(builder, homs, builder.add(args[2], at))
-            a1 = load_words(builder, alts, builder.add(args[2], at))
-            first = builder.add(args[3], at)
-            for k, place in enumerate(sums):
-                where = builder.add(first, builder.mul(args[4], ir.Constant(INDEX, k)))
-                h2 = load_words(builder, homs, where)
-                a2 = load_words(builder, alts, where)
-                # One is homozygous, the other heterozygous: its hom bit is 0, so alt must say it is called.
-                called = builder.or_(builder.and_(h1, a2), builder.and_(builder.not_(h1), a1))
-                add_popcount(builder, place, builder.and_(builder.xor(h1, h2), called))
-                opposite = builder.and_(builder.and_(h1, h2), builder.xor(a1, a2))
-                add_popcount(builder, place, opposite, times=4)
-        for k, place in enumerate(sums):
-            add_total(builder, target, builder.add(args[7], ir.Constant(INDEX, k)), place)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@intrinsic
-def _add_counts(
-    typing_context: Any, hom: Any, alt: Any, one: Any, other: Any, steps: Any, out: Any, to: Any
-) -> Any:
-    """Five counts of a pair added to ``out[to:]``: variants called in both, IBS0, het-het, het-hom, hom-het."""
-    whole = types.int64
-    signature = types.void(hom, alt, whole, whole, whole, out, whole)
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        homs = data_of(context, builder, signature.args[0], args[0])
-        alts = data_of(context, builder, signature.args[1], args[1])
-        target = data_of(context, builder, signature.args[5], args[5])
-        sums = new_sums(builder, 5)
-        with cgutils.for_range(builder, args[4]) as loop:
-            at = builder.mul(loop.index, ir.Constant(INDEX, LANES))
-            h1, h2 = (load_words(builder, homs, builder.add(args[k], at)) for k in (2, 3))
-            a1, a2 = (load_words(builder, alts, builder.add(args[k], at)) for k in (2, 3))
-            het1, het2 = (builder.and_(a, builder.not_(h)) for a, h in ((a1, h1), (a2, h2)))
-            called = builder.and_(builder.or_(h1, a1), builder.or_(h2, a2))
-            opposite = builder.and_(builder.and_(h1, h2), builder.xor(a1, a2))
-            pairs = [
-                called,
-                opposite,
-                *(builder.and_(x, y) for x, y in ((het1, het2), (het1, h2), (h1, het2))),
-            ]
-            for place, words in zip(sums, pairs, strict=True):
-                add_popcount(builder, place, words)
-        for k, place in enumerate(sums):
-            add_total(builder, target, builder.add(args[6], ir.Constant(INDEX, k)), place)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@njit(cache=True, nogil=True)
-def _kinship(counts: Any) -> float:
-    fewer = counts[2] + min(counts[3], counts[4])
-    if fewer == 0:
-        return np.nan
-    return 0.5 - (4 * counts[1] + counts[3] + counts[4]) / (4.0 * fewer)
-
-
-@njit(cache=True, nogil=True)
-def _tile_distances(hom: Any, alt: Any, words: int, i0: int, i1: int, j0: int, j1: int, out: Any) -> None:
-    """Squared differences (TILE * TILE,) of a tile of pairs; whole groups of partners, some beyond ``j1``."""
-    out[:] = 0
-    for first in range(0, words, CHUNK):
-        steps = min(CHUNK, words - first) // LANES
-        for i in range(i0, i1):
-            for j in range(j0, j1, PARTNERS):
-                _add_distances(
-                    hom,
-                    alt,
-                    i * words + first,
-                    j * words + first,
-                    words,
-                    steps,
-                    out,
-                    (i - i0) * TILE + j - j0,
-                )
-
-
-@njit(cache=True, nogil=True)
-def _tile_counts(hom: Any, alt: Any, words: int, i0: int, i1: int, j0: int, j1: int, out: Any) -> None:
-    """Five counts (TILE * TILE * 5,) of each pair of a tile."""
-    out[:] = 0
-    for first in range(0, words, CHUNK):
-        steps = min(CHUNK, words - first) // LANES
-        for i in range(i0, i1):
-            for j in range(max(j0, i + 1), j1):
-                to = 5 * ((i - i0) * TILE + j - j0)
-                _add_counts(hom, alt, i * words + first, j * words + first, steps, out, to)
-
-
-@njit(cache=True, nogil=True)
 def king_rows(
-    hom: Any,
-    alt: Any,
-    hets: Any,
-    first: int,
-    last: int,
-    at_least: float,
-    index: Any,
-    found: Any,
-    kinship: Any,
-) -> int:
+    hom: Words, alt: Words, hets: Index, first: int, last: int, *, at_least: float, capacity: int
+) -> tuple[Index, Index, npt.NDArray[np.float64], int]:
     """Pairs (i, j), ``first <= i < last``, ``j > i``, whose kinship is at least ``at_least``.
 
     Parameters
     ----------
     hom, alt
-        uint64 (rows, words), C order: bit-planes of samples over variants, ``words`` a multiple of LANES and
-        at least PARTNERS empty rows past the n samples.
+        uint64 (rows, words), C order: bit-planes of samples over variants, ``words`` from
+        :func:`gwas.kernels.planes.plane_words`, and PARTNERS empty rows past the n samples.
     hets
         int64 (n,): heterozygous calls of each sample.
     first, last
         Rows to do; ``first`` a multiple of TILE. Threads share the work by rows.
     at_least
         Smallest kinship to keep; use -inf for all pairs.
-    index, found, kinship
-        int64 (capacity, 2), int64 (capacity, 3) and float64 (capacity,), filled in no particular order:
-        the two rows; the variants called in both, of opposite homozygotes (IBS0), and heterozygous in
-        both; the kinship, nan where no shared variant is heterozygous (kept only with -inf).
+    capacity
+        Most pairs to give back.
 
     Returns
     -------
-    int
-        Pairs found. Where it exceeds the capacity, only the first ``capacity`` are stored.
+    index, found, kinship, size
+        int64 (k, 2), int64 (k, 3) and float64 (k,), in no particular order: the two rows; the variants called
+        in both, of opposite homozygotes (IBS0), and heterozygous in both; the kinship, nan where no shared
+        variant is heterozygous (kept only with -inf). And how many pairs there are: where they exceed the
+        capacity, the rest is missing.
     """
-    n = hets.shape[0]
-    words = hom.shape[1]
-    homs, alts = hom.reshape(hom.size), alt.reshape(alt.size)
-    every = at_least == -np.inf
-    size = 0
+    index = np.empty((capacity, 2), dtype=np.int64)
+    found = np.empty((capacity, 3), dtype=np.int64)
+    kinship = np.empty(capacity, dtype=np.float64)
+    size = np.zeros(1, dtype=np.int64)
     distances = np.empty(TILE * TILE, dtype=np.int64)
     counts = np.empty(TILE * TILE * 5, dtype=np.int64)
-    for i0 in range(first, last, TILE):
-        i1 = min(last, i0 + TILE)
-        for j0 in range(i0, n, TILE):
-            j1 = min(n, j0 + TILE)
-            if every:
-                _tile_counts(homs, alts, words, i0, i1, j0, j1, counts)
-            else:
-                _tile_distances(homs, alts, words, i0, i1, j0, j1, distances)
-            for i in range(i0, i1):
-                for j in range(max(j0, i + 1), j1):
-                    pair = (i - i0) * TILE + j - j0
-                    five = counts[5 * pair : 5 * pair + 5]
-                    if not every:
-                        fewer = min(hets[i], hets[j])
-                        if fewer == 0 or 0.5 - distances[pair] / (4.0 * fewer) < at_least:
-                            continue
-                        five[:] = 0
-                        _add_counts(homs, alts, i * words, j * words, words // LANES, counts, 5 * pair)
-                    phi = _kinship(five)
-                    if every or phi >= at_least:
-                        if size < kinship.shape[0]:
-                            index[size, 0] = i
-                            index[size, 1] = j
-                            found[size, 0] = five[0]
-                            found[size, 1] = five[1]
-                            found[size, 2] = five[2]
-                            kinship[size] = phi
-                        size += 1
-    return size
+    _KING(
+        hom.reshape(-1),
+        alt.reshape(-1),
+        hom.shape[1],
+        hets,
+        first,
+        last,
+        at_least,
+        distances,
+        counts,
+        index,
+        found,
+        kinship,
+        size,
+    )
+    k = min(int(size[0]), capacity)
+    return index[:k], found[:k], kinship[:k], int(size[0])

@@ -1,158 +1,203 @@
-"""Squared correlation of variants, and greedy pruning, on bit-planes (see :mod:`gwas.kernels.bitplanes`).
-
-A genotype counts as -1, 0 or 1 (ALT copies less one), so that its moments are popcounts. A pair's r2 uses
-the samples called in both variants.
-"""
+"""Correlation of variants, and greedy pruning, on bit-planes (see :mod:`gwas.kernels.bitplanes`)."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
-from numba import njit
+import numpy.typing as npt
 
-from gwas.kernels.bitplanes import popcount
+from gwas.kernels.machine_code import MachineCode
+from gwas.kernels.planes import LANES, Words, plane_words
 
-# Allele frequencies that differ by rounding alone are the same frequency.
-SAME_FREQUENCY = 2.0**-44
+Order = Literal["plink2", "plink1"]
+Index = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
 
+COUNTS: Final = 7
 
-@njit(cache=True, nogil=True)
-def moments(hom: Any, alt: Any) -> Any:
-    """Called samples, sum and sum of squares of each variant: int64 (m, 3), from uint64 (m, words) planes."""
-    out = np.empty((hom.shape[0], 3), dtype=np.int64)
-    for row in range(hom.shape[0]):
-        called = np.int64(0)
-        homs = np.int64(0)
-        plus = np.int64(0)
-        for w in range(hom.shape[1]):
-            called += popcount(hom[row, w] | alt[row, w])
-            homs += popcount(hom[row, w])
-            plus += popcount(hom[row, w] & alt[row, w])
-        out[row, 0] = called
-        out[row, 1] = 2 * plus - homs
-        out[row, 2] = homs
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _cov_and_variances(
-    hom1: Any, alt1: Any, stats1: Any, hom2: Any, alt2: Any, stats2: Any, n: int
-) -> tuple[float, float, float]:
-    """n^2 times covariance and the two variances over the samples called in both variants."""
-    words = hom1.shape[0]
-    both = np.int64(0)
-    differ = np.int64(0)
-    for w in range(words):
-        same = hom1[w] & hom2[w]
-        both += popcount(same)
-        differ += popcount(same & (alt1[w] ^ alt2[w]))
-    dot = both - 2 * differ
-    called, s1, q1, s2, q2 = np.int64(n), stats1[1], stats1[2], stats2[1], stats2[2]
-    if stats1[0] != n or stats2[0] != n:
-        called = np.int64(0)
-        q1 = np.int64(0)
-        q2 = np.int64(0)
-        plus1 = np.int64(0)
-        plus2 = np.int64(0)
-        for w in range(words):
-            called1 = hom1[w] | alt1[w]
-            called2 = hom2[w] | alt2[w]
-            called += popcount(called1 & called2)
-            h1 = hom1[w] & called2
-            h2 = hom2[w] & called1
-            q1 += popcount(h1)
-            q2 += popcount(h2)
-            plus1 += popcount(h1 & alt1[w])
-            plus2 += popcount(h2 & alt2[w])
-        s1 = 2 * plus1 - q1
-        s2 = 2 * plus2 - q2
-    return (
-        float(dot * called - s1 * s2),
-        float(q1 * called - s1 * s1),
-        float(q2 * called - s2 * s2),
-    )
+_FLAT: Final = ("uint64:1", "uint64:1", "uint64:1", "int64")
+_MOMENTS: Final = MachineCode("ld_loops", "moments", "uint64:2", "uint64:2", "int64:2")
+_SPANS: Final = MachineCode(
+    "ld_loops", "r_of_spans", *_FLAT, "int64:2", "int64", *["int64:1"] * 4, "float64:1"
+)
+_PREPARE: Final = MachineCode(
+    "ld_loops", "prepare", *["uint64:2"] * 2, *["int64"] * 2, "uint64:2", "int64:2", "float64:2"
+)
+_PRUNE_ARGUMENTS: Final = (
+    *_FLAT,
+    "int64",
+    "int64:2",
+    "float64:2",
+    *["int64"] * 2,
+    "int64:2",
+    "float64",
+    "float64:1",
+    "uint8:1",
+    *["int64:1"] * 2,
+)
+_PRUNE: Final = {
+    "plink2": MachineCode("ld_loops", "prune_backwards", *_PRUNE_ARGUMENTS),
+    "plink1": MachineCode("ld_loops", "prune_forwards", *_PRUNE_ARGUMENTS),
+}
 
 
-@njit(cache=True, nogil=True)
-def r2_rows(hom1: Any, alt1: Any, hom2: Any, alt2: Any, n: int) -> Any:
-    """r2 of each row of the first planes with each row of the second: float64 (m1, m2).
+def moments(hom: Words, alt: Words) -> Index:
+    """Called samples, sum and sum of squares of each variant: int64 (m, 3), from uint64 (m, words) planes.
 
-    nan where a variant does not vary among the samples called in both.
+    A genotype counts as ALT copies less one.
     """
-    stats1 = moments(hom1, alt1)
-    stats2 = moments(hom2, alt2)
-    out = np.empty((hom1.shape[0], hom2.shape[0]), dtype=np.float64)
-    for i in range(hom1.shape[0]):
-        for j in range(hom2.shape[0]):
-            cov, var1, var2 = _cov_and_variances(hom1[i], alt1[i], stats1[i], hom2[j], alt2[j], stats2[j], n)
-            out[i, j] = cov * cov / (var1 * var2) if var1 > 0.0 and var2 > 0.0 else np.nan
+    out = np.empty((len(hom), 3), dtype=np.int64)
+    _MOMENTS(hom, alt, out)
     return out
 
 
-@njit(cache=True, nogil=True)
-def prune_windows(
-    hom: Any,
-    alt: Any,
-    stats: Any,
-    base: int,
-    n: int,
-    starts: Any,
-    stops: Any,
-    major: Any,
-    removed: Any,
-    unchecked: Any,
-    threshold: float,
-) -> None:
-    """Prune greedily within consecutive windows of one chromosome.
-
-    In a window the surviving variants are taken in order; each is compared with the later survivors it has
-    not met, up to the first whose r2 is above the threshold; of the two the rarer minor allele goes (the
-    later one on a tie). Rounds repeat until one removes nothing.
+def r_of_spans(hom: Words, alt: Words, stats: Index, n: int, rows: Index, starts: Index, stops: Index) -> F64:
+    """Correlate each of some variants with a span of variants.
 
     Parameters
     ----------
     hom, alt
-        uint64 (rows, words): planes of variants ``base`` to ``base + rows`` of the chromosome.
+        uint64 (m, words), C order: planes of variants, ``words`` from
+        :func:`gwas.kernels.planes.plane_words`.
     stats
-        int64 (rows, 3): their :func:`moments`.
+        int64 (m, 3): their :func:`moments`.
     n
         Number of samples.
-    starts, stops
-        int64 (k,): half-open windows, in order, all within the rows at hand.
-    major
-        float64 (m,): frequency of the commoner allele, over the whole chromosome.
-    removed, unchecked
-        bool (m,) and int64 (m,), updated in place: variants gone; first later variant not yet compared.
+    rows, starts, stops
+        int64 (k,): variants, and the half-open spans of their partners.
+
+    Returns
+    -------
+    ndarray of float64 (sum of spans,)
+        One span after another: correlation of ALT copies over the samples called in both; nan where one does
+        not vary among them.
+    """
+    out = np.empty(int((stops - starts).sum()))
+    _SPANS(
+        hom.reshape(-1),
+        alt.reshape(-1),
+        (hom | alt).reshape(-1),
+        hom.shape[1],
+        stats,
+        n,
+        rows,
+        starts,
+        stops,
+        np.empty(COUNTS, dtype=np.int64),
+        out,
+    )
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Consecutive variants as pruning wants them: planes without gaps, who is called, and sums.
+
+    The arrays are those of :func:`gwas.kernels.ld_loops.prepare`.
+    """
+
+    hom: Words
+    alt: Words
+    calls: Words
+    known: Index
+    table: F64
+
+    @classmethod
+    def of(cls, hom: Words, alt: Words, *, n: int, part: int) -> Window:
+        """From planes, uint64 (m, words), which are changed in place; ``part`` from :func:`first_part`."""
+        calls = np.empty_like(hom)
+        known = np.empty((len(hom), 7), dtype=np.int64)
+        table = np.empty((len(hom), 4))
+        _PREPARE(hom, alt, n, part, calls, known, table)
+        return cls(hom, alt, calls, known, table)
+
+    def followed_by(self, other: Window, *, drop: int) -> Window:
+        """These variants without the first ``drop``, and then the others."""
+        return Window(
+            *(
+                np.concatenate([getattr(self, name)[drop:], getattr(other, name)])
+                for name in ("hom", "alt", "calls", "known", "table")
+            )
+        )
+
+    def invariable(self) -> npt.NDArray[np.bool_]:
+        """Which do not vary, bool (m,)."""
+        called, total, squares = self.known[:, :3].T
+        found: npt.NDArray[np.bool_] = squares * called == total * total
+        return found
+
+
+def first_part(n: int, threshold: float) -> int:
+    """Words of samples to look at first: about as many as it takes to tell that r2 is no more than chance.
+
+    Examples
+    --------
+    >>> plane_words(20_000), first_part(20_000, 0.2)
+    (320, 200)
+    """
+    share = 1.0 - threshold**0.5 + 0.04 + 4.0 / max(n, 1) ** 0.5
+    words = plane_words(n)
+    return min(words, -(-int(share * words) // LANES) * LANES)
+
+
+def prune(
+    window: Window,
+    *,
+    base: int,
+    n: int,
+    splits: Index,
+    threshold: float,
+    part: int,
+    major: F64,
+    removed: npt.NDArray[np.bool_],
+    unchecked: Index,
+    order: Order,
+) -> None:
+    """Prune within consecutive windows of one chromosome.
+
+    Of a linked pair the one with the rarer minor allele goes, the later one on a tie.
+
+    Parameters
+    ----------
+    window
+        Variants ``base`` and following of the chromosome.
+    n
+        Number of samples.
+    splits
+        int64 (k, 3): where a window starts, where its new variants start, where it stops (half-open); in
+        order, all within the variants at hand.
     threshold
         Largest r2 allowed to stay.
+    part
+        As the window was made with.
+    major
+        float64 (variants of the chromosome,): frequency of the commoner allele.
+    removed
+        bool (variants of the chromosome,), updated in place.
+    unchecked
+        int64 (variants of the chromosome,), zero at first and updated in place: what ``plink1`` remembers.
+    order
+        ``plink2``: each variant that is new in a window, the last one first, meets the survivors before it,
+        the nearest first, until it goes. One that went before its turn still has its turn. ``plink1``: the
+        survivors in order meet the later survivors they have not met, up to the first linked one; rounds
+        repeat until one removes nothing.
     """
-    for k in range(starts.shape[0]):
-        start, stop = starts[k], stops[k]
-        again = True
-        while again:
-            again = False
-            for i in range(start, stop):
-                if removed[i]:
-                    continue
-                j = max(i + 1, unchecked[i])
-                while j < stop:
-                    if not removed[j]:
-                        cov, var1, var2 = _cov_and_variances(
-                            hom[i - base],
-                            alt[i - base],
-                            stats[i - base],
-                            hom[j - base],
-                            alt[j - base],
-                            stats[j - base],
-                            n,
-                        )
-                        if cov * cov > threshold * var1 * var2:
-                            again = True
-                            if major[i] > major[j] * (1.0 + SAME_FREQUENCY):
-                                removed[i] = True
-                            else:
-                                removed[j] = True
-                            break
-                    j += 1
-                unchecked[i] = min(j + 1, stop) if j < stop else stop
+    _PRUNE[order](
+        window.hom.reshape(-1),
+        window.alt.reshape(-1),
+        window.calls.reshape(-1),
+        window.hom.shape[1],
+        part,
+        window.known,
+        window.table,
+        base,
+        n,
+        splits,
+        threshold,
+        major,
+        removed.view(np.uint8),
+        unchecked,
+        np.empty(COUNTS, dtype=np.int64),
+    )

@@ -12,7 +12,7 @@ from typing import Any, Final
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils
 
-LANES: Final = 8
+from gwas.kernels.planes import LANES
 
 WORDS: Final = ir.VectorType(ir.IntType(64), LANES)
 INDEX: Final = ir.IntType(64)
@@ -49,9 +49,7 @@ def add_popcount(builder: Any, place: Any, words: Any, *, times: int = 1) -> Non
 
 def add_total(builder: Any, data: Any, offset: Any, place: Any) -> None:
     """Add the eight lanes of a running sum to the number at ``data[offset]``."""
+    kind = ir.FunctionType(ir.IntType(64), [WORDS])
+    total = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.add.v{LANES}i64")
     slot = builder.gep(data, [offset])
-    words = builder.load(place)
-    total = builder.load(slot)
-    for lane in range(LANES):
-        total = builder.add(total, builder.extract_element(words, ir.Constant(ir.IntType(32), lane)))
-    builder.store(total, slot)
+    builder.store(builder.add(builder.load(slot), builder.call(total, [builder.load(place)])), slot)

@@ -193,11 +193,12 @@ def test_king_table_and_unrelated_set(real_set: Both) -> None:
 
 @pytest.mark.parametrize("real_set", ["1kg", "genabel"], indirect=True)
 @pytest.mark.parametrize("words", [("200", "50", "0.2"), ("250kb", "1", "0.1")])
-def test_pruned_lists(real_set: Both, words: tuple[str, ...]) -> None:
-    peer = real_set.peer("--autosome", "--indep-pairwise", *words)
-    ours = real_set.ours("prune", "--chr", "1-22", "--indep-pairwise", *words)
-    for end in ("prune.in", "prune.out"):
-        assert Path(f"{ours}.{end}").read_text() == Path(f"{peer}.{end}").read_text()
+def test_pruned_lists(real_set: Both, words: tuple[str, ...], pruning_orders: dict[str, list[str]]) -> None:
+    for order, chosen in pruning_orders.items():
+        peer = real_set.peer("--autosome", "--indep-pairwise", *words, *chosen)
+        ours = real_set.ours("prune", "--chr", "1-22", "--indep-pairwise", *words, "--indep-order", order[-1])
+        for end in ("prune.in", "prune.out"):
+            assert Path(f"{ours}.{end}").read_text() == Path(f"{peer}.{end}").read_text()
 
 
 @pytest.mark.parametrize("real_set", ["hapmap3"], indirect=True)

@@ -138,12 +138,15 @@ def test_king_of_all_pairs(bed: Path, run_plink: Plink) -> None:
         ({"kb": 250, "r2": 0.1}, ["250kb", "1", "0.1"]),
     ],
 )
-def test_pruned_set_is_the_same(bed: Path, run_plink: Plink, options: dict, arguments: list[str]) -> None:
-    peer = run_plink(bed, "--autosome", "--indep-pairwise", *arguments).with_suffix(".prune.in")
+def test_pruned_set_is_the_same(
+    bed: Path, run_plink: Plink, pruning_orders: dict[str, list[str]], options: dict, arguments: list[str]
+) -> None:
     genotypes = open_genotypes(bed)
     autosomal = genotypes.select(variants=variant_group(genotypes) == AUTOSOME)
-    kept = autosomal.variants["id"].to_numpy()[ld_prune(autosomal, **options)]
-    assert kept.tolist() == peer.read_text().split()
+    for order, words in pruning_orders.items():
+        peer = run_plink(bed, "--autosome", "--indep-pairwise", *arguments, *words).with_suffix(".prune.in")
+        kept = autosomal.variants["id"].to_numpy()[ld_prune(autosomal, **options, order=order)]
+        assert kept.tolist() == peer.read_text().split()
 
 
 @pytest.mark.parametrize("name", ["1kg", "hapmap3"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -95,15 +96,18 @@ def write_x_and_mt(prefix: Path) -> None:
     prefix.with_suffix(".fam").write_text("".join(f"f{i} i{i} 0 0 {s} -9\n" for i, s in enumerate(sex)))
 
 
-def test_pruning_of_x_and_mt_is_that_of_plink2(plink2: str, tmp_path: Path) -> None:
+def test_pruning_of_x_and_mt_is_that_of_plink2(
+    plink2: str, pruning_orders: dict[str, list[str]], tmp_path: Path
+) -> None:
     # Only where r2 and frequency weigh men half, and heterozygous men are missing in the one but not the other.
     prefix = tmp_path / "x"
     write_x_and_mt(prefix)
     genotypes = open_genotypes(prefix.with_suffix(".bed"))
-    for options in (["50", "5", "0.2"], ["100", "20", "0.4"]):
-        run(plink2, "--bfile", prefix, "--indep-pairwise", *options, "--out", tmp_path / "peer")
+    cases = product((["50", "5", "0.2"], ["100", "20", "0.4"]), pruning_orders.items())
+    for options, (order, words) in cases:
+        run(plink2, "--bfile", prefix, "--indep-pairwise", *options, *words, "--out", tmp_path / "peer")
         window, step, r2 = int(options[0]), int(options[1]), float(options[2])
-        kept = ld_prune(genotypes, window=window, step=step, r2=r2)
+        kept = ld_prune(genotypes, window=window, step=step, r2=r2, order=order)
         wanted = (tmp_path / "peer.prune.in").read_text().split()
         assert genotypes.variants["id"].iloc[kept].tolist() == wanted
 

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from gwas.kernels.bitplanes import variant_planes
 from gwas.kernels.packed import pack
+from gwas.kernels.planes import variant_planes
 from gwas.relatedness import DEGREES, duplicates_to_drop, kinship, kinship_noise, unrelated
 
 

@@ -83,6 +83,61 @@ def test_monomorphic_variants_are_left_out(genotypes_of) -> None:
     assert 1 not in ld_prune(genotypes_of(calls), window=3, step=1, r2=0.9)
 
 
+def plain_prune(calls: npt.NDArray[np.int8], *, window: int, step: int, r2: float, order: str) -> list[int]:
+    """PLINK's greedy pruning with loops over all correlations."""
+    m = len(calls)
+    alt = [float(c[c >= 0].mean()) / 2 if (c >= 0).any() else 0.0 for c in calls]
+    major = [max(p, 1 - p) for p in alt]
+    gone = {v for v in range(m) if np.unique(calls[v][calls[v] >= 0]).size < 2}
+    still = set(gone)
+
+    here = (calls >= 0).astype(np.int64)
+    x = np.where(calls < 0, 0, calls).astype(np.int64)
+    n, total, products = here @ here.T, x @ here.T, x @ x.T
+    variance = (n * ((x * x) @ here.T) - total**2).astype(float)
+    linked = (n * products - total * total.T).astype(float) ** 2 > r2 * variance * variance.T
+
+    def rarer(early: int, late: int) -> int:
+        return early if major[early] > major[late] * (1 + 1e-12) else late
+
+    starts, stops = windows(m, window=window, step=step)
+    fresh = 0
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        if order == "plink2":
+            for late in range(stop - 1, max(start, fresh) - 1, -1):
+                for early in range(late - 1, start - 1, -1):
+                    if late not in still and early not in gone and linked[early, late]:
+                        gone.add(rarer(early, late))
+                        if rarer(early, late) == late:
+                            break
+            fresh = stop
+            continue
+        before = -1
+        while before != len(gone):
+            before = len(gone)
+            for i in range(start, stop):
+                for j in range(i + 1, stop):
+                    if i not in gone and j not in gone and linked[i, j]:
+                        gone.add(rarer(i, j))
+                        break
+    return [v for v in range(m) if v not in gone]
+
+
+@pytest.mark.parametrize("order", ["plink1", "plink2"])
+@pytest.mark.parametrize(("n", "missing"), [(63, 0.0), (800, 0.0), (800, 0.004), (1100, 0.02), (530, 0.3)])
+def test_pruning_is_that_of_plain_loops(genotypes_of, order: str, n: int, missing: float) -> None:
+    calls = linked_calls(110, n, seed=n, missing=missing)
+    for v in range(0, 110, 9):
+        calls[v] = np.where(
+            np.random.default_rng(v).random(n) < 0.97, np.where(calls[v] < 0, -9, 0), calls[v]
+        )
+    calls[::2] = np.where(calls[::2] < 0, -9, 2 - calls[::2])
+    genotypes = genotypes_of(calls)
+    for window, step, r2 in ((110, 110, 0.05), (40, 7, 0.2), (25, 25, 0.5), (60, 1, 0.9)):
+        kept = ld_prune(genotypes, window=window, step=step, r2=r2, order=order)
+        assert kept.tolist() == plain_prune(calls, window=window, step=step, r2=r2, order=order)
+
+
 def test_chromosomes_are_pruned_apart_and_blocks_do_not_matter(genotypes_of, monkeypatch) -> None:
     calls = linked_calls(200, 90, seed=9, missing=0.01)
     both = genotypes_of(np.concatenate([calls, calls]), chrom=["1"] * 200 + ["2"] * 200)

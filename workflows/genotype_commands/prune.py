@@ -8,12 +8,20 @@ import pandas as pd
 from cohorts.errors import InputError
 from gwas.frequencies import founders
 from gwas.genotypes import Genotypes
+from gwas.kernels.ld import Order
 from gwas.ld import ld_prune
 from workflows.genotype_commands.outcome import Outcome, Table
 
 
 def tables(
-    genotypes: Genotypes, *, threads: int, window: int, step: int, kb: float | None, r2: float
+    genotypes: Genotypes,
+    *,
+    threads: int,
+    window: int,
+    step: int,
+    kb: float | None,
+    r2: float,
+    indep_order: int = 2,
 ) -> Outcome:
     """Choose variants none of which are in strong LD within a window, among founders.
 
@@ -23,7 +31,8 @@ def tables(
     placed = genotypes.select(variants=(chrom != "0").to_numpy(), samples=founders(genotypes))
     _refuse_disorder(placed)
     kept = np.zeros(placed.n_variants, dtype=np.bool_)
-    kept[ld_prune(placed, window=window, step=step, r2=r2, kb=kb, threads=threads)] = True
+    order: Order = "plink1" if indep_order == 1 else "plink2"
+    kept[ld_prune(placed, window=window, step=step, r2=r2, kb=kb, order=order, threads=threads)] = True
     ids = placed.variants[["id"]]
     notes = [
         f"{placed.n_samples} founders; {genotypes.n_variants - placed.n_variants} variants without a place",
