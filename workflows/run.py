@@ -115,7 +115,10 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
             table = analysis_table(study, hub, people, derived)
 
         with progress.step("Joining genotypes, quality control"):
-            joined = join_genotypes(hub, people.persons, study.genotypes.source().open())
+            genotypes = study.genotypes.source().open()
+            taken = "dosages" if genotypes.values == "dosage" else "hard calls"
+            progress.note(f"genotypes: {taken} are used; {genotypes.reader.coding}")
+            joined = join_genotypes(hub, people.persons, genotypes)
             on_record = joined.person_id.map(people.persons.set_index("person_id")["sex"])
             traits = traits_by_sample(study, table, joined)
             quality = qc(

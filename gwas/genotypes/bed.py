@@ -27,6 +27,7 @@ from gwas.kernels.text import TextColumn, integers_of_text, split_lines, text_of
 
 MAGIC: Final = b"\x6c\x1b\x01"
 SAMPLE_MAJOR: Final = b"\x6c\x1b\x00"
+PADDING_ROWS: Final = 64
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,28 @@ def _check_bed(bed: Path, *, n_samples: int, n_variants: int) -> None:
             where=bed,
             found=f"{size} bytes",
             expected=f"{expected} bytes for {n_samples} samples and {n_variants} variants",
+            fix="copy the three files again from one source",
+        )
+    _check_padding(bed, n_samples=n_samples, n_variants=n_variants)
+
+
+def _check_padding(bed: Path, *, n_samples: int, n_variants: int) -> None:
+    """Up to three samples lost at the end of a .fam leave the length right, but not the bits behind the last.
+
+    The format has these bits zero; some rows over the whole file are looked at.
+    """
+    if n_samples % 4 == 0:
+        return
+    width = (n_samples + 3) // 4
+    rows = np.unique(np.linspace(0, n_variants - 1, PADDING_ROWS).astype(np.int64))
+    with open(bed, "rb", buffering=0) as handle:
+        last = [os.pread(handle.fileno(), 1, len(MAGIC) + (int(row) + 1) * width - 1) for row in rows]
+    if any(byte and byte[0] >> (2 * (n_samples % 4)) for byte in last):
+        raise InputError(
+            "has calls of more samples than its .fam names, or is damaged",
+            where=bed,
+            found="bits that are not zero behind the last sample",
+            expected=f"{n_samples} samples",
             fix="copy the three files again from one source",
         )
 
