@@ -413,6 +413,6 @@ def _odd_number(data: Any, at: Any, end: Any) -> Any:
     # one division by an exact power of ten rounds once, as reading the decimal would
     if -22 <= power < 0:
         value = value / _TEN[-power]
-    elif power != 0:
+    elif power != 0 and mantissa != 0:
         value = value * 10.0 ** np.float64(max(min(power, 400), -400))
     return OK, at, -value if negative else value
