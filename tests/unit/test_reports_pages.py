@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from cohorts.errors import DesignError
+from workflows.figures import style as look
 from workflows.reports import content as c
 from workflows.reports import figures, genome_figures, people_figures
 from workflows.reports.binning import histogram, pca_map
@@ -358,39 +359,16 @@ def test_palette_passes_wcag_aa_and_survives_greyscale() -> None:
     style = (Path(figures.__file__).parent / "style.css").read_text()
     css = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", style))
     for name in ("ink", "muted", "blue", "teal", "orange"):
-        assert css[name] == getattr(figures, name.upper())
-    for colour in figures.TEXT_COLOURS:
-        assert _contrast(colour, figures.PAPER) >= 4.5
+        assert css[name] == getattr(look, name.upper())
+    for colour in look.TEXT_COLOURS:
+        assert _contrast(colour, look.PAPER) >= 4.5
     for name in ("ink", "muted"):
         assert _contrast(css[name], css["pale"]) >= 4.5
-    for colour in figures.MARK_COLOURS:
-        assert _contrast(colour, figures.PAPER) >= 3
+    for colour in look.MARK_COLOURS:
+        assert _contrast(colour, look.PAPER) >= 3
     assert _contrast("#ffffff", css["ink"]) >= 7
     # the two colours that share plots without any other difference than hatching differ in lightness
-    assert _contrast(figures.BLUE, figures.ORANGE) >= 1.7
-
-
-def test_thinning_keeps_every_variant_above_the_line_that_can_be_told_apart() -> None:
-    rng = np.random.default_rng(3)
-    x, y = rng.uniform(0, 1000, 50_000), rng.exponential(0.43, 50_000)
-    y[:20] = np.linspace(8, 30, 20)
-    keep = genome_figures.thin(x, y, columns=1100, rows=260, top=35.0)
-    assert set(range(20)) <= set(keep.tolist())
-    assert keep.size < 50_000
-    cells = {(int(a), int(b)) for a, b in zip(x / x.max() * 1100, y / 35 * 260, strict=True)}
-    drawn = {(int(x[k] / x.max() * 1100), int(y[k] / 35 * 260)) for k in keep}
-    assert drawn == cells
-
-
-def test_inflation_is_one_for_uniform_p_and_larger_when_inflated() -> None:
-    from scipy.stats import chi2
-
-    rng = np.random.default_rng(5)
-    statistic = rng.chisquare(1, 200_000)
-    assert genome_figures.genomic_inflation(-np.log10(chi2.sf(statistic, 1))) == pytest.approx(1, abs=0.02)
-    assert genome_figures.genomic_inflation(-np.log10(chi2.sf(1.2 * statistic, 1))) == pytest.approx(
-        1.2, abs=0.02
-    )
+    assert _contrast(look.BLUE, look.ORANGE) >= 1.7
 
 
 def test_variants_without_a_result_are_left_out_of_the_pictures() -> None:
@@ -418,9 +396,7 @@ def test_bins_and_cells_under_ten_people_are_hidden() -> None:
     assert all(n >= 10 for g in grid.groups for _, _, n in g.cells)
 
 
-@pytest.mark.parametrize(
-    "name", ["binning", "cohort", "counts", "figures", "genome_figures", "identifiers", "page", "patient"]
-)
+@pytest.mark.parametrize("name", ["binning", "cohort", "counts", "figures", "identifiers", "page", "patient"])
 def test_examples_in_the_docstrings_hold(name: str) -> None:
     done = doctest.testmod(importlib.import_module(f"workflows.reports.{name}"))
     assert done.failed == 0

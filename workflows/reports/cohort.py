@@ -10,9 +10,10 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from gwas.sumstats import lambda_gc
 from workflows.reports.content import SUPPRESSED, CohortContent, FlowStep, PhenotypeSummary, VariantStep
 from workflows.reports.counts import require_shown
-from workflows.reports.genome_figures import genomic_inflation, manhattan_figure, qq_figure
+from workflows.reports.genome_figures import manhattan_figure, qq_figure
 from workflows.reports.identifiers import require_no_identifier
 from workflows.reports.margins import require_no_subtraction
 from workflows.reports.page import fingerprint, render
@@ -74,7 +75,7 @@ def build_cohort_report(content: CohortContent) -> str:
         sections=SECTIONS,
         figures=_figures(content),
         inflation={
-            scan.name: scan.lambda_gc if scan.lambda_gc is not None else genomic_inflation(scan.log10_p)
+            scan.name: scan.lambda_gc if scan.lambda_gc is not None else lambda_gc(scan.log10_p)
             for scan in content.associations
         },
         shares=_shares,

@@ -1,12 +1,7 @@
-"""The look of the figures and their way into the page.
+"""The way of figures into the page.
 
-Figures are drawn with matplotlib's :class:`~matplotlib.figure.Figure` (never pyplot, whose state is global)
-and become inline SVG: text stays text, set in the reader's system font; nothing refers outside the page;
+They become inline SVG: text stays text, set in the reader's system font; nothing refers outside the page;
 identifiers are prefixed so that many figures share one page; numbers are rounded to keep it small.
-
-Colours were chosen to differ in lightness first, so that they survive greyscale and every common colour
-blindness; wherever two series share a plot they also differ in shape, hatching or line style, and are
-labelled where they are rather than in a key.
 """
 
 from __future__ import annotations
@@ -17,23 +12,7 @@ from typing import Any, Final
 
 import matplotlib as mpl
 from markupsafe import Markup, escape
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-INK: Final = "#16222e"
-MUTED: Final = "#51606e"
-RULE: Final = "#d5dce2"
-GREY: Final = "#7f8c98"
-BLUE: Final = "#0b4f7d"
-TEAL: Final = "#1c7f86"
-ORANGE: Final = "#c2570c"
-PALE: Final = "#e8eef3"
-PAPER: Final = "#ffffff"
-
-TEXT_COLOURS: Final = (INK, MUTED, BLUE, TEAL, ORANGE)
-"""Colours that carry text on PAPER and on PALE: at least 4.5 to 1 (WCAG AA)."""
-MARK_COLOURS: Final = (BLUE, TEAL, ORANGE, GREY)
-"""Colours of marks on PAPER: at least 3 to 1."""
 
 SCREEN_SCALE: Final = 1.5
 """Pixels a point at most, so that text has one size in all figures of a wide page."""
@@ -44,32 +23,6 @@ _STYLE: Final[dict[str, Any]] = {
     "font.size": 8.5,
     "hatch.linewidth": 0.8,
 }
-
-
-def new_figure(
-    width: float, height: float, *, rows: int = 1, columns: int = 1, **grid: Any
-) -> tuple[Figure, Any]:
-    """A figure of `width` by `height` inches and its axes (one, or an array), in the house style."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)  # type: ignore[union-attr, call-arg]
-    axes = figure.subplots(rows, columns, **grid)
-    for ax in [axes] if rows == columns == 1 else axes.flat:
-        plain(ax)
-    return figure, axes
-
-
-def plain(ax: Axes) -> None:
-    """Leave on `ax` only what the reader needs: thin left and bottom lines, quiet ticks."""
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        ax.spines[side].set_color(GREY)
-        ax.spines[side].set_linewidth(0.6)
-    ax.tick_params(colors=MUTED, width=0.6, length=3, labelsize=8)
-    ax.xaxis.label.set_color(INK)
-    ax.yaxis.label.set_color(INK)
-    ax.xaxis.label.set_fontsize(8.5)
-    ax.yaxis.label.set_fontsize(8.5)
 
 
 def to_svg(figure: Figure, *, name: str, title: str, description: str) -> Markup:
@@ -91,6 +44,7 @@ def to_svg(figure: Figure, *, name: str, title: str, description: str) -> Markup
 
     Examples
     --------
+    >>> from workflows.figures.style import new_figure
     >>> figure, ax = new_figure(2, 1)
     >>> svg = to_svg(figure, name="demo", title="A & B", description="Nothing")
     >>> svg.startswith('<svg'), 'A &amp; B' in svg, 'http' in svg

@@ -14,8 +14,9 @@ from matplotlib.collections import PatchCollection
 from matplotlib.patches import Ellipse, Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from workflows.figures.style import BLUE, GREY, INK, MUTED, ORANGE, TEAL, new_figure
 from workflows.reports.content import SUPPRESSED, AgeSexCell, Histogram, PcaGroup, PcaMap, PhenotypeSummary
-from workflows.reports.figures import BLUE, GREY, INK, MUTED, ORANGE, TEAL, new_figure, to_svg
+from workflows.reports.figures import to_svg
 
 GROUP_LOOKS: Final = ((BLUE, "-"), (ORANGE, "--"), (TEAL, "-."), (GREY, ":"))
 """Colour and line of the ellipses of a PCA map, in turn; the label beside each does the telling."""

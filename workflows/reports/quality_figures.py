@@ -11,9 +11,10 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from workflows.figures.qq import draw_quantiles
+from workflows.figures.style import BLUE, GREY, MUTED, ORANGE, new_figure
 from workflows.reports.content import SUPPRESSED, Density
-from workflows.reports.figures import BLUE, GREY, MUTED, ORANGE, new_figure, to_svg
-from workflows.reports.genome_figures import draw_quantiles
+from workflows.reports.figures import to_svg
 
 SHADES: Final = 7
 
@@ -111,7 +112,7 @@ def hardy_weinberg_figure(log10_p: NDArray[np.float64], *, limit: float | None) 
     height = np.asarray(log10_p, dtype=float)
     height = height[np.isfinite(height)]
     beyond = int((height > HIGHEST).sum())
-    draw_quantiles(ax, np.minimum(height, HIGHEST))
+    draw_quantiles(ax, np.minimum(height, HIGHEST), light=True, most=100)
     if limit is not None:
         ax.axhline(limit, color=ORANGE, linewidth=1.0, dashes=(4, 2))
     if beyond:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from workflows.figures.style import BLUE, GREY, INK, MUTED, ORANGE, new_figure
 from workflows.reports.content import (
     CalibrationPoint,
     Coefficient,
@@ -16,7 +17,7 @@ from workflows.reports.content import (
     ScoreGroup,
     ScorePerformance,
 )
-from workflows.reports.figures import BLUE, GREY, INK, MUTED, ORANGE, new_figure, to_svg
+from workflows.reports.figures import to_svg
 
 
 def tenths_figure(score: ScorePerformance) -> Markup:

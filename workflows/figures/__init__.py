@@ -1,0 +1,1 @@
+"""Figures of results as functions: a frame in, a matplotlib Figure out."""
