@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from gwas.evaluation import evaluate_risk, validate
     from gwas.frequencies import freq
     from gwas.genotypes import Genotypes, open_genotypes
+    from gwas.harmonising import harmonise
     from gwas.hwe import hwe_exact, hwe_exact_x
     from gwas.imputation_quality import imputation_r2
     from gwas.ld import ld_matrix, ld_prune, ld_r2
     from gwas.ld_scores import ld_scores
     from gwas.ld_table import ld_pairs, ld_region
+    from gwas.liftover import lift_over, read_chain
     from gwas.mendel import mendel_errors
     from gwas.pedigree import families, split_families
     from gwas.quality import QcPlan, QcResult, qc
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from gwas.relatedness import kinship, unrelated
     from gwas.risk import fit_risk
     from gwas.risk_model import RiskModel
-    from gwas.sumstats import lambda_gc, to_gwas_ssf, to_plink, to_regenie, top_loci
+    from gwas.sumstats import SumStats, lambda_gc, to_plink, to_regenie, top_loci
+    from gwas.sumstats_reader import read_sumstats
+    from gwas.sumstats_writers import to_cojo, to_gwas_ssf, to_ldsc, to_saige
     from gwas.trait_results import TraitResults
     from gwas.transitions import titv
 
@@ -38,6 +42,7 @@ _HOME = {
     "QcPlan": "gwas.quality",
     "QcResult": "gwas.quality",
     "RiskModel": "gwas.risk_model",
+    "SumStats": "gwas.sumstats",
     "TraitResults": "gwas.trait_results",
     "assign_ancestry": "gwas.ancestry_assignment",
     "associate": "gwas.association",
@@ -49,6 +54,7 @@ _HOME = {
     "families": "gwas.pedigree",
     "fit_risk": "gwas.risk",
     "freq": "gwas.frequencies",
+    "harmonise": "gwas.harmonising",
     "hwe_exact": "gwas.hwe",
     "hwe_exact_x": "gwas.hwe",
     "imputation_r2": "gwas.imputation_quality",
@@ -60,18 +66,24 @@ _HOME = {
     "ld_r2": "gwas.ld",
     "ld_region": "gwas.ld_table",
     "ld_scores": "gwas.ld_scores",
+    "lift_over": "gwas.liftover",
     "make_design": "gwas.design",
     "mendel_errors": "gwas.mendel",
     "open_genotypes": "gwas.genotypes",
     "pca": "gwas.components",
     "project": "gwas.components",
     "qc": "gwas.quality",
+    "read_chain": "gwas.liftover",
     "read_reference": "gwas.reference_comparison",
+    "read_sumstats": "gwas.sumstats_reader",
     "split_families": "gwas.pedigree",
     "titv": "gwas.transitions",
-    "to_gwas_ssf": "gwas.sumstats",
+    "to_cojo": "gwas.sumstats_writers",
+    "to_gwas_ssf": "gwas.sumstats_writers",
+    "to_ldsc": "gwas.sumstats_writers",
     "to_plink": "gwas.sumstats",
     "to_regenie": "gwas.sumstats",
+    "to_saige": "gwas.sumstats_writers",
     "top_loci": "gwas.sumstats",
     "unrelated": "gwas.relatedness",
     "validate": "gwas.evaluation",
@@ -84,6 +96,7 @@ __all__ = [
     "QcPlan",
     "QcResult",
     "RiskModel",
+    "SumStats",
     "TraitResults",
     "assign_ancestry",
     "associate",
@@ -95,6 +108,7 @@ __all__ = [
     "families",
     "fit_risk",
     "freq",
+    "harmonise",
     "hwe_exact",
     "hwe_exact_x",
     "imputation_r2",
@@ -106,18 +120,24 @@ __all__ = [
     "ld_r2",
     "ld_region",
     "ld_scores",
+    "lift_over",
     "make_design",
     "mendel_errors",
     "open_genotypes",
     "pca",
     "project",
     "qc",
+    "read_chain",
     "read_reference",
+    "read_sumstats",
     "split_families",
     "titv",
+    "to_cojo",
     "to_gwas_ssf",
+    "to_ldsc",
     "to_plink",
     "to_regenie",
+    "to_saige",
     "top_loci",
     "unrelated",
     "validate",

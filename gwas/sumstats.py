@@ -1,11 +1,13 @@
-"""Summary statistics: one trait's results as a checked value, its inflation, top loci, other tools' layouts.
+"""Summary statistics: anyone's estimates for one trait as a checked value, inflation, top loci.
 
-The layouts are functions that return frames; nothing is written here.
+Files of other programs are read by :mod:`gwas.sumstats_reader`, laid out by :mod:`gwas.sumstats_writers`.
+The tables of our own results, with a row and a code for every variant, get PLINK 2's or REGENIE's columns here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -13,14 +15,180 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import special
 
+from cohorts.errors import InputError
 from gwas.design import Kind
 from gwas.tails import p_text
 
 NUMERIC_CHROMOSOMES: Final = {"X": "23", "Y": "24", "XY": "25", "MT": "26"}
-SSF_CHROMOSOMES: Final = {"X": "23", "XY": "23", "Y": "24", "MT": "25"}
 GENOME_WIDE: Final = float(-np.log10(5e-8))
 _MEDIAN_CHI2: Final = float(special.ndtri(0.75) ** 2)
 _P_BINS: Final = 1 << 16
+
+
+EffectKind = Literal["quantitative", "binary", "survival"]
+Scale = Literal["allele", "standardised"]
+
+FIELDS: Final = (
+    "chrom",
+    "pos",
+    "id",
+    "effect_allele",
+    "other_allele",
+    "beta",
+    "se",
+    "log10p",
+    "eaf",
+    "n",
+    "info",
+)
+"""Columns of :class:`SumStats`."""
+UNKNOWN_POSITION: Final = -1
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where summary statistics came from, and what of it was left out.
+
+    Attributes
+    ----------
+    path, layout
+        The file and the name of its layout, see :data:`gwas.sumstats_layouts.LAYOUTS`.
+    rows
+        Data rows of the file.
+    left_out
+        Reason to how many rows; `rows` less their sum is what was kept.
+    notes
+        What had to be inferred, in sentences.
+    """
+
+    path: str
+    layout: str
+    rows: int
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class SumStats:
+    """Estimates of one trait, from whatever program.
+
+    Attributes
+    ----------
+    trait
+        Its name.
+    frame
+        One row a variant, columns :data:`FIELDS`: chrom (canonical, '' if unknown), pos (int64, 1-based, -1
+        if unknown), id ('' if unknown), effect_allele and other_allele (upper case), beta (per copy of the
+        effect allele: units of the trait, log odds or log hazard), se, log10p (-log10 P), eaf (frequency of
+        the effect allele), n, info; numbers are float64, NaN where eaf, n or info are not known.
+    kind
+        ``quantitative``, ``binary`` or ``survival``; None if the source does not say.
+    build
+        Genome build of the positions, None if the source does not say.
+    scale
+        ``allele``, or ``standardised`` where the source gave Z alone: beta is then Z / sqrt(n + Z²), in
+        standard deviations of trait and genotype (Zhu et al. 2016, Nat Genet 48:481), and beta / se is Z.
+    origin
+        The file, None if there is none.
+    """
+
+    trait: str
+    frame: pd.DataFrame
+    kind: EffectKind | None = None
+    build: str | None = None
+    scale: Scale = "allele"
+    origin: Origin | None = None
+
+    def __post_init__(self) -> None:
+        check_sumstats(self.frame, where=self.trait)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def lambda_gc(self) -> float:
+        """Genomic inflation, see :func:`lambda_gc`."""
+        return lambda_gc(self.frame["log10p"].to_numpy())
+
+    @property
+    def palindromic(self) -> npt.NDArray[np.bool_]:
+        """Rows with A/T or C/G, whose strand the alleles cannot tell."""
+        pairs = self.frame["effect_allele"] + self.frame["other_allele"]
+        return np.asarray(pairs.isin(["AT", "TA", "CG", "GC"]))
+
+    def where(self, rows: npt.NDArray[np.bool_]) -> SumStats:
+        """The same with these rows alone; bool (len,)."""
+        return replace(self, frame=self.frame[rows].reset_index(drop=True))
+
+
+def check_sumstats(frame: pd.DataFrame, *, where: str = "summary statistics") -> None:
+    """Refuse a frame that does not keep the promises of :class:`SumStats`.
+
+    Raises
+    ------
+    InputError
+        A column is absent; an estimate is not finite, an SE not positive, a P above 1, a frequency outside
+        0 to 1, N not positive, or an allele is absent or twice the same.
+    """
+    absent = [name for name in FIELDS if name not in frame.columns]
+    if absent:
+        raise InputError("columns are missing", where=where, found=f"no {', '.join(absent)}")
+    beta, se, log10p, eaf, n = (
+        frame[name].to_numpy(dtype=np.float64) for name in ("beta", "se", "log10p", "eaf", "n")
+    )
+    effect, other = frame["effect_allele"].to_numpy(), frame["other_allele"].to_numpy()
+    faults = {
+        "an effect that is not finite": ~np.isfinite(beta),
+        "an SE that is not positive": ~((se > 0) & np.isfinite(se)),
+        "a P outside 0 to 1": ~((log10p >= 0) & np.isfinite(log10p)),
+        "a frequency outside 0 to 1": (eaf < 0) | (eaf > 1),
+        "an N that is not positive": n <= 0,
+        "an allele that is absent, or both the same": (effect == "") | (other == "") | (effect == other),
+    }
+    for fault, rows in faults.items():
+        if rows.any():
+            raise InputError(
+                f"{fault} in {int(rows.sum())} rows", where=where, fix="check how the table was made"
+            )
+
+
+def from_results(
+    frame: pd.DataFrame, *, trait: str, kind: EffectKind | None = None, build: str | None = None
+) -> SumStats:
+    """Take the estimates of a table of results, leaving out what was not tested.
+
+    Parameters
+    ----------
+    frame
+        Results of one trait, columns :data:`gwas.association.COLUMNS` with or without TRAIT.
+    trait, kind, build
+        As in :class:`SumStats`.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"#CHROM": ["1", "1"], "POS": [5, 6], "ID": ["a", "b"], "REF": "G", "ALT": "A",
+    ...                       "A1": "A", "A1_FREQ": 0.2, "OBS_CT": 90, "BETA": [0.5, np.nan], "SE": [0.1, np.nan],
+    ...                       "LOG10_P": [6.2, np.nan], "ERRCODE": [".", "CONST_ALLELE"]})
+    >>> from_results(table, trait="height").frame[["id", "effect_allele", "beta", "n"]].values.tolist()
+    [['a', 'A', 0.5, 90.0]]
+    """
+    rows = frame[frame["ERRCODE"] == "."].reset_index(drop=True)
+    table = pd.DataFrame(
+        {
+            "chrom": rows["#CHROM"].astype(object),
+            "pos": rows["POS"].astype(np.int64),
+            "id": rows["ID"].replace(".", "").astype(object),
+            "effect_allele": rows["A1"].astype(object),
+            "other_allele": _other_allele(rows).astype(object),
+            "beta": rows["BETA"].astype(np.float64),
+            "se": rows["SE"].astype(np.float64),
+            "log10p": rows["LOG10_P"].astype(np.float64),
+            "eaf": rows["A1_FREQ"].astype(np.float64),
+            "n": rows["OBS_CT"].astype(np.float64),
+            "info": rows["INFO"].astype(np.float64) if "INFO" in rows else np.nan,
+        }
+    )
+    return SumStats(trait, table, kind, build)
 
 
 def lambda_gc(log10p: npt.ArrayLike) -> float:
@@ -160,45 +328,6 @@ def to_regenie(frame: pd.DataFrame) -> pd.DataFrame:
             "EXTRA": frame["ERRCODE"].where(frame["ERRCODE"] != ".", "NA"),
         }
     )
-
-
-def to_gwas_ssf(frame: pd.DataFrame, *, effect: Literal["beta", "odds_ratio"] = "beta") -> pd.DataFrame:
-    """GWAS-SSF's columns in their fixed order, tested variants only; write missing values as ``#NA``.
-
-    Parameters
-    ----------
-    frame
-        Results of one trait.
-    effect
-        Report ``beta`` (log odds ratio where the trait is binary) or ``odds_ratio``.
-
-    Returns
-    -------
-    DataFrame
-        Sorted by chromosome (1-25) and position. GWAS-SSF 1.0: Hayhurst et al. (2022), bioRxiv
-        2022.07.15.500230.
-    """
-    rows = frame[frame["ERRCODE"] == "."]
-    chromosome = rows["#CHROM"].replace(SSF_CHROMOSOMES)
-    beta = rows["BETA"]
-    table = pd.DataFrame(
-        {
-            "chromosome": chromosome,
-            "base_pair_location": rows["POS"],
-            "effect_allele": rows["A1"],
-            "other_allele": _other_allele(rows),
-            effect: np.exp(beta) if effect == "odds_ratio" else beta,
-            "standard_error": rows["SE"],
-            "effect_allele_frequency": rows["A1_FREQ"],
-            "neg_log_10_p_value": rows["LOG10_P"],
-            "variant_id": chromosome + "_" + rows["POS"].astype(str) + "_" + rows["REF"] + "_" + rows["ALT"],
-            "rsid": rows["ID"].where(rows["ID"].str.match(r"rs\d+$"), None),
-            "n": rows["OBS_CT"],
-        }
-    )
-    number = pd.to_numeric(table["chromosome"], errors="coerce")
-    order = np.lexsort((table["base_pair_location"].to_numpy(), number.to_numpy()))
-    return table.iloc[order].reset_index(drop=True)
 
 
 def _other_allele(frame: pd.DataFrame) -> pd.Series:

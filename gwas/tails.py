@@ -38,6 +38,23 @@ def log10p_normal(z: npt.ArrayLike) -> Floats:
     return np.asarray(np.maximum(-(special.log_ndtr(-magnitude) + _LN2) / _LN10, 0.0), dtype=np.float64)
 
 
+def z_of_log10p(log10p: npt.ArrayLike) -> Floats:
+    """|z| whose two-sided normal P has this -log10: the inverse of :func:`log10p_normal`.
+
+    Parameters
+    ----------
+    log10p
+        -log10 P, at least 0; NaN gives NaN.
+
+    Examples
+    --------
+    >>> z_of_log10p([0.0, 1.301029995663981, 2173.8717945]).round(3).tolist()
+    [0.0, 1.96, 100.007]
+    """
+    value = np.asarray(log10p, dtype=np.float64)
+    return np.asarray(np.maximum(-special.ndtri_exp(-value * _LN10 - _LN2), 0.0), dtype=np.float64)
+
+
 def log10p_t(t: npt.ArrayLike, df: npt.ArrayLike) -> Floats:
     """-log10 of the two-sided P of Student's t.
 

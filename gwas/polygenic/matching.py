@@ -72,6 +72,7 @@ def match(
     by: By = "auto",
     palindromic: Palindromic = "drop",
     frequencies: Floats | None = None,
+    frequency_margin: float = FREQUENCY_MARGIN,
 ) -> Match:
     """Find the variant of every weight and whether its effect allele is the counted one.
 
@@ -87,9 +88,11 @@ def match(
     palindromic
         What to do with A/T and C/G variants, whose strand the alleles cannot tell: ``drop``, ``keep``
         (as on the genotypes' strand) or ``frequency`` (compare the weight's effect_frequency with
-        `frequencies`, and drop within 0.08 of 0.5). Weights with `same_strand` keep them always.
+        `frequencies`, and drop near 0.5). Weights with `same_strand` keep them always.
     frequencies
         ALT frequency of each variant, shape (len(variants),), NaN if unknown.
+    frequency_margin
+        How near to 0.5, on either side, a frequency does not tell the strand.
 
     Returns
     -------
@@ -132,7 +135,7 @@ def match(
         hits = _candidates(frame.iloc[todo], variants, keys)
         _settle(result, status, todo, hits, method)
     status[status == ""] = "not_found"
-    _judge_strand(result, status, weights, variants, palindromic, frequencies)
+    _judge_strand(result, status, weights, variants, palindromic, frequencies, frequency_margin)
     first = ~pd.DataFrame({"v": result["variant"], "a": result["effect_is_alt"]})[status == USED].duplicated()
     status[first.index[~first]] = "duplicate"
     result["status"] = status
@@ -167,7 +170,7 @@ def _candidates(frame: pd.DataFrame, variants: pd.DataFrame, keys: list[str]) ->
     pairs = left.merge(right, on=keys, how="inner")
     ref, alt = pairs["ref"].str.upper(), pairs["alt"].str.upper()
     effect, other = pairs["effect_allele"], pairs["other_allele"]
-    turned_effect, turned_other = _complement(effect), _complement(other)
+    turned_effect, turned_other = complement(effect), complement(other)
     blank = other == ""
     straight_alt = (effect == alt) & (blank | (other == ref))
     straight_ref = (effect == ref) & (blank | (other == alt))
@@ -210,13 +213,14 @@ def _judge_strand(
     variants: pd.DataFrame,
     palindromic: Palindromic,
     frequencies: Floats | None,
+    margin: float,
 ) -> None:
     """Drop, keep or turn the palindromic ones among the matched."""
     rows = np.flatnonzero(status == USED)
     hit = result["variant"].to_numpy()[rows]
     ref = variants["ref"].str.upper().to_numpy()[hit]
     alt = variants["alt"].str.upper().to_numpy()[hit]
-    puzzling = _complement(pd.Series(ref)).to_numpy() == alt
+    puzzling = complement(pd.Series(ref)).to_numpy() == alt
     if weights.same_strand or palindromic == "keep":
         return
     rows, hit = rows[puzzling], hit[puzzling]
@@ -226,14 +230,14 @@ def _judge_strand(
     theirs = result["effect_frequency"].to_numpy()[rows]
     counted = result["effect_is_alt"].to_numpy()[rows]
     ours = np.where(counted, frequencies[hit], 1 - frequencies[hit])
-    clear = (np.abs(theirs - 0.5) > FREQUENCY_MARGIN) & (np.abs(ours - 0.5) > FREQUENCY_MARGIN)
+    clear = (np.abs(theirs - 0.5) > margin) & (np.abs(ours - 0.5) > margin)
     status[rows[~clear]] = "palindromic"
     turn = clear & ((theirs > 0.5) != (ours > 0.5))
     result.loc[rows[turn], "effect_is_alt"] = ~counted[turn]
     result.loc[rows[turn], "flipped"] = True
 
 
-def _complement(alleles: pd.Series) -> pd.Series:
+def complement(alleles: pd.Series) -> pd.Series:
     """The same sequence read on the other strand."""
     distinct = alleles.unique()
     return alleles.map({allele: allele.translate(_COMPLEMENT)[::-1] for allele in distinct}).astype(object)

@@ -9,7 +9,8 @@ from scipy import stats
 
 from cohorts.errors import InputError
 from gwas.association import COLUMNS
-from gwas.sumstats import InflationCounter, lambda_gc, to_gwas_ssf, to_plink, to_regenie, top_loci
+from gwas.sumstats import InflationCounter, from_results, lambda_gc, to_plink, to_regenie, top_loci
+from gwas.sumstats_writers import to_gwas_ssf
 from gwas.tails import p_text
 from gwas.trait_results import TraitResults
 
@@ -116,7 +117,8 @@ def test_regenie_and_ssf_layouts() -> None:
     assert regenie["CHROM"].tolist() == ["23", "2", "2"]
     assert regenie["EXTRA"].tolist() == ["NA", "NA", "VIF_TOO_HIGH"]
     assert regenie["CHISQ"][1] == pytest.approx(9.0)
-    ssf = to_gwas_ssf(frame)
+    stats = from_results(frame, trait="t", kind="binary")
+    ssf = to_gwas_ssf(stats)
     assert list(ssf.columns[:8]) == [
         "chromosome",
         "base_pair_location",
@@ -128,8 +130,8 @@ def test_regenie_and_ssf_layouts() -> None:
         "neg_log_10_p_value",
     ]
     assert ssf["chromosome"].tolist() == ["2", "23"]
-    assert ssf["variant_id"].tolist() == ["2_9_G_A", "23_6_G_A"]
-    assert to_gwas_ssf(frame, effect="odds_ratio")["odds_ratio"][0] == pytest.approx(np.exp(0.3))
+    assert ssf["rsid"].tolist() == ["rs1", "rs0"]
+    assert to_gwas_ssf(stats, effect="odds_ratio")["odds_ratio"][0] == pytest.approx(np.exp(0.3))
 
 
 def test_p_values_of_any_size_are_written() -> None:
