@@ -47,7 +47,7 @@ def associate_blocks(
     missing: Missing = "mean",
     logistic: LogisticMode = "score-firth",
     firth: bool = True,
-    firth_below: float = 0.05,
+    tail_below: float = 0.05,
     max_vif: float = 50.0,
     max_corr: float = 0.999,
     block_size: int = 1024,
@@ -67,11 +67,11 @@ def associate_blocks(
         A missing call is the variant's ``mean`` among the trait's people, or its person is left out of this
         variant (``complete-case``, as PLINK 2).
     logistic
-        ``score-firth``: score test, Firth below `firth_below`; ``wald``: maximum likelihood for every variant
+        ``score-firth``: score test, Firth below `tail_below`; ``wald``: maximum likelihood for every variant
         and Firth where it fails (PLINK 2's hybrid). See :mod:`gwas.models.logistic`.
     firth
         In ``wald``, whether Firth stands in where maximum likelihood fails.
-    firth_below
+    tail_below
         In ``score-firth``, the score P below which a variant is refitted.
     max_vif, max_corr
         A variant gets a code instead of a result where a predictor's variance inflation, or the genotype's
@@ -113,7 +113,7 @@ def associate_blocks(
         missing=missing,
         logistic=logistic,
         firth=firth,
-        firth_below=firth_below,
+        tail_below=tail_below,
         max_vif=max_vif,
         max_corr=max_corr,
         block_size=block_size,
@@ -130,7 +130,7 @@ def associate(
     missing: Missing = "mean",
     logistic: LogisticMode = "score-firth",
     firth: bool = True,
-    firth_below: float = 0.05,
+    tail_below: float = 0.05,
     max_vif: float = 50.0,
     max_corr: float = 0.999,
     block_size: int = 1024,
@@ -141,7 +141,7 @@ def associate(
 
     Parameters
     ----------
-    genotypes, design, missing, logistic, firth, firth_below, max_vif, max_corr, block_size, threads, engine
+    genotypes, design, missing, logistic, firth, tail_below, max_vif, max_corr, block_size, threads, engine
         As in :func:`associate_blocks`, which is the way for many variants × traits.
 
     Returns
@@ -156,7 +156,7 @@ def associate(
         missing=missing,
         logistic=logistic,
         firth=firth,
-        firth_below=firth_below,
+        tail_below=tail_below,
         max_vif=max_vif,
         max_corr=max_corr,
         block_size=block_size,

@@ -65,7 +65,7 @@ def _half_log_determinant(lower: Any) -> Any:
 
 
 @njit(cache=True)
-def firth_newton(x: Any, y: Any, beta: Any, free: int) -> Any:
+def firth_newton(x: Any, y: Any, offset: Any, beta: Any, free: int) -> Any:
     """Firth's penalised maximum likelihood over the first `free` coefficients.
 
     The penalty always uses the information of all predictors, so that twice the difference between
@@ -73,7 +73,7 @@ def firth_newton(x: Any, y: Any, beta: Any, free: int) -> Any:
 
     Parameters
     ----------
-    x, y, beta
+    x, y, offset, beta
         As in :func:`logistic_newton`.
     free
         How many leading coefficients may move.
@@ -86,7 +86,7 @@ def firth_newton(x: Any, y: Any, beta: Any, free: int) -> Any:
     eta, mu, w, wx, h = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     info, lower, lower_free = np.zeros((p, p)), np.zeros((p, p)), np.zeros((free, free))
     gradient, step, trial = np.empty(free), np.zeros(free), beta.copy()
-    linear_predictor(x, beta, eta)
+    linear_predictor(x, beta, offset, eta)
     probabilities(eta, mu, w)
     information(x, w, wx, info)
     if not cholesky(info, lower):
@@ -113,7 +113,7 @@ def firth_newton(x: Any, y: Any, beta: Any, free: int) -> Any:
         for _ in range(25):
             for a in range(free):
                 trial[a] = beta[a] + scale * step[a]
-            linear_predictor(x, trial, eta)
+            linear_predictor(x, trial, offset, eta)
             probabilities(eta, mu, w)
             information(x, w, wx, info)
             if cholesky(info, lower) and (

@@ -46,10 +46,10 @@ def copy_into(values: Any, target: Any, add: bool) -> None:
 
 
 @njit(cache=True)
-def linear_predictor(x: Any, beta: Any, eta: Any) -> None:
+def linear_predictor(x: Any, beta: Any, offset: Any, eta: Any) -> None:
     for i in range(eta.shape[0]):
-        eta[i] = beta[0] * x[0, i]
-    for a in range(1, x.shape[0]):
+        eta[i] = offset[i]
+    for a in range(x.shape[0]):
         if beta[a] != 0.0:
             for i in range(eta.shape[0]):
                 eta[i] += beta[a] * x[a, i]
@@ -134,7 +134,7 @@ def probabilities(eta: Any, mu: Any, w: Any) -> None:
 
 
 @njit(cache=True)
-def logistic_newton(x: Any, y: Any, beta: Any) -> Any:
+def logistic_newton(x: Any, y: Any, offset: Any, beta: Any) -> Any:
     """Maximum likelihood by Newton's method, with step halving while far from the maximum.
 
     Parameters
@@ -143,6 +143,8 @@ def logistic_newton(x: Any, y: Any, beta: Any) -> Any:
         float64 (p, n).
     y
         float64 (n,): 0 or 1.
+    offset
+        float64 (n,): known part of the log odds.
     beta
         float64 (p,): start; overwritten with the estimate.
 
@@ -156,7 +158,7 @@ def logistic_newton(x: Any, y: Any, beta: Any) -> Any:
     eta, mu, w, wx = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     info, lower = np.zeros((p, p)), np.zeros((p, p))
     gradient, step, trial = np.empty(p), np.empty(p), np.empty(p)
-    linear_predictor(x, beta, eta)
+    linear_predictor(x, beta, offset, eta)
     for _ in range(MAX_ITERATIONS):
         probabilities(eta, mu, w)
         for i in range(n):
@@ -176,7 +178,7 @@ def logistic_newton(x: Any, y: Any, beta: Any) -> Any:
         for _ in range(12):
             for a in range(p):
                 trial[a] = beta[a] + scale * step[a]
-            linear_predictor(x, trial, eta)
+            linear_predictor(x, trial, offset, eta)
             if decrement <= CAREFUL or log_likelihood(eta, y) >= before:
                 break
             scale *= 0.5

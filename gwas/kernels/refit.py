@@ -50,9 +50,9 @@ def _dosages(dosage_row: Any, positions: Any, flip: bool) -> Any:
 
 @njit(cache=True)
 def _fill_predictors(
-    copies: Any, mean: Any, covariates: Any, outcome: Any, drop: bool, x: Any, y: Any
+    copies: Any, mean: Any, covariates: Any, outcome: Any, offset: Any, drop: bool, x: Any, y: Any, known: Any
 ) -> Any:
-    """Put covariates and genotype of the analysed samples into x, y; give how many there are."""
+    """Put covariates and genotype of the analysed samples into x, y, known; give how many there are."""
     k = covariates.shape[0]
     n = 0
     for j in range(copies.shape[0]):
@@ -64,6 +64,7 @@ def _fill_predictors(
         # centring moves only the intercept, and keeps the information well conditioned
         x[k, n] = 0.0 if absent else copies[j] - mean
         y[n] = outcome[j]
+        known[n] = offset[j]
         n += 1
     return n
 
@@ -78,6 +79,7 @@ def _refit(
     positions: Any,
     covariates: Any,
     outcome: Any,
+    offset: Any,
     start: Any,
     drop: bool,
     method: int,
@@ -86,7 +88,7 @@ def _refit(
     for v in prange(variants.shape[0]):
         row = variants[v]
         copies = _calls(packed[row], positions, table[flip[row]])
-        _refit_one(copies, means[row], covariates, outcome, start, drop, method, out[v])
+        _refit_one(copies, means[row], covariates, outcome, offset, start, drop, method, out[v])
 
 
 @njit(parallel=True, cache=True)
@@ -98,6 +100,7 @@ def _refit_dosages(
     positions: Any,
     covariates: Any,
     outcome: Any,
+    offset: Any,
     start: Any,
     drop: bool,
     method: int,
@@ -106,7 +109,7 @@ def _refit_dosages(
     for v in prange(variants.shape[0]):
         row = variants[v]
         copies = _dosages(dosages[row], positions, flip[row])
-        _refit_one(copies, means[row], covariates, outcome, start, drop, method, out[v])
+        _refit_one(copies, means[row], covariates, outcome, offset, start, drop, method, out[v])
 
 
 @njit(cache=True)
@@ -115,30 +118,31 @@ def _refit_one(
     mean: float,
     covariates: Any,
     outcome: Any,
+    offset: Any,
     start: Any,
     drop: bool,
     method: int,
     out: Any,
 ) -> None:
     k, n_all = covariates.shape
-    x, y = np.empty((k + 1, n_all)), np.empty(n_all)
-    n = _fill_predictors(copies, mean, covariates, outcome, drop, x, y)
+    x, y, known = np.empty((k + 1, n_all)), np.empty(n_all), np.empty(n_all)
+    n = _fill_predictors(copies, mean, covariates, outcome, offset, drop, x, y, known)
     if n < n_all:
-        x, y = np.ascontiguousarray(x[:, :n]), y[:n]
+        x, y, known = np.ascontiguousarray(x[:, :n]), y[:n], known[:n]
     beta = np.zeros(k + 1)
     copy_into(start, beta, False)
     value = np.nan
     if method == WALD:
-        converged, variance = logistic_newton(x, y, beta)
+        converged, variance = logistic_newton(x, y, known, beta)
     elif method == FIRTH:
-        converged, variance, penalised = firth_newton(x, y, beta, k + 1)
+        converged, variance, penalised = firth_newton(x, y, known, beta, k + 1)
         without = np.zeros(k + 1)
         copy_into(start, without, False)
-        converged_null, _, penalised_null = firth_newton(x, y, without, k)
+        converged_null, _, penalised_null = firth_newton(x, y, known, without, k)
         if converged_null:
             value = max(2.0 * (penalised - penalised_null), 0.0)
     else:
-        converged, variance, value = _score(x, y, beta)
+        converged, variance, value = _score(x, y, known, beta)
     out[0] = 1.0 if converged else 0.0
     out[1] = beta[k]
     out[2] = np.sqrt(variance) if variance > 0 else np.nan
@@ -146,15 +150,15 @@ def _refit_one(
 
 
 @njit(cache=True)
-def _score(x: Any, y: Any, beta: Any) -> Any:
+def _score(x: Any, y: Any, offset: Any, beta: Any) -> Any:
     """One step from the null model refitted to these samples: its size, 1 / its information, and U²/V."""
     k = x.shape[0] - 1
     null = beta[:k].copy()
-    converged, _ = logistic_newton(x[:k], y, null)
+    converged, _ = logistic_newton(x[:k], y, offset, null)
     n = x.shape[1]
     eta, mu, w, wx = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     info, lower = np.zeros((k + 1, k + 1)), np.zeros((k + 1, k + 1))
-    linear_predictor(x[:k], null, eta)
+    linear_predictor(x[:k], null, offset, eta)
     probabilities(eta, mu, w)
     information(x, w, wx, info)
     if not converged or not cholesky(info, lower):
@@ -177,6 +181,7 @@ def refit_variants(
     positions: npt.NDArray[np.int64],
     covariates: Floats,
     outcome: Floats,
+    offset: Floats,
     start: Floats,
     drop_missing: bool,
     method: int,
@@ -200,6 +205,8 @@ def refit_variants(
         float64 (k, n): intercept first.
     outcome
         float64 (n,): 0 or 1.
+    offset
+        float64 (n,): known part of the log odds.
     start
         float64 (k,): null model's coefficients.
     drop_missing
@@ -224,6 +231,7 @@ def refit_variants(
         positions,
         np.ascontiguousarray(covariates),
         outcome,
+        offset,
         start,
         drop_missing,
         method,
@@ -241,6 +249,7 @@ def refit_dosages(
     positions: npt.NDArray[np.int64],
     covariates: Floats,
     outcome: Floats,
+    offset: Floats,
     start: Floats,
     drop_missing: bool,
     method: int,
@@ -251,7 +260,7 @@ def refit_dosages(
     ----------
     dosages
         float32 (m, n): copies of ALT from 0 to 2, NaN where missing.
-    variants, flip, means, positions, covariates, outcome, start, drop_missing, method
+    variants, flip, means, positions, covariates, outcome, offset, start, drop_missing, method
         As in :func:`refit_variants`.
 
     Returns
@@ -268,6 +277,7 @@ def refit_dosages(
         positions,
         np.ascontiguousarray(covariates),
         outcome,
+        offset,
         start,
         drop_missing,
         method,

@@ -48,6 +48,8 @@ class LogisticNull:
         float64 (n,): 1 for cases, 0 for controls.
     design
         float64 (k, n): intercept and standardised covariates, as rows.
+    offset
+        float64 (n,): known part of the log odds; 0 where there is none.
     coefficients
         float64 (k,); 0 where the fit does not converge.
     converged
@@ -64,6 +66,7 @@ class LogisticNull:
     group: Group
     outcome: Floats
     design: Floats
+    offset: Floats
     coefficients: Floats
     converged: bool
     linear: Floats
@@ -71,7 +74,7 @@ class LogisticNull:
     cases: npt.NDArray[np.bool_]
 
 
-def fit_logistic_null(group: Group, outcome: Floats) -> LogisticNull:
+def fit_logistic_null(group: Group, outcome: Floats, offset: Floats | None = None) -> LogisticNull:
     """Fit the covariates alone by Newton's method.
 
     Parameters
@@ -80,6 +83,9 @@ def fit_logistic_null(group: Group, outcome: Floats) -> LogisticNull:
         The people.
     outcome
         float64 (n,): 0 or 1.
+    offset
+        float64 (n,): log odds known beforehand, such as a polygenic prediction from other chromosomes; they
+        are added as they are.
 
     Returns
     -------
@@ -88,10 +94,11 @@ def fit_logistic_null(group: Group, outcome: Floats) -> LogisticNull:
     """
     design = np.ascontiguousarray(np.column_stack([np.ones(group.n), group.basis.centred]).T)
     coefficients = np.zeros(group.k)
-    converged, _ = logistic_newton(design, outcome, coefficients)
+    known = np.zeros(group.n) if offset is None else np.ascontiguousarray(offset, dtype=np.float64)
+    converged, _ = logistic_newton(design, outcome, known, coefficients)
     if not converged:
         coefficients[:] = 0.0
-    p = 1.0 / (1.0 + np.exp(-(coefficients @ design)))
+    p = 1.0 / (1.0 + np.exp(-(known + coefficients @ design)))
     weights = p * (1.0 - p)
     weighted = design * weights
     lower = np.linalg.cholesky(weighted @ design.T)
@@ -102,6 +109,7 @@ def fit_logistic_null(group: Group, outcome: Floats) -> LogisticNull:
         group,
         outcome,
         design,
+        known,
         coefficients,
         bool(converged),
         group.widen(np.column_stack([outcome - p, basis])),
@@ -164,7 +172,7 @@ def score_tests(
     on_weights: Floats,
     *,
     missing: Missing,
-    firth_below: float,
+    tail_below: float,
 ) -> VariantTests:
     """Score test of every variant, refitted by Firth in the tail.
 
@@ -175,7 +183,7 @@ def score_tests(
     on_linear, on_weights
         float64 (m, 1 + k) and (m, 1): products of the oriented genotypes with `null.linear`, and of their
         squares with `null.weights`; missing as 0.
-    firth_below
+    tail_below
         Refit where the score test's P is below this.
 
     Returns
@@ -196,7 +204,7 @@ def score_tests(
     verdict[(verdict == status.OK) & (result[:, 0] != 1)] = status.LOGISTIC_CONVERGE_FAIL
     with np.errstate(invalid="ignore"):
         z = np.sign(result[:, 1]) * np.sqrt(result[:, 3])
-    beyond = (np.power(10.0, -log10p_normal(z)) < firth_below) | (not null.converged)
+    beyond = (np.power(10.0, -log10p_normal(z)) < tail_below) | (not null.converged)
     tail = np.flatnonzero((verdict == status.OK) & beyond).astype(np.int64)
     result[tail] = _refit(null, calls, tile, tail, missing=missing, method=refit.FIRTH)
     unfit = tail[(result[tail, 0] != 1) | np.isnan(result[tail, 3])]
@@ -247,6 +255,7 @@ def _refit(
         positions=null.group.positions,
         covariates=null.design,
         outcome=null.outcome,
+        offset=null.offset,
         start=null.coefficients,
         drop_missing=missing == "complete-case",
         method=method,

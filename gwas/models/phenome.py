@@ -35,7 +35,7 @@ class AssociationOptions:
     missing: Missing = "mean"
     logistic: LogisticMode = "score-firth"
     firth: bool = True
-    firth_below: float = 0.05
+    tail_below: float = 0.05
     max_vif: float = 50.0
     max_corr: float = 0.999
     block_size: int = 1024
@@ -148,7 +148,7 @@ class Phenome:
                     products[:, start : start + 1 + group.k],
                     squared[:, panel.first_squared + i : panel.first_squared + i + 1],
                     missing=options.missing,
-                    firth_below=options.firth_below,
+                    tail_below=options.tail_below,
                 )
         return found
 

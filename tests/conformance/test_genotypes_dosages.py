@@ -204,7 +204,7 @@ def test_dosages_that_are_calls_give_what_calls_give(pfile: Path, missing: Missi
     design = make_design(ids, traits, pd.DataFrame({"age": rng.normal(size=N)}, index=ids))
     as_dosages = replace(exact, reader=CallsAsDosages(exact.reader), values="dosage")
     for logistic in ("wald", "score-firth"):
-        options = {"missing": missing, "logistic": logistic, "firth_below": 0.5}
+        options = {"missing": missing, "logistic": logistic, "tail_below": 0.5}
         calls, dosages = (associate(g, design, **options) for g in (exact, as_dosages))
         small = associate(as_dosages, design, **options, block_size=7)
         for name in calls:

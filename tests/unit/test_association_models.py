@@ -160,7 +160,7 @@ def test_firth_equals_direct_maximisation_of_the_penalised_likelihood(
     scaled = (covariates - covariates.mean()) / covariates.std()
     design = make_design(list(genotypes.samples["iid"]), phenotypes[["rare"]], scaled)
     wald = associate(genotypes, design, missing=missing, logistic="wald")["rare"]
-    tail = associate(genotypes, design, missing=missing, logistic="score-firth", firth_below=1.0)["rare"]
+    tail = associate(genotypes, design, missing=missing, logistic="score-firth", tail_below=1.0)["rare"]
     separated = np.flatnonzero((wald["FIRTH?"] == "Y") & (wald["ERRCODE"] == "."))
     assert len(separated) >= 3
     for j in [*separated[:3], 1, 2]:
@@ -184,7 +184,7 @@ def test_score_test_equals_its_definition(
 ) -> None:
     phenotypes, covariates = people
     design = make_design(list(genotypes.samples["iid"]), phenotypes[["disease", "height"]], covariates)
-    found = associate(genotypes, design, missing=missing, firth_below=0.0)["disease"]
+    found = associate(genotypes, design, missing=missing, tail_below=0.0)["disease"]
     for j in range(M):
         y, x = predictors(calls[j], phenotypes["disease"].to_numpy(), covariates, missing)
         p = sm.GLM(y, x[:, 1:], family=sm.families.Binomial()).fit(tol=1e-13).fittedvalues
