@@ -44,7 +44,8 @@ def read_reference_variants(path: str | Path) -> pd.DataFrame:
     --------
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "sites.vcf"
-    >>> _ = file.write_text("##fileformat=VCFv4.2\\n#CHROM\\tPOS\\tID\\tREF\\tALT\\tINFO\\n1\\t5\\trs1\\tA\\tC,G\\tDP=3;AF=0.1,0.2\\n")
+    >>> lines = ["#CHROM POS ID REF ALT INFO", "1 5 rs1 A C,G DP=3;AF=0.1,0.2"]
+    >>> _ = file.write_text("\\n".join(lines).replace(" ", "\\t"))
     >>> read_reference_variants(file)[["chrom", "pos", "ref", "alt", "alt_freq"]].values.tolist()
     [['1', 5, 'A', 'C', 0.1], ['1', 5, 'A', 'G', 0.2]]
     """
