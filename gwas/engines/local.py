@@ -10,12 +10,14 @@ from itertools import pairwise
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from gwas.design import Design
 from gwas.engines.blas_threads import one_blas_thread
 from gwas.engines.protocol import BlockTests
 from gwas.genotypes.chromosomes import Ploidy, ploidy_class
 from gwas.genotypes.descriptor import Block, Dosages, Genotypes, Index, Packed
+from gwas.models.coding import code_tile
 from gwas.models.phenome import AssociationOptions, Phenome, prepare_phenome
 from gwas.models.result import VariantTests
 from gwas.models.tile import DosageTile, PackedTile, Tile
@@ -48,6 +50,7 @@ class LocalEngine:
         size = options.block_size
         kinds = ploidy_class(genotypes.variants["chrom"])
         sex = genotypes.samples["sex"].to_numpy(dtype=object)
+        male = np.asarray(sex == "M")
         phenomes: dict[str, Phenome] = {}
         parts: list[dict[str, VariantTests]] = []
         for start, stop, cut in _tiles(genotypes, layout, size, start_block):
@@ -62,7 +65,8 @@ class LocalEngine:
                             n_columns=layout.n_columns,
                             options=options,
                         )
-                    parts.append(phenomes[kind].test(cut(first, last)))
+                    haploid = layout.of_file(male) if kind == "x" and options.male_copies == 1 else None
+                    parts.append(phenomes[kind].test(code_tile(cut(first, last), options.coding, haploid)))
             if stop % size and stop < genotypes.n_variants:
                 continue
             tests = {name: _joined([part[name] for part in parts]) for name in parts[0]}
@@ -89,6 +93,12 @@ class _Layout:
         if len(chosen) < REPACK_BELOW * n_file or len(np.unique(chosen)) < len(chosen):
             return cls(np.arange(len(chosen), dtype=np.int64), len(chosen), True)
         return cls(chosen, n_file, False)
+
+    def of_file(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Where selected samples that are `chosen` stand in a row."""
+        columns = np.zeros(self.n_columns, dtype=bool)
+        columns[self.rows] = chosen
+        return columns
 
     def packed(self, block: Block) -> Packed:
         return block.packed_selected() if self.repack else block.packed

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from cohorts.errors import DesignError
 from gwas.design import Design, Floats, Mask, Trait, covariate_basis
 from gwas.genotypes.chromosomes import Ploidy
+from gwas.kernels.recode import Coding
 from gwas.models import status
 from gwas.models.group import Group, Ints, make_group
 from gwas.models.linear import LinearNull, Missing, Moments, fit_linear_null, linear_tests, moments
@@ -39,6 +40,8 @@ class AssociationOptions:
     max_vif: float = 50.0
     max_corr: float = 0.999
     block_size: int = 1024
+    coding: Coding = "additive"
+    male_copies: Literal[1, 2] = 2
     precision: Literal["double", "single"] = "double"
 
 

@@ -1,0 +1,103 @@
+"""Other codings of a genotype than copies of ALT, on packed calls and on dosages.
+
+A coding of hard calls maps each of the four two-bit codes to another, so that a byte of four people is looked
+up in a table of 256 and whatever works on packed calls works on coded ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Packed = npt.NDArray[np.uint8]
+Dosages = npt.NDArray[np.float32]
+Coding = Literal["additive", "dominant", "recessive", "hetonly"]
+
+# PLINK 1 codes: 0 = two ALT, 1 = missing, 2 = one ALT, 3 = none
+_CODES: Final[Mapping[Coding, tuple[int, int, int, int]]] = {
+    "additive": (0, 1, 2, 3),
+    "dominant": (2, 1, 2, 3),
+    "recessive": (2, 1, 3, 3),
+    "hetonly": (3, 1, 2, 3),
+}
+_HALVED: Final = (2, 1, 1, 3)
+
+
+def recode_calls(packed: Packed, coding: Coding) -> Packed:
+    """Count carriers instead of copies.
+
+    Parameters
+    ----------
+    packed
+        uint8 (m, bytes), PLINK 1 two-bit codes.
+    coding
+        ``additive`` 0, 1, 2 copies as they are; ``dominant`` 0, 1, 1; ``recessive`` 0, 0, 1; ``hetonly`` 0, 1, 0.
+
+    Returns
+    -------
+    uint8 (m, bytes)
+        Codes of the coded value; missing stays missing.
+
+    Examples
+    --------
+    >>> from gwas.kernels.packed import decode, pack
+    >>> calls = pack(np.array([[0, 1, 2, -9]], dtype=np.int8))
+    >>> [decode(recode_calls(calls, c), 4)[0].tolist() for c in ("dominant", "recessive", "hetonly")]
+    [[0, 1, 1, -9], [0, 0, 1, -9], [0, 1, 0, -9]]
+    """
+    return packed if coding == "additive" else _table(_CODES[coding])[packed]
+
+
+def halve_calls(packed: Packed, haploid: npt.NDArray[np.bool_]) -> Packed:
+    """Count the one copy of some people as 1, not 2.
+
+    Parameters
+    ----------
+    packed
+        uint8 (m, bytes), PLINK 1 two-bit codes.
+    haploid
+        bool (n,): who has one copy. A heterozygous call of such a person is an error and becomes missing.
+
+    Examples
+    --------
+    >>> from gwas.kernels.packed import decode, pack
+    >>> calls = pack(np.array([[0, 1, 2, 2, 1]], dtype=np.int8))
+    >>> decode(halve_calls(calls, np.array([False, False, False, True, True])), 5)[0].tolist()
+    [0, 1, 2, 1, -9]
+    """
+    pairs = np.zeros(packed.shape[-1] * 4, dtype=np.uint8)
+    pairs[: len(haploid)] = np.where(haploid, 3, 0)
+    mask = (pairs.reshape(-1, 4) << np.array([0, 2, 4, 6], dtype=np.uint8)).sum(axis=1).astype(np.uint8)
+    return np.asarray((packed & ~mask) | (_table(_HALVED)[packed] & mask), dtype=np.uint8)
+
+
+def recode_dosages(dosages: Dosages, coding: Coding) -> Dosages:
+    """The same codings of dosages d, as PLINK 2 has them: min(d, 1), max(d - 1, 0) and 1 - |d - 1|.
+
+    Parameters
+    ----------
+    dosages
+        float32 (m, n), 0 to 2, NaN where missing.
+    coding
+        As in :func:`recode_calls`.
+
+    Examples
+    --------
+    >>> d = np.array([[0.5, 1.5, np.nan]], dtype=np.float32)
+    >>> [recode_dosages(d, c)[0].tolist() for c in ("dominant", "recessive", "hetonly")]
+    [[0.5, 1.0, nan], [0.0, 0.5, nan], [0.5, 0.5, nan]]
+    """
+    one = np.float32(1)
+    if coding == "dominant":
+        return np.minimum(dosages, one)
+    if coding == "recessive":
+        return np.maximum(dosages - one, np.float32(0))
+    return one - np.abs(dosages - one) if coding == "hetonly" else dosages
+
+
+def _table(codes: tuple[int, int, int, int]) -> Packed:
+    byte = np.arange(256)
+    return sum(np.array(codes)[(byte >> shift) & 3] << shift for shift in (0, 2, 4, 6)).astype(np.uint8)
