@@ -220,7 +220,7 @@ def draw_genes(ax: Axes, genes: pd.DataFrame, start: int, stop: int, *, base_wid
         y = -float(row)
         bodies.append([(left, y), (right, y)])
         exons = gene["exons"] or ((gene["start"], gene["end"]),)
-        tall = 0.30 if gene["exons"] else 0.16
+        tall = 0.30 if gene["exons"] else 0.07
         for a, b in exons:
             if b >= start and a <= stop:
                 a, b = max(a, start), min(b, stop)
@@ -248,6 +248,6 @@ def _arrows(ax: Axes, left: float, right: float, y: float, way: int, base_width:
         count = max(1, int((right - left) / step))
         x = left + (np.arange(count) + 0.5) / count * (right - left)
     ax.plot(
-        x, np.full(x.size, y), linestyle="none", marker=">" if way > 0 else "<", markersize=2.6,
+        x, np.full(x.size, y), linestyle="none", marker=">" if way > 0 else "<", markersize=3.4,
         color=BLUE, markeredgewidth=0, zorder=4, clip_on=True,
     )  # fmt: skip

@@ -51,7 +51,7 @@ class GenomeAxis:
         ax.set_xlim(left - 0.008 * span, right + 0.008 * span)
         if len(self.spans) == 1:
             ax.xaxis.set_major_locator(MaxNLocator(8))
-            ax.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g}")
+            ax.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g}" if names else "")
             if names:
                 ax.set_xlabel(f"Position on chromosome {next(iter(self.spans))} (Mb)")
             return

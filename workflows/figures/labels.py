@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +15,8 @@ from workflows.figures.style import GREY, INK
 
 Floats = NDArray[np.float64]
 
-OFFSETS: Final[tuple[tuple[float, float, str], ...]] = (
+Side = Literal["left", "center", "right"]
+OFFSETS: Final[tuple[tuple[float, float, Side], ...]] = (
     (0, 4, "center"),
     (5, -2.5, "left"),
     (-5, -2.5, "right"),
@@ -72,9 +73,11 @@ def place_labels(
     list of Annotation
         Those written.
     """
-    ax.figure.draw_without_rendering()
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
     frame = ax.get_window_extent()
-    unit = ax.figure.dpi / 72
+    unit = figure.dpi / 72
     points = np.empty((0, 2)) if avoid is None or not len(avoid) else ax.transData.transform(avoid)
     taken = np.column_stack([points - radius * unit, points + radius * unit])
     written: list[Annotation] = []

@@ -79,7 +79,6 @@ def manhattan(
     draw_manhattan(
         ax, scan, axis, loci=named_loci(scan, loci, genes)[:labels], top=top, cap=cap or bent_at(scan.highest)
     )
-    axis.draw(ax)
     if title:
         ax.set_title(title, size=9.5, loc="left")
     return figure
@@ -95,6 +94,7 @@ def draw_manhattan(
     cap: float | None = None,
     light: bool = False,
     down: bool = False,
+    chromosomes: bool = True,
     size: float = 2.2,
 ) -> None:
     """Draw a scan on `ax`, whose x axis is `axis`.
@@ -109,13 +109,17 @@ def draw_manhattan(
         Small SVG, see :func:`workflows.figures.style.dots`.
     down
         The y axis grows downwards, as in the lower half of a Miami plot.
+    chromosomes
+        Name the chromosomes below the x axis.
+    size
+        Of the dots, in points.
     """
     x = axis.x(scan.chrom, scan.pos)
     hit = scan.height >= GENOME_WIDE
     bend(ax, top=top, cap=cap)
     if down:
         ax.set_ylim(top, 0)
-    axis.draw(ax)
+    axis.draw(ax, names=chromosomes)
     ax.set_ylabel("−log₁₀ P")
     ax.axhline(SUGGESTIVE, color=GREY, linewidth=0.6, dashes=(2, 3), zorder=1)
     ax.axhline(GENOME_WIDE, color=ORANGE, linewidth=0.8, dashes=(4, 3), zorder=1)

@@ -127,7 +127,7 @@ def bend(ax: Axes, *, top: float, cap: float | None) -> None:
 
     ax.set_yscale("function", functions=(forward, back))
     ax.set_ylim(0, top)
-    below = MaxNLocator(5, integer=True).tick_values(0, cap)
+    below = np.asarray(MaxNLocator(5, integer=True).tick_values(0, cap))
     above = [t for k in range(1, 6) for t in (10**k, 2 * 10**k, 5 * 10**k) if 1.25 * cap <= t <= top]
     ax.yaxis.set_major_locator(FixedLocator([*below[below <= cap], *above]))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
