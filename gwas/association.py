@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,10 @@ from cohorts.errors import DesignError
 from gwas.design import Design
 from gwas.engines.local import LocalEngine
 from gwas.engines.protocol import BlockTests, Engine
+from gwas.genotypes.chromosomes import ploidy_class
 from gwas.genotypes.descriptor import Genotypes
+from gwas.kernels.recode import Coding
+from gwas.models.coding import TEST_NAMES
 from gwas.models.linear import Missing
 from gwas.models.logistic import LogisticMode
 from gwas.models.phenome import AssociationOptions
@@ -51,6 +54,8 @@ def associate_blocks(
     max_vif: float = 50.0,
     max_corr: float = 0.999,
     block_size: int = 1024,
+    coding: Coding = "additive",
+    male_copies: Literal[1, 2] = 2,
     start_block: int = 0,
     threads: int | None = None,
     engine: Engine | None = None,
@@ -78,6 +83,12 @@ def associate_blocks(
         absolute correlation with a covariate, is higher (PLINK 2's ``--vif`` and ``--max-corr``).
     block_size
         Variants at a time. Neither it nor `threads` changes an answer.
+    coding
+        What a genotype counts as: ``additive`` copies of ALT; ``dominant`` 0, 1, 1; ``recessive`` 0, 0, 1;
+        ``hetonly`` 0, 1, 0; of a dosage d: min(d, 1), max(d - 1, 0), 1 - abs(d - 1).
+    male_copies
+        A male's ALT allele on X counts as 2 copies, as a woman's two, or as 1 (PLINK 2's ``--xchr-model 2``
+        and ``1``; with 1, a heterozygous call of a male counts as missing).
     start_block
         First block to do, so that an interrupted run can go on.
     threads
@@ -102,13 +113,6 @@ def associate_blocks(
     Males are 0/2 on X, where sex is added to the covariates and people of unknown sex are left out; on Y only
     males are tested; Y and MT effects are per 0…1 copies. This is PLINK 2's coding.
     """
-    if list(genotypes.samples["iid"]) != list(design.samples):
-        raise DesignError(
-            "genotypes and design list different samples",
-            found=f"{genotypes.n_samples} and {len(design.samples)} samples",
-            expected="the same IDs in the same order",
-            fix="make the design from genotypes.samples['iid']",
-        )
     options = AssociationOptions(
         missing=missing,
         logistic=logistic,
@@ -117,10 +121,61 @@ def associate_blocks(
         max_vif=max_vif,
         max_corr=max_corr,
         block_size=block_size,
+        coding=coding,
+        male_copies=male_copies,
     )
+    for block in associate_tests(
+        genotypes, design, options, start_block=start_block, threads=threads, engine=engine
+    ):
+        yield block_frame(genotypes.variants, block, coding=coding)
+
+
+def associate_tests(
+    genotypes: Genotypes,
+    design: Design,
+    options: AssociationOptions,
+    *,
+    start_block: int = 0,
+    threads: int | None = None,
+    engine: Engine | None = None,
+) -> Iterator[BlockTests]:
+    """Test every variant against every trait: the arrays of which :func:`associate_blocks` makes frames.
+
+    Parameters
+    ----------
+    genotypes, design, start_block, threads, engine
+        As in :func:`associate_blocks`.
+    options
+        How to test; its fields are the other parameters of :func:`associate_blocks`.
+
+    Yields
+    ------
+    BlockTests
+        One a block, in order.
+
+    Raises
+    ------
+    DesignError
+        Genotypes and design do not list the same samples in the same order; or X, Y or MT is to be tested in
+        another coding than the additive one, which supposes two copies.
+    """
+    if list(genotypes.samples["iid"]) != list(design.samples):
+        raise DesignError(
+            "genotypes and design list different samples",
+            found=f"{genotypes.n_samples} and {len(design.samples)} samples",
+            expected="the same IDs in the same order",
+            fix="make the design from genotypes.samples['iid']",
+        )
+    if options.coding != "additive" and (ploidy_class(genotypes.variants["chrom"]) != "diploid").any():
+        raise DesignError(
+            "one copy of an allele is neither dominant nor recessive",
+            where="X, Y or MT",
+            found=f"coding {options.coding}",
+            expected="variants of which everyone has two copies",
+            fix="leave those chromosomes out, or use the additive coding",
+        )
     runner = engine if engine is not None else LocalEngine(threads)
-    for block in runner.associate(genotypes, design, options, start_block=start_block):
-        yield block_frame(genotypes.variants, block)
+    return runner.associate(genotypes, design, options, start_block=start_block)
 
 
 def associate(
@@ -134,6 +189,8 @@ def associate(
     max_vif: float = 50.0,
     max_corr: float = 0.999,
     block_size: int = 1024,
+    coding: Coding = "additive",
+    male_copies: Literal[1, 2] = 2,
     threads: int | None = None,
     engine: Engine | None = None,
 ) -> dict[str, pd.DataFrame]:
@@ -141,8 +198,10 @@ def associate(
 
     Parameters
     ----------
-    genotypes, design, missing, logistic, firth, tail_below, max_vif, max_corr, block_size, threads, engine
+    genotypes, design, missing, logistic, firth, tail_below, max_vif, max_corr, block_size
         As in :func:`associate_blocks`, which is the way for many variants × traits.
+    coding, male_copies, threads, engine
+        As there.
 
     Returns
     -------
@@ -160,6 +219,8 @@ def associate(
         max_vif=max_vif,
         max_corr=max_corr,
         block_size=block_size,
+        coding=coding,
+        male_copies=male_copies,
         threads=threads,
         engine=engine,
     ):
@@ -169,7 +230,7 @@ def associate(
     return {name: pd.concat(rows, ignore_index=True) if rows else empty for name, rows in parts.items()}
 
 
-def block_frame(variants: pd.DataFrame, block: BlockTests) -> pd.DataFrame:
+def block_frame(variants: pd.DataFrame, block: BlockTests, *, coding: Coding = "additive") -> pd.DataFrame:
     """Lay a block's tests out as rows, by trait, then variant; columns :data:`COLUMNS`."""
     rows = variants.iloc[block.start : block.stop]
     names, m = list(block.tests), block.stop - block.start
@@ -194,7 +255,7 @@ def block_frame(variants: pd.DataFrame, block: BlockTests) -> pd.DataFrame:
             "A1": alt,
             "A1_FREQ": stacked("alt_frequency"),
             "FIRTH?": np.where(stacked("firth"), "Y", "N").astype(object),
-            "TEST": np.full(m * len(names), "ADD", dtype=object),
+            "TEST": np.full(m * len(names), TEST_NAMES[coding], dtype=object),
             "OBS_CT": stacked("n"),
             "BETA": stacked("beta"),
             "SE": stacked("se"),
