@@ -224,6 +224,28 @@ def _compare_reference(
     }
 
 
+def _clump(
+    *,
+    clump: Annotated[Path, typer.Option("--clump", help="Summary statistics of any known layout.")],
+    clump_p1: Annotated[float, typer.Option(min=0, max=1, help="Largest P of a lead.")] = 1e-4,
+    clump_p2: Annotated[float, typer.Option(min=0, max=1, help="P below which SP2 names a member.")] = 0.01,
+    clump_r2: Annotated[float, typer.Option(min=0, max=1, help="r2 that makes a member.")] = 0.5,
+    clump_kb: Annotated[float, typer.Option(min=0, help="How far a lead reaches to either side.")] = 250.0,
+    clump_unphased: Annotated[
+        bool, typer.Option("--clump-unphased", help="r2 of allele counts, not of haplotypes.")
+    ] = False,
+) -> Options:
+    """Independent lead variants of summary statistics: OUT.clumps."""
+    return {
+        "clump_file": clump,
+        "p1": clump_p1,
+        "p2": clump_p2,
+        "r2": clump_r2,
+        "kb": clump_kb,
+        "unphased": clump_unphased,
+    }
+
+
 COMMANDS: Final[dict[str, Callable[..., Options]]] = {
     "freq": _freq,
     "missing": _missing,
@@ -239,6 +261,7 @@ COMMANDS: Final[dict[str, Callable[..., Options]]] = {
     "test-missing": _test_missing,
     "mendel": _mendel,
     "compare-reference": _compare_reference,
+    "clump": _clump,
 }
 
 

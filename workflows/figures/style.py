@@ -134,14 +134,15 @@ def bend(ax: Axes, *, top: float, cap: float | None) -> None:
     ax.yaxis.set_minor_locator(NullLocator())
     ax.axhline(cap, color=RULE, linewidth=0.8, zorder=0.5)
     ax.annotate(
-        "logarithmic above",
+        "log scale",
         (1, cap),
         xycoords=("axes fraction", "data"),
-        xytext=(-2, 2),
+        xytext=(2, 0),
         textcoords="offset points",
-        ha="right",
+        va="center",
         size=6,
         color=MUTED,
+        annotation_clip=False,
     )
 
 

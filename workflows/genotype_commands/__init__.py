@@ -19,5 +19,6 @@ BODIES: Final = {
     "test-missing": "workflows.genotype_commands.missing_by_status",
     "mendel": "workflows.genotype_commands.mendel",
     "compare-reference": "workflows.genotype_commands.compare_reference",
+    "clump": "workflows.genotype_commands.clump",
 }
 """Module of each command; its ``tables(genotypes, *, threads, ...)`` returns an :class:`Outcome`."""
