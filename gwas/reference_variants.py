@@ -92,8 +92,11 @@ def _sites(block: dict[str, pa.Array], path: Path) -> pd.DataFrame:
     if several.any():
         alts = rows["alt"].str.split(",")
         freqs = rows["alt_freq"].str.split(",")
-        even = alts.str.len() == freqs.str.len()
-        freqs = freqs.where(even, pd.Series([[""] * len(a) for a in alts], index=rows.index))
+        # Frequencies that are not one for each ALT cannot be told apart.
+        freqs = pd.Series(
+            [f if len(f) == len(a) else [""] * len(a) for a, f in zip(alts, freqs, strict=True)],
+            index=rows.index,
+        )
         rows = rows.assign(alt=alts, alt_freq=freqs).explode(["alt", "alt_freq"], ignore_index=True)
     return rows.assign(alt_freq=_frequency(rows["alt_freq"]))
 

@@ -264,7 +264,8 @@ class _Reader:
             for role in ("beta", "odds_ratio", "hazard_ratio", "z", "se", "ci_low", "ci_high", "n", "log10p")
             if role in text
         }
-        number["p"], number["p_log10"] = _p_values(text["p"]) if "p" in text else (None, None)
+        if "p" in text:
+            number["p"], number["p_log10"] = _p_values(text["p"])
         ratio = number.get("odds_ratio", number.get("hazard_ratio"))
         if ratio is not None and "beta" not in number and "se" in number and self.se_of_log is None:
             named = self.columns.column["se"]

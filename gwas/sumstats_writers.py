@@ -19,6 +19,7 @@ from gwas.sumstats import SumStats
 from gwas.tails import log10p_normal, p_text, z_of_log10p
 
 Target = Literal["plink2", "regenie", "ssf", "ldsc", "cojo", "saige"]
+SsfP = Literal["p_value", "neg_log_10_p_value"]
 Mask = npt.NDArray[np.bool_]
 
 SSF_CHROMOSOMES: Final = {"X": "23", "XY": "23", "Y": "24", "MT": "25"}
@@ -162,7 +163,7 @@ def to_gwas_ssf(
     sumstats: SumStats,
     *,
     effect: Literal["beta", "odds_ratio", "hazard_ratio"] | None = None,
-    p: Literal["p_value", "neg_log_10_p_value"] = "neg_log_10_p_value",
+    p: SsfP = "neg_log_10_p_value",
     sort: bool = True,
 ) -> pd.DataFrame:
     """GWAS-SSF's columns in their fixed order; write missing values as ``#NA``.

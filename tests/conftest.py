@@ -70,6 +70,12 @@ def pruning_orders(plink2: str) -> dict[str, list[str]]:
     return {"plink1": ["--indep-order", "1"], "plink2": ["--indep-order", "2"]}
 
 
+@pytest.fixture(scope="session")
+def gwas_ssf() -> str:
+    """Path of the GWAS Catalog's validator (gwas-sumstats-tools; it needs an environment of its own)."""
+    return _peer("gwas-ssf")
+
+
 def _careome(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "workflows.cli", *map(str, arguments)],

@@ -22,6 +22,7 @@ from gwas.sumstats import EffectKind, InflationCounter, SumStats, to_plink, to_r
 from gwas.sumstats_metadata import largest_n, ssf_metadata
 from gwas.sumstats_reader import sumstats_blocks
 from gwas.sumstats_writers import (
+    SsfP,
     Target,
     as_results,
     fit_layout,
@@ -101,6 +102,7 @@ def run_convert_sumstats(
     merge_alleles: Path | None = None,
     selection: Selection | None = None,
     metadata: Path | None = None,
+    ssf_p: SsfP = "neg_log_10_p_value",
     progress: Callable[[int], None] | None = None,
 ) -> list[Path]:
     """Convert a file of summary statistics, block by block, in memory that does not grow with it.
@@ -122,6 +124,8 @@ def run_convert_sumstats(
         Filters.
     metadata
         YAML with fields of GWAS-SSF's metadata that the file cannot tell.
+    ssf_p
+        Which of P and its -log10 a GWAS-SSF file has.
     progress
         Called with the number of rows just read.
 
@@ -178,7 +182,7 @@ def run_convert_sumstats(
             for reason, count in unfit.items():
                 account.unfit[reason] = account.unfit.get(reason, 0) + count
             _note(block, account)
-            _write(handle, _table(block, to), missing=_MISSING.get(to, "NA"), header=number == 0)
+            _write(handle, _table(block, to, ssf_p), missing=_MISSING.get(to, "NA"), header=number == 0)
         if not account.written:
             raise InputError(
                 "leaves no row to write", where=path, found="; ".join(_told(last) + account.lines())
@@ -217,16 +221,16 @@ def _told(block: SumStats) -> list[str]:
 
 def _select(block: SumStats, selection: Selection, counts: dict[str, int]) -> SumStats:
     frame = block.frame
-    minor = np.minimum(frame["eaf"], 1 - frame["eaf"])
+    eaf, info, log10p = (frame[name].to_numpy(dtype=np.float64) for name in ("eaf", "info", "log10p"))
     tests = {
-        "maf": None if selection.maf is None else minor >= selection.maf,
-        "info": None if selection.info is None else frame["info"] >= selection.info,
-        "p": None if selection.p is None else frame["log10p"] >= -np.log10(selection.p),
+        "maf": None if selection.maf is None else np.minimum(eaf, 1 - eaf) >= selection.maf,
+        "info": None if selection.info is None else info >= selection.info,
+        "p": None if selection.p is None else log10p >= -np.log10(selection.p),
     }
     kept = np.ones(len(frame), dtype=np.bool_)
     for name, passing in tests.items():
         if passing is not None:
-            fails = kept & ~passing.to_numpy()
+            fails = kept & ~passing
             counts[name] = counts.get(name, 0) + int(fails.sum())
             kept &= ~fails
     return block.where(kept)
@@ -247,14 +251,13 @@ def _note(block: SumStats, account: _Account) -> None:
         account.last = (int(key[-1]) >> 32, int(key[-1]) & ((1 << 32) - 1))
 
 
-def _table(block: SumStats, to: Target) -> pd.DataFrame:
+def _table(block: SumStats, to: Target, ssf_p: SsfP) -> pd.DataFrame:
     if to == "plink2":
-        kind = "quantitative" if block.kind in (None, "quantitative") else "binary"
-        return to_plink(as_results(block), kind="binary" if kind == "binary" else "quantitative")
+        return to_plink(as_results(block), kind="binary" if block.kind == "binary" else "quantitative")
     if to == "regenie":
         return to_regenie(as_results(block))
     if to == "ssf":
-        return to_gwas_ssf(block, sort=False)
+        return to_gwas_ssf(block, p=ssf_p, sort=False)
     if to == "ldsc":
         return to_ldsc(block)
     return to_cojo(block) if to == "cojo" else to_saige(block)

@@ -49,6 +49,9 @@ def convert(
     maf: Annotated[float | None, typer.Option(min=0, max=0.5, help="Least minor allele frequency.")] = None,
     info: Annotated[float | None, typer.Option(min=0, help="Least imputation quality.")] = None,
     p: Annotated[float | None, typer.Option("--p", help="Largest P.")] = None,
+    ssf_p: Annotated[
+        Literal["p_value", "neg_log_10_p_value"], typer.Option(help="Which of the two a GWAS-SSF file has.")
+    ] = "neg_log_10_p_value",
     metadata: Annotated[
         Path | None, typer.Option(help="YAML: fields of GWAS-SSF's metadata that the file cannot tell.")
     ] = None,
@@ -85,6 +88,7 @@ def convert(
             merge_alleles=merge_alleles,
             selection=Selection(maf=maf, info=info, p=p),
             metadata=metadata,
+            ssf_p=ssf_p,
             progress=advance,
         )
     typer.echo(Path(f"{out}.log").read_text(encoding="utf-8"), nl=False)
