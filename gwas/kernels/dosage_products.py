@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 
-from gwas.kernels.products import TILE_SAMPLES, TILE_VARIANTS
-
 Floats = npt.NDArray[np.float64]
 Dosages = npt.NDArray[np.float32]
+
+TILE_VARIANTS: Final = 64
+TILE_SAMPLES: Final = 4096
+"""Dosages of a tile stay in the processor's cache while they are multiplied."""
 
 
 def dosage_products(

@@ -21,6 +21,27 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
+class Predictors:
+    """Intercept and covariates X of the people used for each variant, m = 1 where they are the same for all.
+
+    Attributes
+    ----------
+    sums, squares
+        float64 (m, k): X'1 and the diagonal of X'X.
+    inverse
+        float64 (m, k): diagonal of (X'X)⁻¹.
+    coefficients, with_genotype
+        float64 (variants, k): (X'X)⁻¹ X'g, and X'g.
+    """
+
+    sums: Floats
+    squares: Floats
+    inverse: Floats
+    coefficients: Floats
+    with_genotype: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class Group:
     """Samples with one missingness pattern.
 
@@ -34,8 +55,8 @@ class Group:
         Orthonormal covariates of these people, see :class:`gwas.design.CovariateBasis`.
     wide_basis
         float64 (n_columns, k): that basis at its place in a packed row, 0 elsewhere.
-    cross
-        float64 (k, k): X'X of the intercept and the standardised covariates.
+    to_covariates
+        float64 (k, k): R'⁻¹ of X = QR, X the intercept and the standardised covariates.
     inflation
         float64 (k - 1,): variance inflation of each covariate by the others.
     """
@@ -44,7 +65,7 @@ class Group:
     positions: Ints
     basis: CovariateBasis
     wide_basis: Floats
-    cross: Floats
+    to_covariates: Floats
     inflation: Floats
 
     @property
@@ -56,6 +77,22 @@ class Group:
     def k(self) -> int:
         """Predictors without the genotype, intercept included."""
         return int(self.basis.q.shape[1])
+
+    def cross_of(self, within: Floats) -> tuple[Floats, Floats]:
+        """X'1 and the diagonal of X'X, (m, k) each, of people for whom Q'Q is `within` (m, k, k)."""
+        r = self.basis.r
+        crossed = within @ r
+        return r[0, 0] * crossed[:, 0], np.einsum("mab,ab->mb", crossed, r)
+
+    def predictors(self, on_basis: Floats) -> Predictors:
+        """What the screen needs where everyone is used, of Q'g (m, k)."""
+        back = self.to_covariates
+        return Predictors(
+            *self.cross_of(np.eye(self.k)[None]),
+            inverse=(back**2).sum(axis=0)[None],
+            coefficients=on_basis @ back,
+            with_genotype=on_basis @ self.basis.r,
+        )
 
     def widen(self, values: Floats) -> Floats:
         """Place values (n, c) of the group's people into rows of a packed row's samples: (n_columns, c)."""
@@ -86,17 +123,16 @@ def make_group(
     columns[positions] = True
     wide = np.zeros((n_columns, basis.q.shape[1]))
     wide[positions] = basis.q
-    cross = basis.r.T @ basis.r
-    inflation = np.diagonal(np.linalg.inv(cross))[1:] * len(positions)
-    return Group(columns, positions, basis, wide, cross, inflation)
+    to_covariates = np.linalg.inv(basis.r).T
+    inflation = (to_covariates**2).sum(axis=0)[1:] * len(positions)
+    return Group(columns, positions, basis, wide, to_covariates, inflation)
 
 
 def screen(
     group: Group,
     calls: Calls,
     residual: Floats,
-    cross: Floats,
-    with_genotype: Floats,
+    predictors: Predictors,
     *,
     n_used: Ints,
     max_vif: float,
@@ -108,10 +144,8 @@ def screen(
     ----------
     residual
         float64 (m,): sum of squares of the genotype that the covariates leave, over the people used.
-    cross
-        float64 (m or 1, k, k): cross products X'X of intercept and covariates over the people used.
-    with_genotype
-        float64 (m, k): X'g over the people used.
+    predictors
+        The covariates of the people used.
     n_used
         int64 (m,): people used for each variant.
     max_vif, max_corr
@@ -125,16 +159,14 @@ def screen(
     """
     out = np.zeros(len(residual), dtype=np.int8)
     total = np.maximum(calls.squares - calls.called * np.nan_to_num(calls.mean) ** 2, 0.0)
-    inverse = np.linalg.inv(cross)
-    sums, n = cross[:, 0, 1:], cross[:, :1, 0]
-    spread = np.diagonal(cross, axis1=1, axis2=2)[:, 1:] - sums**2 / n
-    coefficients = np.einsum(
-        "mab,mb->ma", np.broadcast_to(inverse, (len(residual), *inverse.shape[1:])), with_genotype
-    )
+    sums, n = predictors.sums[:, 1:], predictors.squares[:, :1]
+    spread = predictors.squares[:, 1:] - sums**2 / n
     with np.errstate(invalid="ignore", divide="ignore"):
-        inflation = np.diagonal(inverse, axis1=1, axis2=2)[:, 1:] * spread
-        inflation = inflation + coefficients[:, 1:] ** 2 * spread / residual[:, None]
-        along = (with_genotype[:, 1:] - sums * calls.mean[:, None]) / np.sqrt(spread * total[:, None])
+        inflation = predictors.inverse[:, 1:] * spread
+        inflation = inflation + predictors.coefficients[:, 1:] ** 2 * spread / residual[:, None]
+        along = (predictors.with_genotype[:, 1:] - sums * calls.mean[:, None]) / np.sqrt(
+            spread * total[:, None]
+        )
         out[~(residual > 1e-10 * total)] = status.RANK_DEFICIENT
         beyond = (inflation > max_vif) & (group.inflation <= max_vif)
         out[(total > max_vif * residual) | beyond.any(axis=1)] = status.VIF_TOO_HIGH

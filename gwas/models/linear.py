@@ -11,19 +11,26 @@ from the cross products instead of fitting anew.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from gwas.kernels.downdate import whitened_products
 from gwas.models import status
-from gwas.models.group import Floats, Group, Ints, screen
+from gwas.models.group import Floats, Group, Ints, Predictors, screen
 from gwas.models.result import VariantTests
 from gwas.models.tile import Calls, Tile
 from gwas.tails import log10p_t
 
 Missing = Literal["mean", "complete-case"]
+
+_SINGULAR: Final = 1e-9
+_AT_ONCE: Final = 1 << 21
+"""Numbers held at once where each variant has a matrix of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +50,11 @@ class LinearNull:
     group: Group
     residuals: Floats
     squares: Floats
+
+    @cached_property
+    def columns(self) -> Floats:
+        """float64 (n_columns, k + t): the group's basis, then the residuals."""
+        return np.ascontiguousarray(np.column_stack([self.group.wide_basis, self.residuals]))
 
 
 def fit_linear_null(group: Group, outcomes: Floats) -> LinearNull:
@@ -130,7 +142,7 @@ def _impute_mean(
     some = np.flatnonzero((calls.missing > 0) & (calls.called > 0)).astype(np.int64)
     squares = calls.squares.copy()
     if len(some):
-        sums = tile.missing_sums(some, np.column_stack([group.wide_basis, null.residuals]))
+        sums = tile.missing_sums(some, null.columns)
         sums *= calls.mean[some, None]
         on_basis, on_traits = on_basis.copy(), on_traits.copy()
         on_basis[some] += sums[:, : group.k]
@@ -142,8 +154,7 @@ def _impute_mean(
         group,
         calls,
         residual,
-        group.cross[None],
-        on_basis @ group.basis.r,
+        group.predictors(on_basis),
         n_used=n,
         max_vif=max_vif,
         max_corr=max_corr,
@@ -162,14 +173,13 @@ def _drop_missing(
     max_corr: float,
 ) -> Moments:
     group = null.group
-    n = calls.called
+    n, limits = calls.called, {"max_vif": max_vif, "max_corr": max_corr}
     residual = calls.squares - (on_basis**2).sum(axis=1)
     verdict = screen(
         group,
         calls,
         residual,
-        group.cross[None],
-        on_basis @ group.basis.r,
+        group.predictors(on_basis),
         n_used=n,
         max_vif=max_vif,
         max_corr=max_corr,
@@ -179,32 +189,58 @@ def _drop_missing(
     some = np.flatnonzero((calls.missing > 0) & (calls.called > group.k + 1)).astype(np.int64)
     if not len(some):
         return Moments(n, residual, on_traits, trait_squares, verdict)
-    qq, qy, yy = tile.missing_cross_products(some, group.wide_basis, null.residuals)
-    left = np.eye(group.k) - qq
-    safe = np.linalg.eigvalsh(left)[:, 0] > 1e-9
-    bad, some = some[~safe], some[safe]
-    verdict[bad] = np.where(verdict[bad] == status.CONSTANT, status.CONSTANT, status.RANK_DEFICIENT)
-    left, qy, yy = left[safe], -qy[safe], yy[safe]
-    b = on_basis[some]
-    solved = np.linalg.solve(left, np.concatenate([b[:, :, None], qy], axis=2))
-    g_on_q, y_on_q = solved[:, :, 0], solved[:, :, 1:]
     on_traits, residual = on_traits.copy(), residual.copy()
-    residual[some] = calls.squares[some] - (b * g_on_q).sum(axis=1)
-    on_traits[some] -= np.einsum("vk,vkt->vt", b, y_on_q)
-    trait_squares[some] -= yy + np.einsum("vkt,vkt->vt", qy, y_on_q)
-    part = calls.of(some)
-    cross = group.basis.r.T @ left @ group.basis.r
-    verdict[some] = screen(
-        group,
-        part,
-        residual[some],
-        cross,
-        b @ group.basis.r,
-        n_used=n[some],
-        max_vif=max_vif,
-        max_corr=max_corr,
-    )
+    step = max(1, _AT_ONCE // (group.k * (2 * group.k + on_traits.shape[1])))
+    for first in range(0, len(some), step):
+        part = some[first : first + step]
+        _without_missing(
+            null, calls, tile, part, on_basis, on_traits, residual, trait_squares, verdict, limits
+        )
     return Moments(n, residual, on_traits, trait_squares, verdict)
+
+
+def _without_missing(
+    null: LinearNull,
+    calls: Calls,
+    tile: Tile,
+    rows: Ints,
+    on_basis: Floats,
+    on_traits: Floats,
+    residual: Floats,
+    trait_squares: Floats,
+    verdict: npt.NDArray[np.int8],
+    limits: Mapping[str, float],
+) -> None:
+    """Take the people without a call out of some variants' moments, in place.
+
+    With A = I - Σ qq' over those who leave, every moment beside the remaining covariates is a product of two of
+    g, y and the covariates in the metric of A⁻¹, taken from the product without covariates.
+    """
+    group, k = null.group, null.group.k
+    qq, qy, yy = tile.missing_cross_products(rows, group.wide_basis, null.residuals)
+    left = np.eye(k) - qq
+    columns = np.empty((len(rows), k, 1 + k + yy.shape[1]))
+    columns[:, :, 0], columns[:, :, 1 : 1 + k], columns[:, :, 1 + k :] = (
+        on_basis[rows],
+        group.to_covariates,
+        -qy,
+    )
+    spans = group.cross_of(left)
+    dots, squares, fine = whitened_products(left, columns, least=_SINGULAR)
+    bad = rows[~fine]
+    verdict[bad] = np.where(verdict[bad] == status.CONSTANT, status.CONSTANT, status.RANK_DEFICIENT)
+    rows, dots, squares, yy = rows[fine], dots[fine], squares[fine], yy[fine]
+    part = calls.of(rows)
+    residual[rows] = part.squares - squares[:, 0]
+    on_traits[rows] -= dots[:, 1 + k :]
+    trait_squares[rows] -= yy + squares[:, 1 + k :]
+    predictors = Predictors(
+        *(span[fine] for span in spans),
+        inverse=squares[:, 1 : 1 + k],
+        coefficients=dots[:, 1 : 1 + k],
+        with_genotype=on_basis[rows] @ group.basis.r,
+    )
+    verdict[rows] = screen(group, part, residual[rows], predictors, n_used=part.called, **limits)
 
 
 def linear_tests(group: Group, calls: Calls, found: Moments, trait: int) -> VariantTests:

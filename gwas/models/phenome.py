@@ -23,7 +23,7 @@ from gwas.models.group import Group, Ints, make_group
 from gwas.models.linear import LinearNull, Missing, Moments, fit_linear_null, linear_tests, moments
 from gwas.models.logistic import LogisticMode, LogisticNull, fit_logistic_null, score_tests, wald_tests
 from gwas.models.result import VariantTests, untested
-from gwas.models.tile import Calls, Tile
+from gwas.models.tile import Calls, RightSides, Tile
 
 EFFECT_PER: Final[Mapping[Ploidy, float]] = {"diploid": 1.0, "x": 1.0, "y": 2.0, "mt": 2.0}
 """Effects on Y and MT are per 0…1 copies although a BED file writes 0/2; on X males are 0/2 (PLINK 2)."""
@@ -42,7 +42,6 @@ class AssociationOptions:
     block_size: int = 1024
     coding: Coding = "additive"
     male_copies: Literal[1, 2] = 2
-    precision: Literal["double", "single"] = "double"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +78,8 @@ class Phenome:
         One for each missingness pattern.
     failed
         Trait → (status, people): traits that cannot be fitted for this kind of chromosome.
-    wide, wide_squared
-        float64 or float32 (n_columns, c): right-hand sides of the genotypes and of their squares.
+    right
+        What genotypes are multiplied with, one row for each of a packed row's samples.
     order
         Trait names in the design's order.
     effect_per
@@ -89,8 +88,7 @@ class Phenome:
 
     panels: tuple[Panel, ...]
     failed: Mapping[str, tuple[int, int]]
-    wide: npt.NDArray[np.floating]
-    wide_squared: npt.NDArray[np.floating]
+    right: RightSides
     order: tuple[str, ...]
     effect_per: float
     options: AssociationOptions
@@ -108,9 +106,9 @@ class Phenome:
         dict of str to VariantTests
             By trait, in the design's order; effects are per copy of ALT.
         """
-        alt, called = tile.alleles(np.ones(len(self.wide), dtype=bool))
+        alt, called = tile.alleles(self.right.everyone)
         flip = alt > called
-        products, squared = tile.products(flip, self.wide, self.wide_squared)
+        products, squared = tile.products(flip, self.right)
         found: dict[str, VariantTests] = {}
         for panel in self.panels:
             calls = tile.summarise(panel.linear.group.columns, flip)
@@ -211,12 +209,10 @@ def prepare_phenome(
         if options.logistic == "score-firth":
             wide += [null.linear for null in panel.logistic]
             wide_squared += [null.weights for null in panel.logistic]
-    dtype = np.float64 if options.precision == "double" else np.float32
     return Phenome(
         tuple(panels),
         failed,
-        np.ascontiguousarray(np.column_stack(wide), dtype=dtype),
-        np.ascontiguousarray(np.column_stack(wide_squared), dtype=dtype),
+        RightSides(np.column_stack(wide), np.column_stack(wide_squared)),
         tuple(trait.name for trait in design.traits),
         EFFECT_PER[ploidy],
         options,

@@ -6,15 +6,14 @@ have one statistics.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from gwas.kernels import dosage_products as of_dosages
 from gwas.kernels import products as of_calls
-from gwas.kernels import refit
 from gwas.kernels.packed import count_genotypes
 
 Floats = npt.NDArray[np.float64]
@@ -55,6 +54,30 @@ class Calls:
         return Calls(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
 
+@dataclass(frozen=True, eq=False)
+class RightSides:
+    """What genotypes, and their squares, are multiplied with.
+
+    Attributes
+    ----------
+    linear, squared
+        float64 (n, c) and (n, d), C order. Rows of samples outside an analysis are 0; d may be 0.
+    """
+
+    linear: Floats
+    squared: Floats
+
+    @cached_property
+    def everyone(self) -> Mask:
+        """bool (n,), all true."""
+        return np.ones(len(self.linear), dtype=bool)
+
+    @cached_property
+    def whole(self) -> tuple[of_calls.FixedPoint, of_calls.FixedPoint]:
+        """Both as whole numbers, for hard calls."""
+        return of_calls.FixedPoint.of(self.linear, 2), of_calls.FixedPoint.of(self.squared, 4)
+
+
 class Tile(Protocol):
     """Genotypes of m variants in n samples, in the order of a phenome's columns."""
 
@@ -70,10 +93,8 @@ class Tile(Protocol):
         """What the genotypes of some samples amount to."""
         ...
 
-    def products(
-        self, flip: Mask, linear: npt.NDArray[Any], squared: npt.NDArray[Any]
-    ) -> tuple[Floats, Floats]:
-        """Products of oriented genotypes, and of their squares, with (n, c) and (n, d); missing is 0."""
+    def products(self, flip: Mask, right: RightSides) -> tuple[Floats, Floats]:
+        """Products of oriented genotypes, and of their squares, (m, c) and (m, d); missing is 0."""
         ...
 
     def missing_sums(self, variants: Ints, columns: Floats) -> Floats:
@@ -96,6 +117,7 @@ class PackedTile:
     """Hard calls: uint8 (m, bytes), PLINK 1 codes."""
 
     packed: npt.NDArray[np.uint8]
+    counted: dict[bytes, Ints] = field(default_factory=dict, kw_only=True)
 
     def __len__(self) -> int:
         """Number of variants."""
@@ -103,12 +125,19 @@ class PackedTile:
 
     def alleles(self, columns: Mask) -> tuple[Floats, Ints]:
         """See :class:`Tile`."""
-        counts = count_genotypes(self.packed, columns)
+        counts = self._counts(columns)
         return (counts[:, 1] + 2 * counts[:, 2]).astype(np.float64), counts[:, :3].sum(axis=1)
+
+    def _counts(self, columns: Mask) -> Ints:
+        # mostly the same people are asked for again
+        key = columns.tobytes()
+        if key not in self.counted:
+            self.counted[key] = count_genotypes(self.packed, columns)
+        return self.counted[key]
 
     def summarise(self, columns: Mask, flip: Mask) -> Calls:
         """See :class:`Tile`."""
-        counts = count_genotypes(self.packed, columns)
+        counts = self._counts(columns)
         one, two = counts[:, 1], np.where(flip, counts[:, 0], counts[:, 2])
         called = counts[:, :3].sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -118,11 +147,15 @@ class PackedTile:
         squares = (one + 4 * two).astype(np.float64)
         return Calls(flip, called, counts[:, 3], mean, squares, alt_frequency, constant)
 
-    def products(
-        self, flip: Mask, linear: npt.NDArray[Any], squared: npt.NDArray[Any]
-    ) -> tuple[Floats, Floats]:
+    def products(self, flip: Mask, right: RightSides) -> tuple[Floats, Floats]:
         """See :class:`Tile`."""
-        return of_calls.tile_products(self.packed, flip, linear, squared)
+        index = of_calls.combinations(self.packed, flip)
+        calls = self.summarise(right.everyone, flip)
+        called = np.maximum(calls.called, 1)
+        linear, squared = right.whole
+        return linear.products(index, np.nan_to_num(calls.mean)), squared.products(
+            index, calls.squares / called
+        )
 
     def missing_sums(self, variants: Ints, columns: Floats) -> Floats:
         """See :class:`Tile`."""
@@ -136,7 +169,16 @@ class PackedTile:
 
     def refit(self, variants: Ints, *, flip: Mask, **how: Any) -> Floats:
         """See :class:`Tile`."""
+        from gwas.kernels import refit
+
         return refit.refit_variants(self.packed, variants, flip=flip, table=of_calls.ORIENTED, **how)
+
+
+def _of_dosages() -> Any:
+    """Kernels of dosages; they take numba, which hard calls do without."""
+    from gwas.kernels import dosage_products
+
+    return dosage_products
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,12 +193,12 @@ class DosageTile:
 
     def alleles(self, columns: Mask) -> tuple[Floats, Ints]:
         """See :class:`Tile`."""
-        found = of_dosages.summarise_dosages(self.dosages, columns)
+        found = _of_dosages().summarise_dosages(self.dosages, columns)
         return found[:, 1], found[:, 0].astype(np.int64)
 
     def summarise(self, columns: Mask, flip: Mask) -> Calls:
         """See :class:`Tile`."""
-        n, total, squares, least, largest = of_dosages.summarise_dosages(self.dosages, columns).T
+        n, total, squares, least, largest = _of_dosages().summarise_dosages(self.dosages, columns).T
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(flip, 2 - total / n, total / n)
             alt_frequency = total / (2 * n)
@@ -166,22 +208,22 @@ class DosageTile:
         missing = int(columns.sum()) - called
         return Calls(flip, called, missing, mean, squares, alt_frequency, least == largest)
 
-    def products(
-        self, flip: Mask, linear: npt.NDArray[Any], squared: npt.NDArray[Any]
-    ) -> tuple[Floats, Floats]:
+    def products(self, flip: Mask, right: RightSides) -> tuple[Floats, Floats]:
         """See :class:`Tile`."""
-        return of_dosages.dosage_products(self.dosages, flip, linear, squared)
+        return _of_dosages().dosage_products(self.dosages, flip, right.linear, right.squared)
 
     def missing_sums(self, variants: Ints, columns: Floats) -> Floats:
         """See :class:`Tile`."""
-        return of_dosages.absent_sums(self.dosages, variants, columns)
+        return _of_dosages().absent_sums(self.dosages, variants, columns)
 
     def missing_cross_products(
         self, variants: Ints, basis: Floats, traits: Floats
     ) -> tuple[Floats, Floats, Floats]:
         """See :class:`Tile`."""
-        return of_dosages.absent_cross_products(self.dosages, variants, basis, traits)
+        return _of_dosages().absent_cross_products(self.dosages, variants, basis, traits)
 
     def refit(self, variants: Ints, *, flip: Mask, **how: Any) -> Floats:
         """See :class:`Tile`."""
+        from gwas.kernels import refit
+
         return refit.refit_dosages(self.dosages, variants, flip=flip, **how)
