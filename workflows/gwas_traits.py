@@ -1,0 +1,153 @@
+"""Phenotype and covariate files of one association run, and what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from cohorts.errors import DesignError, InputError
+from gwas.design import Design, make_design
+from gwas.genotypes import Genotypes
+from gwas.rank_normal import RankNormal, rank_normal_design
+from workflows.gwas_tables import read_person_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraitOptions:
+    """What traits and covariates are.
+
+    Attributes
+    ----------
+    kind
+        ``quantitative`` (``--qt``) or ``binary`` (``--bt``) for all traits; None infers it of each.
+    zero_one
+        Binary traits are coded 0 and 1 (PLINK's ``--1``): one coded 1 and 2 is refused.
+    categories
+        Covariates whose values are names, even where they look like numbers (``--catCovarList``).
+    complete
+        Analyse only those who have every trait (``--strict``).
+    rank_normal
+        Replace quantitative traits by normal scores, see :mod:`gwas.rank_normal`.
+    """
+
+    kind: Literal["quantitative", "binary"] | None = None
+    zero_one: bool = False
+    categories: tuple[str, ...] = ()
+    complete: bool = False
+    rank_normal: RankNormal | None = None
+
+
+def read_design(
+    genotypes: Genotypes,
+    pheno: Path,
+    covar: Path | None,
+    *,
+    pheno_name: Sequence[str] | None = None,
+    covar_name: Sequence[str] | None = None,
+    conditions: pd.DataFrame | None = None,
+    options: TraitOptions,
+) -> Design:
+    """Read both files, put variants to condition on beside the covariates, and align all to the genotypes.
+
+    Parameters
+    ----------
+    genotypes
+        Their samples are the design's.
+    pheno, covar
+        Files as :func:`workflows.gwas_tables.read_person_table` reads them; they may be one file.
+    pheno_name, covar_name
+        Columns to use, with ranges; None for all (of a shared file: all that are not the other's).
+    conditions
+        From :func:`gwas.conditioning.condition_on`.
+    options
+        See :class:`TraitOptions`.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read or a column is not there.
+    DesignError
+        No trait can be analysed, or a coding is ambiguous.
+    """
+    named = None if covar_name is None else [*covar_name, *options.categories]
+    if covar is None and (covar_name or options.categories):
+        raise InputError(
+            "covariates are named but no covariate file", where="--covar-name", fix="give --covar"
+        )
+    phenotypes = read_person_table(pheno, genotypes.samples, columns=pheno_name)
+    covariates = None
+    if covar is not None:
+        covariates = read_person_table(covar, genotypes.samples, columns=named)
+        if covar.resolve() == pheno.resolve():
+            if covar_name is None and pheno_name is not None:
+                covariates = covariates.drop(columns=list(phenotypes.columns), errors="ignore")
+            elif pheno_name is None and covar_name is not None:
+                phenotypes = phenotypes.drop(columns=list(covariates.columns), errors="ignore")
+        covariates = _with_categories(covariates, options.categories, covar)
+    text = [name for name in phenotypes.columns if not pd.api.types.is_numeric_dtype(phenotypes[name])]
+    if text:
+        raise InputError(
+            "a phenotype is not a number",
+            where=pheno,
+            found=f"text in column {', '.join(text)}",
+            expected="numbers, NA where missing",
+            fix="choose the phenotypes with --pheno-name",
+        )
+    if conditions is not None:
+        covariates = conditions if covariates is None else _beside(covariates, conditions)
+    if options.complete:
+        phenotypes = phenotypes[phenotypes.notna().all(axis=1)]
+    kinds = {} if options.kind is None else dict.fromkeys(phenotypes.columns, options.kind)
+    design = make_design(list(genotypes.samples["iid"]), phenotypes, covariates, kinds=kinds, unusable="skip")
+    if options.zero_one:
+        _refuse_one_two(design)
+    return design if options.rank_normal is None else rank_normal_design(design, options.rank_normal)
+
+
+def describe_design(design: Design) -> list[str]:
+    """Lines for the log: covariates, and of each trait who is analysed and how its values were read."""
+    lines = [f"covariates: {', '.join(design.covariate_names) or 'none'} (and an intercept)"]
+    for row in design.summary().itertuples():
+        text = f"{row.TRAIT}: {row.KIND}, {row.N} people"
+        if row.KIND == "binary":
+            text += f", {row.CASES} cases and {row.CONTROLS} controls ({row.CODING})"
+        elif row.CODING != "as given":
+            text += f", {row.CODING}"
+        lines.append(text)
+    return lines + [f"{name}: skipped, {reason}" for name, reason in design.skipped.items()]
+
+
+def _with_categories(table: pd.DataFrame, names: Sequence[str], where: Path) -> pd.DataFrame:
+    absent = [name for name in names if name not in table.columns]
+    if absent:
+        raise InputError("no such covariate", where=where, found=", ".join(absent), fix="check the name")
+    for name in names:
+        if pd.api.types.is_numeric_dtype(table[name]):
+            labels = table[name].map(lambda value: f"{value:g}", na_action="ignore")
+            table = table.assign(**{name: labels.astype(object)})
+    return table
+
+
+def _beside(covariates: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
+    shared = [name for name in conditions.columns if name in covariates.columns]
+    if shared:
+        raise InputError(
+            "a variant to condition on has the name of a covariate", where=shared[0], fix="rename one"
+        )
+    return covariates.join(conditions, how="inner")
+
+
+def _refuse_one_two(design: Design) -> None:
+    for trait in design.traits:
+        if trait.kind == "binary" and trait.coding.startswith("1 = control"):
+            raise DesignError(
+                "declared to be coded 0 and 1, but is not",
+                where=trait.name,
+                found="values 1, 2",
+                expected="0 = control, 1 = case",
+                fix="leave --1 out, or recode the trait",
+            )
