@@ -2,28 +2,92 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import Final, Literal
 
-import pandas as pd
+import numpy as np
 
 from cohorts.errors import InputError
-from gwas.association import associate_blocks
-from gwas.design import Design, Kind, make_design
+from gwas.association import associate_tests
+from gwas.conditioning import condition_on
+from gwas.design import Design, Kind
+from gwas.engines.protocol import BlockTests
 from gwas.genotypes import Genotypes
+from gwas.genotypes.chromosomes import is_pseudo_autosomal, ploidy_class
+from gwas.kernels.recode import Coding
 from gwas.models.linear import Missing
 from gwas.models.logistic import LogisticMode
-from gwas.sumstats import GENOME_WIDE, InflationCounter, to_plink
+from gwas.models.phenome import AssociationOptions
+from workflows.association_journal import Journal, journal
 from workflows.genotype_inputs import Filters, GenotypeSource
 from workflows.gwas_filters import apply_filters
-from workflows.gwas_tables import read_person_table
+from workflows.gwas_rows import parquet_part, text_rows
+from workflows.gwas_summary import Summary
+from workflows.gwas_tables import read_variant_list
+from workflows.gwas_traits import TraitOptions, describe_design, read_design
 from workflows.installation import version
-from workflows.outputs import atomic_text, write_text
+from workflows.outputs import write_text
 
-SUFFIX: Mapping[Kind, str] = {"quantitative": "glm.linear", "binary": "glm.logistic.hybrid"}
+SUFFIX: Final[Mapping[Kind, str]] = {"quantitative": "glm.linear", "binary": "glm.logistic.hybrid"}
+TEXT_ROWS: Final = 1 << 21
+PARQUET_ROWS: Final = 1 << 22
+"""Rows, variants × traits, whose results are held before they are put on the disk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """How variants are tested, beside what :func:`run_gwas` itself takes.
+
+    Attributes
+    ----------
+    coding
+        See :func:`gwas.association.associate_blocks`; other codings than the additive leave X, Y and MT out.
+    conditions
+        Names of variants whose genotypes become covariates.
+    condition_missing
+        What a missing genotype of such a variant is; None does as for the tested ones.
+    x_model
+        PLINK 2's ``--xchr-model``: 0 leaves X out, 1 counts males 0/1, 2 counts them 0/2.
+    build
+        Genome build by which variants on X are told to be pseudo-autosomal; None leaves them on X.
+    firth
+        Whether Firth stands in where maximum likelihood fails (``wald``).
+    tail_below
+        The score test's P below which a variant is refitted.
+    """
+
+    coding: Coding = "additive"
+    conditions: tuple[str, ...] = ()
+    condition_missing: Missing | None = None
+    x_model: Literal[0, 1, 2] = 2
+    build: Literal["GRCh37", "GRCh38"] | None = None
+    firth: bool = True
+    tail_below: float = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """What is written.
+
+    Attributes
+    ----------
+    format
+        ``text``: one file a trait, PLINK 2's columns; ``parquet``: a folder ``OUT.parquet`` with a folder a trait.
+    p_below
+        Write only rows with a P not above this; the rest is counted in the log.
+    confidence
+        Size of the confidence intervals to write; None writes none.
+    """
+
+    format: Literal["text", "parquet"] = "text"
+    p_below: float | None = None
+    confidence: float | None = None
 
 
 def run_gwas(
@@ -41,9 +105,16 @@ def run_gwas(
     vif: float = 50.0,
     max_corr: float = 0.999,
     block_size: int = 1024,
+    traits: TraitOptions | None = None,
+    model: ModelOptions | None = None,
+    output: OutputOptions | None = None,
+    started: Callable[[int, int], None] | None = None,
     progress: Callable[[int], None] | None = None,
+    finished: Callable[[Design, Summary], None] | None = None,
 ) -> list[Path]:
     """Associate every trait with every variant and write one file a trait.
+
+    A run that was killed goes on with the same command where it stopped, to the same bytes.
 
     Parameters
     ----------
@@ -59,8 +130,11 @@ def run_gwas(
         PLINK 2's filters, see :mod:`workflows.gwas_filters`.
     missing_genotypes, logistic, vif, max_corr, block_size, threads
         See :func:`gwas.association.associate_blocks`. ``wald`` gives PLINK 2's logistic estimates.
-    progress
-        Called with the number of variants just done.
+    traits, model, output
+        Further options.
+    started, progress, finished
+        Called with how many variants there are and how many an earlier run did; with the number just done; and
+        with what came of it all.
 
     Returns
     -------
@@ -72,110 +146,278 @@ def run_gwas(
     CareomeError
         Whatever the user can mend, in one line.
     """
-    started = time.monotonic()
-    genotypes = source.open()
+    begun = time.monotonic()
+    traits, model, output = traits or TraitOptions(), model or ModelOptions(), output or OutputOptions()
+    opened = source.open()
     lines = [
         f"careome {version()} gwas",
-        *source.told(genotypes),
+        *source.told(opened),
         f"missing genotypes: {missing_genotypes}; logistic: {logistic}",
     ]
-    genotypes, filtered = apply_filters(genotypes, filters or Filters())
-    design = _design(genotypes, pheno, covar, pheno_name, covar_name)
-    lines += filtered + _describe(design)
-    kinds: dict[str, Kind] = {trait.name: trait.kind for trait in design.traits}
-    files = {name: _result_path(out, name, kind) for name, kind in kinds.items()}
-    summary = {name: _Summary() for name in kinds}
-    with ExitStack() as stack:
-        handles = {name: stack.enter_context(atomic_text(path)) for name, path in files.items()}
-        for number, frame in enumerate(
-            associate_blocks(
-                genotypes,
-                design,
-                missing=missing_genotypes,
-                logistic=logistic,
-                max_vif=vif,
-                max_corr=max_corr,
-                block_size=block_size,
-                threads=threads,
-            )
-        ):
-            for name, rows in frame.groupby("TRAIT", sort=False):
-                summary[str(name)].add(rows)
-                _write(handles[str(name)], to_plink(rows, kind=kinds[str(name)]), header=number == 0)
-            if progress is not None:
-                progress(len(frame) // len(kinds))
-    lines += [f"{name}: {found.line()}; {files[name]}" for name, found in summary.items()]
-    lines.append(f"{genotypes.n_variants} variants in {time.monotonic() - started:.1f} s")
+    lines += _describe(model, output)
+    genotypes, filtered = apply_filters(opened, filters or Filters())
+    genotypes, left = _chromosomes(genotypes, model)
+    conditions = None
+    if model.conditions:
+        whole = (opened if not source.regions else _whole(source)).select(samples=_same(genotypes, opened))
+        conditions = condition_on(
+            whole,
+            model.conditions,
+            missing=model.condition_missing or missing_genotypes,
+            male_copies=1 if model.x_model == 1 else 2,
+        )
+    design = read_design(
+        genotypes,
+        pheno,
+        covar,
+        pheno_name=pheno_name,
+        covar_name=covar_name,
+        conditions=conditions,
+        options=traits,
+    )
+    lines += filtered + left + describe_design(design)
+    options = AssociationOptions(
+        missing=missing_genotypes,
+        logistic=logistic,
+        firth=model.firth,
+        tail_below=model.tail_below,
+        max_vif=vif,
+        max_corr=max_corr,
+        block_size=block_size,
+        coding=model.coding,
+        male_copies=1 if model.x_model == 1 else 2,
+    )
+    run = _Run(genotypes, design, options, output, out)
+    summary, note = run.go(threads=threads, started=started, progress=progress)
+    if note:
+        lines.append(note)
+    files = run.results()
+    lines += [
+        f"{line}; {files.get(name, out.with_name(out.name + '.parquet'))}"
+        for name, line in zip(summary.names, summary.lines(), strict=True)
+    ]
+    lines.append(f"{genotypes.n_variants} variants in {time.monotonic() - begun:.1f} s")
     log = out.with_name(out.name + ".log")
     write_text(log, "\n".join(lines) + "\n")
-    return [*files.values(), log]
+    if finished is not None:
+        finished(design, summary)
+    written = list(files.values()) or [out.with_name(out.name + ".parquet")]
+    return [*written, log]
 
 
-class _Summary:
-    """Running summary of one trait's results."""
+class _Run:
+    """Tests, written stretch by stretch."""
 
-    def __init__(self) -> None:
-        self.inflation = InflationCounter()
-        self.tested = 0
-        self.hits = 0
-        self.codes: dict[str, int] = {}
+    def __init__(
+        self,
+        genotypes: Genotypes,
+        design: Design,
+        options: AssociationOptions,
+        output: OutputOptions,
+        out: Path,
+    ) -> None:
+        self.genotypes, self.design, self.options = genotypes, design, options
+        self.output, self.out = output, out
+        self.kinds: dict[str, Kind] = {trait.name: trait.kind for trait in design.traits}
+        self.targets: dict[str, Path] = {}
+        for name, kind in self.kinds.items():
+            target = _result_path(out, name, kind)
+            if output.format == "text":
+                self.targets[name] = target
 
-    def add(self, rows: pd.DataFrame) -> None:
-        self.inflation.add(rows["LOG10_P"].to_numpy())
-        self.tested += int((rows["ERRCODE"] == ".").sum())
-        self.hits += int((rows["LOG10_P"] >= GENOME_WIDE).sum())
-        for code, count in rows["ERRCODE"].value_counts().items():
-            if code != ".":
-                self.codes[str(code)] = self.codes.get(str(code), 0) + int(count)
+    def results(self) -> dict[str, Path]:
+        """The text file of each trait; none where Parquet was asked for."""
+        return self.targets
 
-    def line(self) -> str:
-        without = "".join(f", {count} {code}" for code, count in sorted(self.codes.items()))
-        return (
-            f"{self.tested} variants tested{without}; lambda {self.inflation.lambda_gc:.3f};"
-            f" {self.hits} with P <= 5e-8"
+    def go(
+        self,
+        *,
+        threads: int | None,
+        started: Callable[[int, int], None] | None,
+        progress: Callable[[int], None] | None,
+    ) -> tuple[Summary, str | None]:
+        size, most = self.options.block_size, self.genotypes.n_variants
+        held = TEXT_ROWS if self.output.format == "text" else PARQUET_ROWS
+        stretch = max(1, held // (size * len(self.kinds)))
+        names = [path.name for path in self.targets.values()]
+        with journal(self.out, self._key(), names) as safe:
+            done = safe.resume()
+            summary = Summary(list(self.kinds), done.sums)
+            if started is not None:
+                started(most, min(done.blocks * size, most))
+            writer = _Writer(self, safe, summary, stretch)
+            # the next block is tested while one is written
+            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer") as pool:
+                pending: Future[None] | None = None
+                for block in associate_tests(
+                    self.genotypes, self.design, self.options, start_block=done.blocks, threads=threads
+                ):
+                    if pending is not None:
+                        pending.result()
+                    pending = pool.submit(writer.add, block)
+                    if progress is not None:
+                        progress(block.stop - block.start)
+                if pending is not None:
+                    pending.result()
+            writer.flush()
+            safe.finish(self._finished(safe))
+        return summary, done.note
+
+    def _finished(self, safe: Journal) -> dict[str, Path]:
+        if self.output.format == "text":
+            return {path.name: path for path in self.targets.values()}
+        folder = self.out.with_name(self.out.name + ".parquet")
+        _refuse_foreign(folder)
+        parts = sorted(path.name for path in safe.folder.glob("*.parquet"))
+        # "<number of the trait>.<number of the stretch>.parquet"
+        names = list(self.kinds)
+        placed = {}
+        for part in parts:
+            trait, stretch, _ = part.split(".")
+            placed[part] = folder / f"trait={names[int(trait)]}" / f"part-{stretch}.parquet"
+        return placed
+
+    def _key(self) -> str:
+        """SHA-256 of all that the bytes of the results depend on."""
+        digest = hashlib.sha256(version().encode())
+        digest.update(json.dumps([asdict(self.options), asdict(self.output)], sort_keys=True).encode())
+        for path in sorted(self.genotypes.path.parent.glob(self.genotypes.path.stem + ".*")):
+            if path.suffix in {".bed", ".bim", ".fam", ".pgen", ".pvar", ".psam", self.genotypes.path.suffix}:
+                found = path.stat()
+                digest.update(f"{path.resolve()} {found.st_size} {found.st_mtime_ns}".encode())
+        digest.update(self.genotypes.values.encode())
+        for column in ("chrom", "id"):
+            digest.update("\0".join(self.genotypes.variants[column].astype(str)).encode())
+        digest.update("\0".join(self.design.samples).encode())
+        digest.update("\0".join(map(str, self.genotypes.samples["sex"])).encode())
+        for trait in self.design.traits:
+            digest.update(f"{trait.name} {trait.kind}".encode())
+            digest.update(np.ascontiguousarray(trait.values).tobytes())
+        digest.update("\0".join(self.design.covariate_names).encode())
+        digest.update(np.ascontiguousarray(self.design.covariates).tobytes())
+        return digest.hexdigest()
+
+
+class _Writer:
+    """Takes blocks of tests in order and puts them on the disk every few blocks."""
+
+    def __init__(self, run: _Run, safe: Journal, summary: Summary, stretch: int) -> None:
+        self.run, self.safe, self.summary, self.stretch = run, safe, summary, stretch
+        self.waiting: list[BlockTests] = []
+        self.unsafe = 0
+        self.blocks = 0
+
+    def add(self, block: BlockTests) -> None:
+        output, variants = self.run.output, self.run.genotypes.variants
+        least = None if output.p_below is None else -np.log10(output.p_below)
+        for i, tests in enumerate(block.tests.values()):
+            withheld = 0 if least is None else len(tests.status) - int((tests.log10p >= least).sum())
+            self.summary.add(i, tests, withheld=withheld)
+        if output.format == "text":
+            for name, data in text_rows(
+                variants,
+                block,
+                kinds=self.run.kinds,
+                coding=self.run.options.coding,
+                header=block.block == 0,
+                log10p_from=least,
+                confidence=output.confidence,
+            ).items():
+                self.safe.write(self.run.targets[name].name, data)
+        else:
+            self.waiting.append(block)
+        self.unsafe += 1
+        self.blocks = block.block + 1
+        if self.blocks % self.stretch == 0:
+            self.flush()
+
+    def flush(self) -> None:
+        """Make everything so far safe."""
+        if not self.unsafe:
+            return
+        if self.waiting:
+            number = (self.blocks - 1) // self.stretch
+            least = self.run.output.p_below
+            for i, name in enumerate(self.run.kinds):
+                data = parquet_part(
+                    self.run.genotypes.variants,
+                    self.waiting,
+                    name,
+                    coding=self.run.options.coding,
+                    log10p_from=None if least is None else -np.log10(least),
+                )
+                self.safe.put(f"{i}.{number:05d}.parquet", data)
+            self.waiting = []
+        self.safe.commit(self.blocks, self.summary.state())
+        self.unsafe = 0
+
+
+def _describe(model: ModelOptions, output: OutputOptions) -> list[str]:
+    """What was chosen, of the things that change an answer."""
+    lines = [
+        f"coding: {model.coding}; X: model {model.x_model}" + (f", {model.build}" if model.build else "")
+    ]
+    if model.conditions:
+        lines.append(f"conditioned on {len(model.conditions)} variants: {', '.join(model.conditions[:10])}")
+    if output.p_below is not None:
+        lines.append(f"written: rows with P <= {output.p_below:g}")
+    return lines
+
+
+def _chromosomes(genotypes: Genotypes, model: ModelOptions) -> tuple[Genotypes, list[str]]:
+    """Tell pseudo-autosomal variants from the rest of X, and leave out what the model has no answer for."""
+    lines = []
+    if model.build is not None:
+        inside = is_pseudo_autosomal(
+            genotypes.variants["chrom"], genotypes.variants["pos"], build=model.build
         )
+        if inside.any():
+            variants = genotypes.variants.copy()
+            variants.loc[inside, "chrom"] = "XY"
+            genotypes = Genotypes(
+                genotypes.reader,
+                genotypes.samples,
+                variants,
+                genotypes.sample_index,
+                genotypes.variant_index,
+                genotypes.values,
+            )
+        lines.append(f"{int(inside.sum())} variants on X are pseudo-autosomal ({model.build})")
+    kinds = ploidy_class(genotypes.variants["chrom"])
+    if model.coding != "additive":
+        kept, why = kinds == "diploid", f"X, Y and MT have no {model.coding} coding"
+    else:
+        kept, why = (kinds != "x") | (model.x_model != 0), "--xchr-model 0 leaves X out"
+    if not kept.all():
+        lines.append(f"{why}: {int((~kept).sum())} variants removed, {int(kept.sum())} remain")
+        if not kept.any():
+            raise InputError("no variant is left", where=why, fix="choose other variants or another model")
+        genotypes = genotypes.select(variants=kept)
+    return genotypes, lines
 
 
-def _design(
-    genotypes: Genotypes,
-    pheno: Path,
-    covar: Path | None,
-    pheno_name: Sequence[str] | None,
-    covar_name: Sequence[str] | None,
-) -> Design:
-    if covar is None and covar_name:
-        raise InputError(
-            "covariates are named but no covariate file", where="--covar-name", fix="give --covar"
-        )
-    phenotypes = read_person_table(pheno, genotypes.samples, columns=pheno_name)
-    covariates = None
-    if covar is not None:
-        covariates = read_person_table(covar, genotypes.samples, columns=covar_name)
-        if covar.resolve() == pheno.resolve():
-            if covar_name is None and pheno_name is not None:
-                covariates = covariates.drop(columns=list(phenotypes.columns), errors="ignore")
-            elif pheno_name is None and covar_name is not None:
-                phenotypes = phenotypes.drop(columns=list(covariates.columns), errors="ignore")
-    text = [name for name in phenotypes.columns if not pd.api.types.is_numeric_dtype(phenotypes[name])]
-    if text:
-        raise InputError(
-            "a phenotype is not a number",
-            where=pheno,
-            found=f"text in column {', '.join(text)}",
-            expected="numbers, NA where missing",
-            fix="choose the phenotypes with --pheno-name",
-        )
-    return make_design(list(genotypes.samples["iid"]), phenotypes, covariates, unusable="skip")
+def _whole(source: GenotypeSource) -> Genotypes:
+    from dataclasses import replace
+
+    return replace(source, regions=()).open()
 
 
-def _describe(design: Design) -> list[str]:
-    lines = [f"covariates: {', '.join(design.covariate_names) or 'none'} (and an intercept)"]
-    for row in design.summary().itertuples():
-        text = f"{row.TRAIT}: {row.KIND}, {row.N} people"
-        if row.KIND == "binary":
-            text += f", {row.CASES} cases and {row.CONTROLS} controls ({row.CODING})"
-        lines.append(text)
-    return lines + [f"{name}: skipped, {reason}" for name, reason in design.skipped.items()]
+def _same(chosen: Genotypes, opened: Genotypes) -> np.ndarray:
+    """Positions of one selection's samples among those of another."""
+    at = {name: i for i, name in enumerate(opened.samples["iid"])}
+    return np.array([at[name] for name in chosen.samples["iid"]], dtype=np.int64)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """An older result is replaced; anything else of that name is not ours to remove."""
+    if not folder.exists():
+        return
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix != ".parquet":
+            raise InputError("is there and holds other files", where=folder, fix="remove it or change --out")
+    import shutil
+
+    shutil.rmtree(folder)
 
 
 def _result_path(out: Path, trait: str, kind: Kind) -> Path:
@@ -184,22 +426,6 @@ def _result_path(out: Path, trait: str, kind: Kind) -> Path:
     return out.with_name(f"{out.name}.{trait}.{SUFFIX[kind]}")
 
 
-def _write(handle: IO[str], table: pd.DataFrame, *, header: bool) -> None:
-    """Write rows as tab-separated text, ``NA`` for NaN; several times faster than pandas does."""
-    if header:
-        handle.write("\t".join(table.columns) + "\n")
-    numeric = [pd.api.types.is_float_dtype(dtype) for dtype in table.dtypes]
-    template = "\t".join("%.9g" if is_float else "%s" for is_float in numeric) + "\n"
-    whole = table.loc[:, numeric].notna().all(axis=1).tolist()
-    rows = zip(*(table[name].tolist() for name in table.columns), strict=True)
-    handle.writelines(
-        template % row if complete else _line_with_gaps(row)
-        for row, complete in zip(rows, whole, strict=True)
-    )
-
-
-def _line_with_gaps(row: tuple[object, ...]) -> str:
-    cells = (
-        value if not isinstance(value, float) else "NA" if value != value else f"{value:.9g}" for value in row
-    )
-    return "\t".join(map(str, cells)) + "\n"
+def conditions_of(listed: Path | None, named: Sequence[str]) -> tuple[str, ...]:
+    """Names of the variants to condition on: of a file, of the command line, or both, in order."""
+    return tuple(dict.fromkeys([*named, *(sorted(read_variant_list(listed)) if listed else [])]))

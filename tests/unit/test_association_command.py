@@ -171,7 +171,7 @@ def test_failure_midway_leaves_old_results_and_no_temporaries(
 ) -> None:
     files = go(study)
     before = {file.name: file.read_bytes() for file in files}
-    original: Callable[..., Any] = association.associate_blocks
+    original: Callable[..., Any] = association.associate_tests
 
     def broken(*arguments: Any, **options: Any) -> Any:
         for number, frame in enumerate(original(*arguments, **options)):
@@ -179,7 +179,7 @@ def test_failure_midway_leaves_old_results_and_no_temporaries(
                 raise InputError("ended early", where="study.bed")
             yield frame
 
-    monkeypatch.setattr(association, "associate_blocks", broken)
+    monkeypatch.setattr(association, "associate_tests", broken)
     with pytest.raises(InputError, match="ended early"):
         go(study, block_size=8, covar=None, covar_name=None)
     folder = files[0].parent
