@@ -15,7 +15,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from cohorts.errors import CareomeError
-from workflows import genotype_cli, sumstats_cli
+from workflows import genotype_cli, plot_cli, sumstats_cli
 from workflows.genotype_inputs import (
     Filters,
     GenotypeSource,
@@ -38,6 +38,7 @@ app = typer.Typer(
 study_app = typer.Typer(help="Check a study file, or print its schema.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
 app.add_typer(sumstats_cli.app, name="sumstats")
+app.add_typer(plot_cli.app, name="plot")
 
 # PLINK lets these take several words; they reach the command as one comma-separated value.
 SEVERAL_WORDS = {

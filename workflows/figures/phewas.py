@@ -78,6 +78,9 @@ def phewas(
     middles = table.groupby("category", sort=False)["x"].agg(["min", "max"])
     ax.set_xticks(middles.mean(axis=1), middles.index, rotation=40, ha="right", rotation_mode="anchor")
     ax.tick_params(axis="x", length=0, labelsize=7.5)
+    if "category" not in results:
+        ax.set_xticklabels([""])
+        ax.set_xlabel(f"{len(table):,} phenotypes")
     for at, (tick, category) in enumerate(zip(ax.get_xticklabels(), middles.index, strict=True)):
         colour = PALETTE[at % len(PALETTE)]
         tick.set_color(INK if colour == GREY else colour)
