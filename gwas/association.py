@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,11 @@ from gwas.genotypes.descriptor import Genotypes
 from gwas.kernels.recode import Coding
 from gwas.models.coding import TEST_NAMES
 from gwas.models.linear import Missing
-from gwas.models.logistic import LogisticMode
 from gwas.models.phenome import AssociationOptions
 from gwas.models.status import errcode_text
+
+if TYPE_CHECKING:
+    from gwas.models.logistic import LogisticMode
 
 COLUMNS: Final = (
     "TRAIT",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from threading import Lock
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -36,7 +39,7 @@ class LocalEngine:
     Attributes
     ----------
     threads
-        Threads of the kernels; None leaves the process's setting.
+        Threads of the kernels; None takes every processor.
     """
 
     threads: int | None = None
@@ -45,34 +48,95 @@ class LocalEngine:
     def associate(
         self, genotypes: Genotypes, design: Design, options: AssociationOptions, *, start_block: int = 0
     ) -> Iterator[BlockTests]:
-        """See :class:`gwas.engines.protocol.Engine`."""
+        """See :class:`gwas.engines.protocol.Engine`.
+
+        While a block is tested the next is read and the one before is the caller's. Blocks of hard calls and
+        quantitative traits are tested side by side, one in a thread; what needs numba takes all threads for one
+        block.
+        """
         layout = _Layout.of(genotypes)
         size = options.block_size
-        kinds = ploidy_class(genotypes.variants["chrom"])
-        sex = genotypes.samples["sex"].to_numpy(dtype=object)
-        male = np.asarray(sex == "M")
-        phenomes: dict[str, Phenome] = {}
+        threads = self.threads or len(os.sched_getaffinity(0))
+        numba = genotypes.values == "dosage" or any(trait.kind == "binary" for trait in design.traits)
+        test = _Tester(genotypes, design, options, layout, threads if numba else None).test
         parts: list[dict[str, VariantTests]] = []
-        for start, stop, cut in _tiles(genotypes, layout, size, start_block):
-            with _kernel_threads(self.threads), one_blas_thread():
-                for first, last, kind in _runs(kinds[start:stop]):
-                    if kind not in phenomes:
-                        phenomes[kind] = prepare_phenome(
-                            design,
-                            ploidy=kind,
-                            sex=sex,
-                            rows=layout.rows,
-                            n_columns=layout.n_columns,
-                            options=options,
-                        )
-                    haploid = layout.of_file(male) if kind == "x" and options.male_copies == 1 else None
-                    parts.append(phenomes[kind].test(code_tile(cut(first, last), options.coding, haploid)))
-            if stop % size and stop < genotypes.n_variants:
-                continue
-            tests = {name: _joined([part[name] for part in parts]) for name in parts[0]}
-            number = (stop - 1) // size
-            yield BlockTests(number, number * size, stop, tests)
-            parts = []
+        with one_blas_thread(), one_blas_thread("numpy"):
+            for stop, found in _in_order(
+                test, _tiles(genotypes, layout, size, start_block), workers=1 if numba else threads
+            ):
+                parts += found
+                if stop % size and stop < genotypes.n_variants:
+                    continue
+                tests = {name: _joined([part[name] for part in parts]) for name in parts[0]}
+                number = (stop - 1) // size
+                yield BlockTests(number, number * size, stop, tests)
+                parts = []
+
+
+Stretch = tuple[int, int, Callable[[int, int], Tile]]
+
+
+def _in_order(
+    test: Callable[[Stretch], list[dict[str, VariantTests]]], stretches: Iterator[Stretch], *, workers: int
+) -> Iterator[tuple[int, list[dict[str, VariantTests]]]]:
+    """Test stretches in threads, and give where each ends and its results, in order; few are held at once."""
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="association") as pool:
+        waiting: deque[tuple[int, Future[list[dict[str, VariantTests]]]]] = deque()
+        try:
+            for stretch in stretches:
+                waiting.append((stretch[1], pool.submit(test, stretch)))
+                if len(waiting) > workers:
+                    stop, found = waiting.popleft()
+                    yield stop, found.result()
+            while waiting:
+                stop, found = waiting.popleft()
+                yield stop, found.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Tester:
+    """Tests stretches of variants; null models are fitted when a chromosome first asks for them."""
+
+    def __init__(
+        self,
+        genotypes: Genotypes,
+        design: Design,
+        options: AssociationOptions,
+        layout: _Layout,
+        numba_threads: int | None,
+    ) -> None:
+        self.design, self.options, self.layout, self.numba_threads = design, options, layout, numba_threads
+        self.kinds = ploidy_class(genotypes.variant_text("chrom"))
+        self.sex = genotypes.sample_values("sex")
+        self.male = np.asarray(self.sex == "M")
+        self.phenomes: dict[Ploidy, Phenome] = {}
+        self.fitting = Lock()
+
+    def test(self, stretch: Stretch) -> list[dict[str, VariantTests]]:
+        """Test a stretch, each run of one kind of chromosome by itself."""
+        start, stop, cut = stretch
+        parts = []
+        with _numba_threads(self.numba_threads):
+            for first, last, kind in _runs(self.kinds[start:stop]):
+                one_copy = kind == "x" and self.options.male_copies == 1
+                haploid = self.layout.of_file(self.male) if one_copy else None
+                tile = code_tile(cut(first, last), self.options.coding, haploid)
+                parts.append(self._phenome(kind).test(tile))
+        return parts
+
+    def _phenome(self, kind: Ploidy) -> Phenome:
+        with self.fitting:
+            if kind not in self.phenomes:
+                self.phenomes[kind] = prepare_phenome(
+                    self.design,
+                    ploidy=kind,
+                    sex=self.sex,
+                    rows=self.layout.rows,
+                    n_columns=self.layout.n_columns,
+                    options=self.options,
+                )
+            return self.phenomes[kind]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +168,7 @@ class _Layout:
         return block.packed_selected() if self.repack else block.packed
 
 
-def _tiles(
-    genotypes: Genotypes, layout: _Layout, size: int, start_block: int
-) -> Iterator[tuple[int, int, Callable[[int, int], Tile]]]:
+def _tiles(genotypes: Genotypes, layout: _Layout, size: int, start_block: int) -> Iterator[Stretch]:
     """Stretches of variants within a block of `size`, and how to cut tiles from each.
 
     A dosage takes sixteen times the room of a call, so that a block comes in several stretches.
@@ -143,9 +205,15 @@ def _joined(parts: list[VariantTests]) -> VariantTests:
 
 
 @contextmanager
-def _kernel_threads(threads: int | None) -> Iterator[None]:
+def _numba_threads(threads: int | None) -> Iterator[None]:
+    """Run this thread's numba kernels on so many threads; without a number, numba is not even imported."""
+    if threads is None:
+        yield
+        return
+    import numba
+
     before = numba.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS) if threads else before)
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     try:
         yield
     finally:

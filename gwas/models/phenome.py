@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,11 @@ from gwas.kernels.recode import Coding
 from gwas.models import status
 from gwas.models.group import Group, Ints, make_group
 from gwas.models.linear import LinearNull, Missing, Moments, fit_linear_null, linear_tests, moments
-from gwas.models.logistic import LogisticMode, LogisticNull, fit_logistic_null, score_tests, wald_tests
 from gwas.models.result import VariantTests, untested
 from gwas.models.tile import Calls, RightSides, Tile
+
+if TYPE_CHECKING:
+    from gwas.models.logistic import LogisticMode, LogisticNull
 
 EFFECT_PER: Final[Mapping[Ploidy, float]] = {"diploid": 1.0, "x": 1.0, "y": 2.0, "mt": 2.0}
 """Effects on Y and MT are per 0…1 copies although a BED file writes 0/2; on X males are 0/2 (PLINK 2)."""
@@ -134,6 +136,11 @@ class Phenome:
             max_corr=options.max_corr,
         )
         found = {name: linear_tests(group, calls, both, i) for i, name in enumerate(panel.quantitative)}
+        if not panel.binary:
+            return found
+        # fits of binary traits take numba, which quantitative ones do without
+        from gwas.models.logistic import score_tests, wald_tests
+
         for i, (name, logistic) in enumerate(zip(panel.binary, panel.logistic, strict=True)):
             if options.logistic == "wald":
                 found[name] = wald_tests(
@@ -238,6 +245,14 @@ def _with_sex(
     return more, more_names
 
 
+def _fit_logistic(group: Group, outcomes: list[Floats]) -> tuple[LogisticNull, ...]:
+    if not outcomes:
+        return ()
+    from gwas.models.logistic import fit_logistic_null
+
+    return tuple(fit_logistic_null(group, outcome) for outcome in outcomes)
+
+
 def _panel(group: Group, mask: Mask, traits: list[Trait], *, first: int, first_squared: int) -> Panel:
     quantitative = [trait for trait in traits if trait.kind == "quantitative"]
     binary = [trait for trait in traits if trait.kind == "binary"]
@@ -246,7 +261,7 @@ def _panel(group: Group, mask: Mask, traits: list[Trait], *, first: int, first_s
         fit_linear_null(group, outcomes),
         tuple(trait.name for trait in quantitative),
         tuple(trait.name for trait in binary),
-        tuple(fit_logistic_null(group, trait.values[mask]) for trait in binary),
+        _fit_logistic(group, [trait.values[mask] for trait in binary]),
         first,
         first_squared,
     )
