@@ -6,12 +6,15 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from gwas.genotypes import Genotypes
 from phenotypes.plain_english import explain
+from workflows.figures.genes import Genes, read_genes
 from workflows.findings import Findings, Receipt
 from workflows.frames import cell, each_row, row_of
 from workflows.methods import limits, methods
 from workflows.prediction import Prediction
 from workflows.quality_content import ancestry_maps, quality_summary, sentence
+from workflows.region_content import regions
 from workflows.release import released_cell, released_loci
 from workflows.reports.binning import histogram
 from workflows.reports.content import (
@@ -44,6 +47,7 @@ def cohort_content(findings: Findings, receipt: Receipt) -> CohortContent:
     about, use = findings.study.study, findings.study.data_use
     rule = Disclosure()
     maps = ancestry_maps(findings, rule)
+    genes = None if findings.study.genes is None else read_genes(findings.study.genes)
     return CohortContent(
         title=about.title,
         created=receipt.finished[:10],
@@ -71,7 +75,7 @@ def cohort_content(findings: Findings, receipt: Receipt) -> CohortContent:
         qc=quality_summary(findings, rule),
         pca=maps[0] if maps else None,
         pca_more=maps[1:],
-        associations=tuple(_association(findings, trait, rule) for trait in findings.stats),
+        associations=tuple(_association(findings, trait, rule, genes) for trait in findings.stats),
         scores=score_summaries(findings, rule),
         risk_models=risk_summaries(findings, rule),
         risk_note=_risk_note(findings),
@@ -276,7 +280,7 @@ def _traits(findings: Findings, rule: Disclosure) -> Iterable[TraitSummary]:
         )
 
 
-def _association(findings: Findings, trait: str, rule: Disclosure) -> Association:
+def _association(findings: Findings, trait: str, rule: Disclosure, genes: Genes | None) -> Association:
     stats = findings.stats[trait]
     frame = stats.frame
     kept = next(t for t in findings.design.traits if t.name == trait)
@@ -306,10 +310,18 @@ def _association(findings: Findings, trait: str, rule: Disclosure) -> Associatio
                 effect=float(row["BETA"]),
                 se=float(row["SE"]),
                 log10_p=float(row["LOG10_P"]),
+                nearby="" if genes is None else genes.nearest(str(row["#CHROM"]), int(row["POS"])),
             )
             for _, row in shown.iterrows()
         ),
+        regions=() if genes is None else regions(frame, shown, _analysed(findings), genes),
         lambda_gc=stats.lambda_gc,
         not_fitted=int((frame["ERRCODE"] != ".").sum()),
         model="(score test, refitted by Firth's method where P is below 0.05)" if disease else "",
     )
+
+
+def _analysed(findings: Findings) -> Genotypes:
+    """Genotypes of the people in whom associations were found."""
+    rows = findings.kept.person_id.index.isin(findings.design.samples)
+    return findings.kept.genotypes.select(samples=np.flatnonzero(rows))

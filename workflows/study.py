@@ -297,6 +297,10 @@ class Study(_Closed):
     qc: QcSpec = QcSpec()
     split: Split = Split()
     association: Association
+    genes: StudyPath | None = Field(
+        default=None,
+        description="genes of the genotypes' build: UCSC's refGene table, or name chromosome start end strand",
+    )
     scores: Scores = Scores()
     risk: list[RiskSpec] = Field(default_factory=list)
     reports: PatientReports = PatientReports()
@@ -383,6 +387,8 @@ class Study(_Closed):
         files |= _genotype_files(self.genotypes)
         if self.qc.reference is not None:
             files["qc.reference"] = self.qc.reference
+        if self.genes is not None:
+            files["genes"] = self.genes
         files |= {f"codelists.{name}": path for name, path in self.codelists.items()}
         files |= {f"scores.published.{i}": path for i, path in enumerate(self.scores.published)}
         return files

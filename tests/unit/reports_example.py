@@ -418,6 +418,7 @@ def scan(rng: np.random.Generator, name: str, label: str, kind: str, unit: str, 
         cases=780 if kind == "logistic" else None,
         controls=3_425 if kind == "logistic" else None,
         loci=tuple(sorted(loci, key=lambda locus: -locus.log10_p)),
+        regions=tuple(region(rng, locus) for locus in loci[:2]),
         not_fitted=3,
         model="with age, sex and 10 principal components",
     )
@@ -658,3 +659,36 @@ def patient(*outcomes: c.PatientOutcome) -> c.PatientContent:
 def replace(value: object, **changes: object) -> object:
     """`dataclasses.replace`, so that tests need one import."""
     return dataclasses.replace(value, **changes)  # type: ignore[type-var]
+
+
+def region(rng: np.random.Generator, locus: c.Locus) -> c.Region:
+    """Variants and genes around a lead."""
+    pos = np.sort(np.append(locus.pos + rng.integers(-250_000, 250_000, 400), locus.pos))
+    away = np.abs(pos - locus.pos)
+    r2 = np.where(away == 0, 1.0, np.clip(np.exp(-away / 60_000) * rng.uniform(0.2, 1, pos.size), 0, 1))
+    return c.Region(
+        lead=locus.variant,
+        chrom=locus.chrom,
+        start=locus.pos - 250_000,
+        stop=locus.pos + 250_000,
+        variant=np.where(away == 0, locus.variant, [f"rs{k}" for k in range(pos.size)]),
+        pos=pos,
+        log10_p=np.where(away == 0, locus.log10_p, r2 * locus.log10_p * 0.9 + rng.exponential(0.4, pos.size)),
+        r2=np.where(rng.uniform(size=pos.size) < 0.05, np.nan, r2),
+        genes=tuple(
+            c.Gene(
+                name=name,
+                start=locus.pos + left,
+                end=locus.pos + right,
+                strand=strand,
+                exons=tuple(
+                    (locus.pos + int(x), locus.pos + int(x) + 700) for x in np.linspace(left, right - 700, 5)
+                ),
+            )
+            for name, left, right, strand in (
+                (locus.nearby, -20_000, 15_000, "+"),
+                ("GENE2", -90_000, -12_000, "-"),
+                ("GENE3", 60_000, 190_000, "+"),
+            )
+        ),
+    )

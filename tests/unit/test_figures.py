@@ -27,6 +27,7 @@ from workflows.figures.phewas import phewas, phewas_table
 from workflows.figures.qq import log_ranks, qq, quantile_band
 from workflows.figures.regional import region_of, regional, with_linkage
 from workflows.figures.thinning import TAIL, thin
+from workflows.region_content import regions
 
 ORDER = [*map(str, range(1, 23)), "X"]
 
@@ -285,6 +286,20 @@ def test_region_is_coloured_by_r2_with_its_lead(tmp_path: Path) -> None:
     assert region_of(frame, trait=None, lead="1:1020", flank=15)["ID"].tolist() == ["b", "other", "d"]
     with pytest.raises(InputError, match="no such variant"):
         region_of(frame, trait=None, lead="rs404", flank=10)
+
+
+def test_regions_of_a_report_hold_genes_and_linkage_but_no_rare_variant(tmp_path: Path) -> None:
+    genotypes = open_genotypes(write_genotypes(tmp_path))
+    (tmp_path / "genes.txt").write_text("MYGENE 1 500 3000 +\nFAR 1 900000 910000 -\n")
+    results = pd.DataFrame(
+        {"#CHROM": "1", "POS": [1000, 1010, 1020, 1030], "ID": ["a", "b", "c", "d"], "A1_FREQ": [0.5, 0.5, 0.5, 0.01],
+         "OBS_CT": 400, "LOG10_P": [9.0, 8.0, 1.0, 2.0], "ERRCODE": "."}
+    )  # fmt: skip
+    (region,) = regions(results, results.head(1), genotypes, read_genes(tmp_path / "genes.txt"))
+    assert region.lead == "a"
+    assert region.variant.tolist() == ["a", "b", "c"]
+    np.testing.assert_allclose(region.r2, np.load(tmp_path / "r2.npy")[:3], atol=1e-6)
+    assert [gene.name for gene in region.genes] == ["MYGENE"]
 
 
 def test_miami_mirrors_two_scans_on_one_genome() -> None:

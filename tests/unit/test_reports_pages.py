@@ -382,6 +382,17 @@ def test_variants_without_a_result_are_left_out_of_the_pictures() -> None:
     assert "0 variants" in genome_figures.qq_figure(nothing)
 
 
+def test_regions_show_their_genes_and_are_told_in_words(cohort_html: str) -> None:
+    scan = example.cohort().associations[0]
+    assert len(scan.regions) == 2
+    for at, region in enumerate(scan.regions):
+        svg = genome_figures.regional_figure(region, name=f"region-{at}")
+        for gene in region.genes:
+            assert f">{gene.name}<" in svg
+        assert f"Region of {region.lead} on chromosome {region.chrom}" in cohort_html
+        assert len(svg) < 150_000
+
+
 def test_bins_and_cells_under_ten_people_are_hidden() -> None:
     rng = np.random.default_rng(7)
     values = rng.normal(size=800)

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from gwas.sumstats import lambda_gc
 from workflows.reports.content import SUPPRESSED, CohortContent, FlowStep, PhenotypeSummary, VariantStep
 from workflows.reports.counts import require_shown
-from workflows.reports.genome_figures import manhattan_figure, qq_figure
+from workflows.reports.genome_figures import manhattan_figure, qq_figure, regional_figure
 from workflows.reports.identifiers import require_no_identifier
 from workflows.reports.margins import require_no_subtraction
 from workflows.reports.page import fingerprint, render
@@ -113,6 +113,8 @@ def _figures(content: CohortContent) -> Mapping[str, Markup]:
     for scan in content.associations:
         figures[f"manhattan-{scan.name}"] = manhattan_figure(scan)
         figures[f"qq-{scan.name}"] = qq_figure(scan)
+        for at, region in enumerate(scan.regions):
+            figures[f"region-{scan.name}-{at}"] = regional_figure(region, name=f"region-{scan.name}-{at}")
     for score in content.scores:
         if score.groups:
             figures[f"tenths-{score.name}"] = tenths_figure(score)

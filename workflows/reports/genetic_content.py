@@ -164,6 +164,44 @@ class Locus:
     note: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Gene:
+    """A gene of a region: bases from 1, both included; ``exons`` empty where the file tells none."""
+
+    name: str
+    start: int
+    end: int
+    strand: str
+    exons: tuple[tuple[int, int], ...] = ()
+    coding: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Region:
+    """The surroundings of a lead variant.
+
+    Attributes
+    ----------
+    lead
+        Name of the lead variant.
+    chrom, start, stop
+        What is shown, bases from 1.
+    variant, pos, log10_p, r2
+        One entry a variant: str, int64, float64 (-log10 P), float64 (r2 with the lead in the analysed people,
+        nan where not known).
+    """
+
+    lead: str
+    chrom: str
+    start: int
+    stop: int
+    variant: NDArray[np.str_] = field(repr=False)
+    pos: NDArray[np.int64] = field(repr=False)
+    log10_p: NDArray[np.float64] = field(repr=False)
+    r2: NDArray[np.float64] = field(repr=False)
+    genes: tuple[Gene, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Association:
     """A genome-wide scan of one trait or disease.
@@ -176,6 +214,8 @@ class Association:
         One entry a variant tested, in genomic order: str, int64, float64 (-log10 P; nan where not fitted).
     loci
         Lead variants, strongest first, one a locus.
+    regions
+        Surroundings of the first of `loci`; empty where the study names no file of genes.
     lambda_gc
         Genomic inflation; None lets the figure compute it from `log10_p`.
     not_fitted
@@ -193,6 +233,7 @@ class Association:
     pos: NDArray[np.int64] = field(repr=False)
     log10_p: NDArray[np.float64] = field(repr=False)
     loci: tuple[Locus, ...] = ()
+    regions: tuple[Region, ...] = ()
     lambda_gc: float | None = None
     not_fitted: int = 0
     model: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields
 from typing import Final
 
 import numpy as np
@@ -12,9 +13,10 @@ from gwas.sumstats import GENOME_WIDE, lambda_gc
 from workflows.figures.genome_axis import genome_axis
 from workflows.figures.manhattan import axis_top, draw_manhattan, named_loci
 from workflows.figures.qq import draw_quantiles
+from workflows.figures.regional import draw_regional
 from workflows.figures.style import INK, TEAL, bent_at, new_figure
 from workflows.figures.thinning import Thinned, thin
-from workflows.reports.content import Association
+from workflows.reports.content import Association, Gene, Region
 from workflows.reports.figures import to_svg
 
 LABELS: Final = 10
@@ -70,6 +72,41 @@ def qq_figure(scan: Association) -> Markup:
         description=(
             f"Observed against expected minus log10 P of {height.size:,} variants, with the 95% band expected "
             f"if no variant mattered. Genomic inflation lambda is {inflation:.3f}."
+        ),
+    )
+
+
+def regional_figure(region: Region, *, name: str) -> Markup:
+    """Variants around a lead, coloured by r2 with it, above the genes of the region."""
+    frame = pd.DataFrame(
+        {
+            "#CHROM": region.chrom,
+            "POS": region.pos,
+            "ID": region.variant,
+            "LOG10_P": region.log10_p,
+            "R2": region.r2,
+            "LEAD": region.variant == region.lead,
+            "REFERENCE": region.variant == region.lead,
+        }
+    )
+    figure = draw_regional(
+        frame,
+        genes=pd.DataFrame([asdict(gene) for gene in region.genes], columns=[f.name for f in fields(Gene)]),
+        start=region.start,
+        stop=region.stop,
+        width=4.9,
+        height=2.5,
+    )
+    strong = int(np.nansum(region.r2 >= 0.8))
+    return to_svg(
+        figure,
+        name=name,
+        title=f"Region of {region.lead} on chromosome {region.chrom}",
+        description=(
+            f"{region.pos.size:,} variants from {region.start / 1e6:.2f} to {region.stop / 1e6:.2f} megabases; "
+            f"height is minus log10 of the P value, colour the squared correlation with {region.lead}, which is "
+            f"at least 0.8 for {strong:,} of them. Genes below: "
+            f"{', '.join(gene.name for gene in region.genes) or 'none'}."
         ),
     )
 
