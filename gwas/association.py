@@ -74,8 +74,9 @@ def associate_blocks(
         A missing call is the variant's ``mean`` among the trait's people, or its person is left out of this
         variant (``complete-case``, as PLINK 2).
     logistic
-        ``score-firth``: score test, Firth below `tail_below`; ``wald``: maximum likelihood for every variant
-        and Firth where it fails (PLINK 2's hybrid). See :mod:`gwas.models.logistic`.
+        ``wald``: maximum likelihood for every variant and Firth where it fails (PLINK 2's hybrid). ``score``:
+        score test; ``score-firth``, ``score-firth-approx`` (REGENIE's) and ``score-spa`` (SAIGE's) test anew
+        where its P is below `tail_below`. See :mod:`gwas.models.logistic`.
     firth
         In ``wald``, whether Firth stands in where maximum likelihood fails.
     tail_below

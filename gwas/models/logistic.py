@@ -5,35 +5,41 @@ products with the null residuals and with weighted covariates, so that it rides 
 traits:
 U = g'(y - p), V = g'Wg - |V'g|² with V an orthonormal basis of the weighted covariates.
 
-Two ways of reporting:
+Ways of reporting:
 
 ``wald``
     What PLINK 2's ``--glm`` reports: maximum likelihood for every variant, Firth's penalised likelihood where
     an allele does not occur in both cases and controls or the iteration fails; Wald z.
-``score-firth``
-    For the phenome: the score test for every variant, refitted by Firth where its P is below a threshold,
-    with the penalised likelihood ratio's P (as REGENIE). Cheap where nothing happens, and sound
-    in the tail where cases are rare.
+``score``
+    The score test for every variant. Wrong in the tail where cases are rare: for comparison.
+``score-firth``, ``score-firth-approx``, ``score-spa``
+    The score test for every variant, and for those whose P is below a threshold a test that is sound where cases
+    or carriers are few: Firth's penalised likelihood ratio, the same with the covariates' effects fixed at
+    their null fit (what REGENIE calls approximate Firth), or the saddle-point approximation of the score's
+    distribution (SAIGE's). See :mod:`gwas.kernels.tilted`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
-from gwas.kernels import refit
+from gwas.kernels import refit, tilted
+from gwas.kernels.firth import firth_newton
 from gwas.kernels.logistic import logistic_newton
 from gwas.models import status
 from gwas.models.group import Floats, Group, Ints
 from gwas.models.linear import Missing, Moments
 from gwas.models.result import VariantTests
 from gwas.models.tile import Calls, Tile
-from gwas.tails import log10p_normal
+from gwas.tails import log10p_normal, z_of_log10p
 
-LogisticMode = Literal["wald", "score-firth"]
+LogisticMode = Literal["wald", "score", "score-firth", "score-firth-approx", "score-spa"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +60,8 @@ class LogisticNull:
         float64 (k,); 0 where the fit does not converge.
     converged
         Whether it did.
+    lower
+        float64 (k, k): Cholesky factor of X'WX.
     linear
         float64 (n_columns, 1 + k): null residual y - p, then the basis of the weighted covariates, each at
         its people's place in a packed row.
@@ -69,9 +77,33 @@ class LogisticNull:
     offset: Floats
     coefficients: Floats
     converged: bool
+    lower: Floats
     linear: Floats
     weights: Floats
     cases: npt.NDArray[np.bool_]
+
+    @cached_property
+    def place(self) -> Ints:
+        """int64 (n_columns,): position among the group's people, -1 for others."""
+        place = np.full(len(self.group.columns), -1, dtype=np.int64)
+        place[self.group.positions] = np.arange(self.group.n)
+        return place
+
+    @cached_property
+    def by_likelihood(self) -> tilted.TiltedNull:
+        """The null model for the saddle-point."""
+        return self._tilted(self.coefficients)
+
+    @cached_property
+    def by_firth(self) -> tilted.TiltedNull:
+        """The null model fitted by Firth, for approximate Firth."""
+        coefficients = self.coefficients.copy()
+        converged, _, _ = firth_newton(self.design, self.outcome, self.offset, coefficients, self.group.k)
+        return self._tilted(coefficients if converged else self.coefficients)
+
+    def _tilted(self, coefficients: Floats) -> tilted.TiltedNull:
+        p = special.expit(self.offset + coefficients @ self.design)
+        return tilted.TiltedNull.of(self.design, self.outcome, p)
 
 
 def fit_logistic_null(group: Group, outcome: Floats, offset: Floats | None = None) -> LogisticNull:
@@ -98,7 +130,7 @@ def fit_logistic_null(group: Group, outcome: Floats, offset: Floats | None = Non
     converged, _ = logistic_newton(design, outcome, known, coefficients)
     if not converged:
         coefficients[:] = 0.0
-    p = 1.0 / (1.0 + np.exp(-(known + coefficients @ design)))
+    p = special.expit(known + coefficients @ design)
     weights = p * (1.0 - p)
     weighted = design * weights
     lower = np.linalg.cholesky(weighted @ design.T)
@@ -112,6 +144,7 @@ def fit_logistic_null(group: Group, outcome: Floats, offset: Floats | None = Non
         known,
         coefficients,
         bool(converged),
+        lower,
         group.widen(np.column_stack([outcome - p, basis])),
         group.widen(weights[:, None]),
         cases,
@@ -172,9 +205,10 @@ def score_tests(
     on_weights: Floats,
     *,
     missing: Missing,
+    mode: LogisticMode,
     tail_below: float,
 ) -> VariantTests:
-    """Score test of every variant, refitted by Firth in the tail.
+    """Score test of every variant, and another test in the tail.
 
     Parameters
     ----------
@@ -183,17 +217,26 @@ def score_tests(
     on_linear, on_weights
         float64 (m, 1 + k) and (m, 1): products of the oriented genotypes with `null.linear`, and of their
         squares with `null.weights`; missing as 0.
+    mode
+        Which test there is in the tail; with ``score`` none.
     tail_below
-        Refit where the score test's P is below this.
+        The score test's P below which a variant is in the tail.
 
     Returns
     -------
     VariantTests
-        Before the tail: z = U/√V, beta = U/V (one Newton step), SE = 1/√V. In the tail: Firth's estimate and
-        SE, z the signed root of the penalised likelihood ratio.
+        Before the tail: z = U/√V, beta = U/V (one Newton step), SE = 1/√V. Firth's tail: estimate and SE
+        (from the information at the estimate) of the penalised likelihood, z the signed root of its ratio.
+        Saddle-point: beta as before, z that of its P, and the SE that goes with both.
+
+    Notes
+    -----
+    Where the null model does not converge (covariates separate cases from controls), the whole trait is left to
+    Firth. With ``complete-case`` the score test's null model is refitted to the people who have a call; the
+    tail of approximate Firth and of the saddle-point keeps the null model of the trait's people.
     """
     verdict = screened.status.copy()
-    u, v = _score_moments(null, calls, tile, on_linear, on_weights)
+    u, v, on_basis = _score_moments(null, calls, tile, on_linear, on_weights)
     result = np.full((len(verdict), 4), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         result[:, 1], result[:, 2], result[:, 3] = u / v, 1.0 / np.sqrt(v), u * u / v
@@ -204,22 +247,100 @@ def score_tests(
     verdict[(verdict == status.OK) & (result[:, 0] != 1)] = status.LOGISTIC_CONVERGE_FAIL
     with np.errstate(invalid="ignore"):
         z = np.sign(result[:, 1]) * np.sqrt(result[:, 3])
-    beyond = (np.power(10.0, -log10p_normal(z)) < tail_below) | (not null.converged)
-    tail = np.flatnonzero((verdict == status.OK) & beyond).astype(np.int64)
-    result[tail] = _refit(null, calls, tile, tail, missing=missing, method=refit.FIRTH)
-    unfit = tail[(result[tail, 0] != 1) | np.isnan(result[tail, 3])]
-    verdict[unfit] = status.FIRTH_CONVERGE_FAIL
+    log10p = log10p_normal(z)
     used_firth = np.zeros(len(verdict), dtype=bool)
-    used_firth[tail] = True
+    if mode != "score" or not null.converged:
+        with np.errstate(divide="ignore"):
+            beyond = (log10p > -np.log10(tail_below)) | (not null.converged)
+        tail = np.flatnonzero((verdict == status.OK) & beyond).astype(np.int64)
+        if mode == "score-spa" and null.converged:
+            _saddle_tail(null, calls, tile, tail, on_basis, result, log10p, missing=missing)
+        else:
+            rest = tail
+            if mode == "score-firth-approx" and null.converged:
+                rest = _approximate_tail(null, calls, tile, tail, on_basis, result, missing=missing)
+            result[rest] = _refit(null, calls, tile, rest, missing=missing, method=refit.FIRTH)
+            unfit = tail[(result[tail, 0] != 1) | np.isnan(result[tail, 3])]
+            verdict[unfit] = status.FIRTH_CONVERGE_FAIL
+            used_firth[tail] = True
+            with np.errstate(invalid="ignore"):
+                log10p[tail] = log10p_normal(np.sqrt(result[tail, 3]))
     beta, se = _clean(result, verdict, calls)
-    z = np.sign(beta) * np.sqrt(np.where(np.isnan(beta), np.nan, result[:, 3]))
-    return VariantTests(screened.n, calls.alt_frequency, beta, se, z, log10p_normal(z), verdict, used_firth)
+    fine = verdict == status.OK
+    with np.errstate(invalid="ignore"):
+        z = np.where(fine, np.sign(beta) * np.sqrt(result[:, 3]), np.nan)
+    return VariantTests(
+        screened.n, calls.alt_frequency, beta, se, z, np.where(fine, log10p, np.nan), verdict, used_firth
+    )
+
+
+def _tilted(
+    null: LogisticNull,
+    model: tilted.TiltedNull,
+    calls: Calls,
+    tile: Tile,
+    tail: Ints,
+    on_basis: Floats,
+    *,
+    missing: Missing,
+    method: int,
+) -> Floats:
+    return tilted.tilted_tests(
+        tile.genotypes,
+        tail,
+        flip=calls.flip,
+        means=calls.mean if missing == "mean" else np.full(len(calls.mean), np.nan),
+        place=null.place,
+        on_basis=on_basis[tail],
+        lower=null.lower,
+        null=model,
+        method=method,
+    )
+
+
+def _approximate_tail(
+    null: LogisticNull,
+    calls: Calls,
+    tile: Tile,
+    tail: Ints,
+    on_basis: Floats,
+    result: Floats,
+    *,
+    missing: Missing,
+) -> Ints:
+    """Put approximate Firth into the tail's results; give those for which it did not converge."""
+    found = _tilted(null, null.by_firth, calls, tile, tail, on_basis, missing=missing, method=tilted.FIRTH)
+    result[tail] = found[:, :4]
+    return tail[found[:, 0] != 1]
+
+
+def _saddle_tail(
+    null: LogisticNull,
+    calls: Calls,
+    tile: Tile,
+    tail: Ints,
+    on_basis: Floats,
+    result: Floats,
+    log10p: Floats,
+    *,
+    missing: Missing,
+) -> None:
+    """Put the saddle-point's P, and the SE and z that follow from it, into the tail's results."""
+    model = null.by_likelihood
+    method = tilted.SADDLE_OF_COUNTS if tile.genotypes.dtype == np.uint8 else tilted.SADDLE
+    found = _tilted(null, model, calls, tile, tail, on_basis, missing=missing, method=method)
+    log10p[tail] = tilted.log10p_of_saddle(found)
+    z = z_of_log10p(log10p[tail])
+    result[tail, 0] = found[:, 0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        result[tail, 2] = np.where(z > 0, np.abs(result[tail, 1]) / z, result[tail, 2])
+    result[tail, 3] = z**2
 
 
 def _score_moments(
     null: LogisticNull, calls: Calls, tile: Tile, on_linear: Floats, on_weights: Floats
-) -> tuple[Floats, Floats]:
-    """U and V with the mean in place of missing calls."""
+) -> tuple[Floats, Floats, Floats]:
+    """U, V and the products with the basis, with the mean in place of missing calls."""
     some = np.flatnonzero((calls.missing > 0) & (calls.called > 0)).astype(np.int64)
     on_linear, on_weights = on_linear.copy(), on_weights[:, 0].copy()
     if len(some):
@@ -227,7 +348,8 @@ def _score_moments(
         mean = calls.mean[some]
         on_linear[some] += sums[:, :-1] * mean[:, None]
         on_weights[some] += sums[:, -1] * mean**2
-    return on_linear[:, 0], on_weights - (on_linear[:, 1:] ** 2).sum(axis=1)
+    on_basis = on_linear[:, 1:]
+    return on_linear[:, 0], on_weights - (on_basis**2).sum(axis=1), on_basis
 
 
 def _allele_separates(null: LogisticNull, tile: Tile) -> npt.NDArray[np.bool_]:

@@ -156,6 +156,7 @@ class Phenome:
                     products[:, start : start + 1 + group.k],
                     squared[:, panel.first_squared + i : panel.first_squared + i + 1],
                     missing=options.missing,
+                    mode=options.logistic,
                     tail_below=options.tail_below,
                 )
         return found
@@ -213,7 +214,7 @@ def prepare_phenome(
         panel = _panel(group, mask, traits, first=columns, first_squared=columns_squared)
         panels.append(panel)
         wide += [group.wide_basis, panel.linear.residuals]
-        if options.logistic == "score-firth":
+        if options.logistic != "wald":
             wide += [null.linear for null in panel.logistic]
             wide_squared += [null.weights for null in panel.logistic]
     return Phenome(

@@ -85,6 +85,11 @@ class Tile(Protocol):
         """Number of variants."""
         ...
 
+    @property
+    def genotypes(self) -> npt.NDArray[Any]:
+        """Packed calls, uint8 (m, bytes), or dosages, float32 (m, n)."""
+        ...
+
     def alleles(self, columns: Mask) -> tuple[Floats, Ints]:
         """Copies of ALT among some samples, and how many of them have a genotype: (m,) each."""
         ...
@@ -122,6 +127,11 @@ class PackedTile:
     def __len__(self) -> int:
         """Number of variants."""
         return len(self.packed)
+
+    @property
+    def genotypes(self) -> npt.NDArray[np.uint8]:
+        """See :class:`Tile`."""
+        return self.packed
 
     def alleles(self, columns: Mask) -> tuple[Floats, Ints]:
         """See :class:`Tile`."""
@@ -190,6 +200,11 @@ class DosageTile:
     def __len__(self) -> int:
         """Number of variants."""
         return len(self.dosages)
+
+    @property
+    def genotypes(self) -> npt.NDArray[np.float32]:
+        """See :class:`Tile`."""
+        return self.dosages
 
     def alleles(self, columns: Mask) -> tuple[Floats, Ints]:
         """See :class:`Tile`."""
