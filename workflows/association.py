@@ -7,9 +7,9 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
@@ -20,74 +20,26 @@ from gwas.design import Design, Kind
 from gwas.engines.protocol import BlockTests
 from gwas.genotypes import Genotypes
 from gwas.genotypes.chromosomes import is_pseudo_autosomal, ploidy_class
-from gwas.kernels.recode import Coding
 from gwas.models.linear import Missing
 from gwas.models.logistic import LogisticMode
 from gwas.models.phenome import AssociationOptions
 from workflows.association_journal import Journal, journal
 from workflows.genotype_inputs import Filters, GenotypeSource
 from workflows.gwas_filters import apply_filters
+from workflows.gwas_options import ModelOptions, OutputOptions, TraitOptions
 from workflows.gwas_rows import parquet_part, text_rows
 from workflows.gwas_summary import Summary
 from workflows.gwas_tables import read_variant_list
-from workflows.gwas_traits import TraitOptions, describe_design, read_design
+from workflows.gwas_traits import describe_design, read_design
 from workflows.installation import version
 from workflows.outputs import write_text
 
 SUFFIX: Final[Mapping[Kind, str]] = {"quantitative": "glm.linear", "binary": "glm.logistic.hybrid"}
+RESULTS: Final = "results:"
+"""The line of the log after which each trait has its own."""
 TEXT_ROWS: Final = 1 << 21
 PARQUET_ROWS: Final = 1 << 22
 """Rows, variants × traits, whose results are held before they are put on the disk."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelOptions:
-    """How variants are tested, beside what :func:`run_gwas` itself takes.
-
-    Attributes
-    ----------
-    coding
-        See :func:`gwas.association.associate_blocks`; other codings than the additive leave X, Y and MT out.
-    conditions
-        Names of variants whose genotypes become covariates.
-    condition_missing
-        What a missing genotype of such a variant is; None does as for the tested ones.
-    x_model
-        PLINK 2's ``--xchr-model``: 0 leaves X out, 1 counts males 0/1, 2 counts them 0/2.
-    build
-        Genome build by which variants on X are told to be pseudo-autosomal; None leaves them on X.
-    firth
-        Whether Firth stands in where maximum likelihood fails (``wald``).
-    tail_below
-        The score test's P below which a variant is refitted.
-    """
-
-    coding: Coding = "additive"
-    conditions: tuple[str, ...] = ()
-    condition_missing: Missing | None = None
-    x_model: Literal[0, 1, 2] = 2
-    build: Literal["GRCh37", "GRCh38"] | None = None
-    firth: bool = True
-    tail_below: float = 0.05
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputOptions:
-    """What is written.
-
-    Attributes
-    ----------
-    format
-        ``text``: one file a trait, PLINK 2's columns; ``parquet``: a folder ``OUT.parquet`` with a folder a trait.
-    p_below
-        Write only rows with a P not above this; the rest is counted in the log.
-    confidence
-        Size of the confidence intervals to write; None writes none.
-    """
-
-    format: Literal["text", "parquet"] = "text"
-    p_below: float | None = None
-    confidence: float | None = None
 
 
 def run_gwas(
@@ -148,6 +100,9 @@ def run_gwas(
     """
     begun = time.monotonic()
     traits, model, output = traits or TraitOptions(), model or ModelOptions(), output or OutputOptions()
+    if model.condition_list is not None:
+        more = tuple(sorted(read_variant_list(model.condition_list)))
+        model = replace(model, conditions=(*model.conditions, *more), condition_list=None)
     opened = source.open()
     lines = [
         f"careome {version()} gwas",
@@ -191,7 +146,8 @@ def run_gwas(
     summary, note = run.go(threads=threads, started=started, progress=progress)
     if note:
         lines.append(note)
-    files = run.results()
+    files = run.targets
+    lines.append(RESULTS)
     lines += [
         f"{line}; {files.get(name, out.with_name(out.name + '.parquet'))}"
         for name, line in zip(summary.names, summary.lines(), strict=True)
@@ -224,10 +180,6 @@ class _Run:
             target = _result_path(out, name, kind)
             if output.format == "text":
                 self.targets[name] = target
-
-    def results(self) -> dict[str, Path]:
-        """The text file of each trait; none where Parquet was asked for."""
-        return self.targets
 
     def go(
         self,
@@ -397,8 +349,6 @@ def _chromosomes(genotypes: Genotypes, model: ModelOptions) -> tuple[Genotypes, 
 
 
 def _whole(source: GenotypeSource) -> Genotypes:
-    from dataclasses import replace
-
     return replace(source, regions=()).open()
 
 
@@ -424,8 +374,3 @@ def _result_path(out: Path, trait: str, kind: Kind) -> Path:
     if "/" in trait or trait in {"", ".", ".."}:
         raise InputError("a trait's name cannot be part of a file name", where=trait, fix="rename the column")
     return out.with_name(f"{out.name}.{trait}.{SUFFIX[kind]}")
-
-
-def conditions_of(listed: Path | None, named: Sequence[str]) -> tuple[str, ...]:
-    """Names of the variants to condition on: of a file, of the command line, or both, in order."""
-    return tuple(dict.fromkeys([*named, *(sorted(read_variant_list(listed)) if listed else [])]))

@@ -15,7 +15,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from cohorts.errors import CareomeError
-from workflows import genotype_cli, plot_cli, sumstats_cli
+from workflows import genotype_cli, gwas_cli, plot_cli, sumstats_cli
 from workflows.genotype_inputs import (
     Filters,
     GenotypeSource,
@@ -43,8 +43,11 @@ app.add_typer(plot_cli.app, name="plot")
 # PLINK lets these take several words; they reach the command as one comma-separated value.
 SEVERAL_WORDS = {
     "--pheno-name", "--covar-name", "--chr", "--score", "--indep-pairwise", "--bgen", "--region",
-    "--mach-r2-filter", "--export",
+    "--mach-r2-filter", "--export", "--phenoCol", "--phenoColList", "--covarCol", "--covarColList",
+    "--catCovarList", "--condition", "--glm",
 }  # fmt: skip
+# and these may stand alone
+NO_WORDS = {"--glm"}
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -65,21 +68,20 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _joined(given: list[str]) -> list[str]:
-    """``--pheno-name A B`` as ``--pheno-name A,B``."""
+    """``--pheno-name A B`` as ``--pheno-name A,B``, and ``--glm`` alone with an empty value."""
     joined: list[str] = []
-    gathering = False
-    for word in given:
-        if word in SEVERAL_WORDS:
-            joined.append(word)
-            gathering = True
-        elif gathering and not word.startswith("--"):
-            if joined[-1] in SEVERAL_WORDS:
-                joined.append(word)
-            else:
-                joined[-1] += f",{word}"
-        else:
-            joined.append(word)
-            gathering = False
+    at = 0
+    while at < len(given):
+        word = given[at]
+        at += 1
+        joined.append(word)
+        if word not in SEVERAL_WORDS:
+            continue
+        first = at
+        while at < len(given) and not given[at].startswith("--"):
+            at += 1
+        if at > first or word in NO_WORDS:
+            joined.append(",".join(given[first:at]))
     return joined
 
 
@@ -162,52 +164,6 @@ def synth(
     typer.echo(
         f"{out}: extracts, genotypes and truth. 'careome demo' lays a study file beside such a region."
     )
-
-
-@app.command()
-@takes(source=source_options, filters=filter_options)
-def gwas(
-    source: GenotypeSource,
-    filters: Filters,
-    pheno: Annotated[Path, typer.Option("--pheno", "--phenoFile", help="Phenotype file (FID IID ...).")],
-    out: Annotated[Path, typer.Option(help="Prefix of the result files.")],
-    pheno_name: Annotated[
-        str | None, typer.Option("--pheno-name", "--phenoColList", help="Names or ranges, e.g. QT1-QT10,BMI.")
-    ] = None,
-    covar: Annotated[
-        Path | None, typer.Option("--covar", "--covarFile", help="Covariate file (FID IID ...).")
-    ] = None,
-    covar_name: Annotated[
-        str | None,
-        typer.Option("--covar-name", "--covarColList", help="Covariates; default all of the file."),
-    ] = None,
-    missing_genotypes: Annotated[
-        Literal["mean", "complete-case"], typer.Option(help="complete-case is what PLINK 2 does.")
-    ] = "mean",
-    threads: Annotated[int | None, typer.Option(min=1)] = None,
-) -> None:
-    """Association of every trait with every variant, with PLINK 2's options and columns."""
-    count = _use_threads(threads)
-    _in_a_folder(out)
-    from workflows.association import run_gwas
-    from workflows.progress import Progress
-
-    with Progress() as progress, progress.step("Association") as advance:
-        files = run_gwas(
-            source=source,
-            pheno=pheno,
-            out=out,
-            covar=covar,
-            pheno_name=None if pheno_name is None else words(pheno_name),
-            covar_name=None if covar_name is None else words(covar_name),
-            filters=filters,
-            missing_genotypes=missing_genotypes,
-            threads=count,
-            progress=advance,
-        )
-    typer.echo(Path(f"{out}.log").read_text(encoding="utf-8"), nl=False)
-    for file in files:
-        typer.echo(file)
 
 
 @app.command()
@@ -347,6 +303,7 @@ def _use_threads(threads: int | None) -> int:
     return count
 
 
+gwas_cli.register(app, _use_threads)
 genotype_cli.register(app, _use_threads)
 
 if __name__ == "__main__":

@@ -105,8 +105,12 @@ class Filters:
 
 def source_options(
     *,
-    bfile: Annotated[Path | None, typer.Option(help="Prefix of PLINK 1 .bed, .bim and .fam.")] = None,
-    pfile: Annotated[Path | None, typer.Option(help="Prefix of PLINK 2 .pgen, .pvar and .psam.")] = None,
+    bfile: Annotated[
+        Path | None, typer.Option("--bfile", "--bed", help="Prefix of PLINK 1 .bed, .bim and .fam.")
+    ] = None,
+    pfile: Annotated[
+        Path | None, typer.Option("--pfile", "--pgen", help="Prefix of PLINK 2 .pgen, .pvar and .psam.")
+    ] = None,
     bgen: Annotated[str | None, typer.Option(help="BGEN file; with ref-first (default) or ref-last.")] = None,
     sample: Annotated[Path | None, typer.Option(help=".sample file of the BGEN.")] = None,
     vcf: Annotated[Path | None, typer.Option(help="VCF file, plain or compressed.")] = None,
@@ -160,7 +164,9 @@ def filter_options(
     extract: Annotated[Path | None, typer.Option(help="Only these variants.")] = None,
     exclude: Annotated[Path | None, typer.Option(help="Not these variants.")] = None,
     maf: Annotated[float | None, typer.Option(min=0, max=0.5, help="Least minor allele frequency.")] = None,
-    mac: Annotated[int | None, typer.Option(min=0, help="Least number of minor alleles.")] = None,
+    mac: Annotated[
+        int | None, typer.Option("--mac", "--minMAC", min=0, help="Least number of minor alleles.")
+    ] = None,
     geno: Annotated[
         float | None, typer.Option(min=0, max=1, help="Largest missing rate of a variant.")
     ] = None,

@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
 from cohorts.errors import DesignError, InputError
 from gwas.design import Design, make_design
 from gwas.genotypes import Genotypes
-from gwas.rank_normal import RankNormal, rank_normal_design
+from gwas.rank_normal import rank_normal_design
+from workflows.gwas_options import TraitOptions
 from workflows.gwas_tables import read_person_table
-
-
-@dataclass(frozen=True, kw_only=True)
-class TraitOptions:
-    """What traits and covariates are.
-
-    Attributes
-    ----------
-    kind
-        ``quantitative`` (``--qt``) or ``binary`` (``--bt``) for all traits; None infers it of each.
-    zero_one
-        Binary traits are coded 0 and 1 (PLINK's ``--1``): one coded 1 and 2 is refused.
-    categories
-        Covariates whose values are names, even where they look like numbers (``--catCovarList``).
-    complete
-        Analyse only those who have every trait (``--strict``).
-    rank_normal
-        Replace quantitative traits by normal scores, see :mod:`gwas.rank_normal`.
-    """
-
-    kind: Literal["quantitative", "binary"] | None = None
-    zero_one: bool = False
-    categories: tuple[str, ...] = ()
-    complete: bool = False
-    rank_normal: RankNormal | None = None
 
 
 def read_design(
@@ -64,7 +38,7 @@ def read_design(
     conditions
         From :func:`gwas.conditioning.condition_on`.
     options
-        See :class:`TraitOptions`.
+        See :class:`workflows.gwas_options.TraitOptions`.
 
     Raises
     ------
