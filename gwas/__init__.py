@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gwas.ld_table import ld_pairs, ld_region
     from gwas.liftover import lift_over, read_chain
     from gwas.mendel import mendel_errors
+    from gwas.offsets import LocoOffsets
     from gwas.pedigree import families, split_families
     from gwas.quality import QcPlan, QcResult, qc
     from gwas.reference_comparison import compare_reference, read_reference
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from gwas.sumstats_writers import to_cojo, to_gwas_ssf, to_ldsc, to_saige
     from gwas.trait_results import TraitResults
     from gwas.transitions import titv
+    from gwas.whole_genome import WholeGenomeFit, whole_genome_regression
 
 _HOME = {
     "Design": "gwas.design",
@@ -87,17 +89,22 @@ _HOME = {
     "top_loci": "gwas.sumstats",
     "unrelated": "gwas.relatedness",
     "validate": "gwas.evaluation",
+    "LocoOffsets": "gwas.offsets",
+    "WholeGenomeFit": "gwas.whole_genome",
+    "whole_genome_regression": "gwas.whole_genome",
 }
 
 __all__ = [
     "Design",
     "Genotypes",
+    "LocoOffsets",
     "Pca",
     "QcPlan",
     "QcResult",
     "RiskModel",
     "SumStats",
     "TraitResults",
+    "WholeGenomeFit",
     "assign_ancestry",
     "associate",
     "associate_blocks",
@@ -141,6 +148,7 @@ __all__ = [
     "top_loci",
     "unrelated",
     "validate",
+    "whole_genome_regression",
 ]
 
 

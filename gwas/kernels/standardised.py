@@ -45,7 +45,7 @@ def _fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 @intrinsic
-def _decode_words(
+def decode_words(
     typing_context: Any, packed: Any, byte: Any, words: Any, values: Any, row: Any, calls: Any, to: Any
 ) -> Any:
     """``words`` times sixteen floats to ``calls[to:]``, from the codes at ``packed[byte:]``, both flat."""
@@ -160,7 +160,7 @@ def _decode_tile(packed: Any, values: Any, row: int, rows: int, byte0: int, byte
         if g >= rows:
             calls[g * TILE : (g + 1) * TILE] = 0.0
             continue
-        _decode_words(source, (row + g) * width + byte0, words, values, row + g, calls, g * TILE)
+        decode_words(source, (row + g) * width + byte0, words, values, row + g, calls, g * TILE)
         for byte in range(byte0 + 4 * words, byte1):
             code = packed[row + g, byte]
             at = g * TILE + 4 * (byte - byte0)

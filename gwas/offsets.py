@@ -1,0 +1,162 @@
+"""What the rest of the genome predicts of each trait, by the chromosome that is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from cohorts.errors import DesignError, InputError
+
+CHROMOSOMES: Final = (*(str(c) for c in range(1, 23)), "X")
+
+
+@dataclass(frozen=True, eq=False)
+class LocoOffsets:
+    """Predictions by all autosomes but one.
+
+    Attributes
+    ----------
+    traits
+        Trait names.
+    chromosomes
+        The chromosome left out; a chromosome that is not listed was not fitted, so nothing of it needs
+        leaving out: it gets the row ``X``.
+    samples
+        Sample IDs (IID).
+    values
+        float32 (traits, chromosomes, samples); NaN where a person has no prediction. Of a quantitative trait
+        in standard deviations of its residual beside the covariates; of a binary one in log odds. These are
+        REGENIE's units too.
+    """
+
+    traits: tuple[str, ...]
+    chromosomes: tuple[str, ...]
+    samples: tuple[str, ...]
+    values: npt.NDArray[np.float32]
+
+    def of(self, trait: str, chrom: str, samples: Sequence[str]) -> npt.NDArray[np.float64]:
+        """One trait's offset for tests on one chromosome.
+
+        Parameters
+        ----------
+        trait
+            Its name.
+        chrom
+            Canonical name of the chromosome being tested.
+        samples
+            Sample IDs, in the order of the answer.
+
+        Returns
+        -------
+        float64 (samples,)
+            NaN for a person without prediction.
+
+        Raises
+        ------
+        DesignError
+            If there are no predictions of the trait.
+
+        Examples
+        --------
+        >>> offsets = LocoOffsets(("T",), ("1", "X"), ("a", "b"), np.array([[[1, 2], [3, 4]]], np.float32))
+        >>> offsets.of("T", "1", ["b", "c"]).tolist(), offsets.of("T", "MT", ["a"]).tolist()
+        ([2.0, nan], [3.0])
+        """
+        if trait not in self.traits:
+            raise DesignError(
+                "no whole-genome predictions of a trait",
+                where=trait,
+                found=f"predictions of {', '.join(self.traits)}",
+                fix="run careome wgr with it, or leave it out",
+            )
+        left_out = chrom if chrom in self.chromosomes else "X"
+        row = self.values[self.traits.index(trait), self.chromosomes.index(left_out)]
+        place = {sample: i for i, sample in enumerate(self.samples)}
+        at = np.array([place.get(sample, -1) for sample in samples], dtype=np.int64)
+        return np.where(at >= 0, row[at].astype(np.float64), np.nan)
+
+
+def read_offsets(prediction_list: Path, samples: Sequence[tuple[str, str]]) -> LocoOffsets:
+    """Read REGENIE's list of predictions (``OUT_pred.list``: trait and .loco file, a line each).
+
+    Parameters
+    ----------
+    prediction_list
+        The list; a relative path in it is tried from where the list is, too.
+    samples
+        FID and IID of those wanted; a .loco file names people ``FID_IID``.
+
+    Raises
+    ------
+    InputError
+        If a file is unreadable or not in that form.
+    """
+    entries = [line.split() for line in _text(prediction_list).splitlines() if line.strip()]
+    if not entries or any(len(entry) != 2 for entry in entries):
+        raise InputError(
+            "is not a list of predictions",
+            where=prediction_list,
+            expected="a trait and its .loco file on each line",
+            fix="give the _pred.list of step 1",
+        )
+    wanted = {f"{fid}_{iid}": i for i, (fid, iid) in enumerate(samples)}
+    values = np.full((len(entries), len(CHROMOSOMES), len(samples)), np.nan, dtype=np.float32)
+    for t, (_, name) in enumerate(entries):
+        path = Path(name)
+        if not path.is_absolute() and not path.exists():
+            path = prediction_list.parent / path
+        _read_loco(path, wanted, values[t])
+    return LocoOffsets(
+        tuple(entry[0] for entry in entries), CHROMOSOMES, tuple(iid for _, iid in samples), values
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("cannot be read", where=path, fix="check the path") from error
+
+
+def _read_loco(path: Path, wanted: dict[str, int], out: npt.NDArray[np.float32]) -> None:
+    lines = _text(path).splitlines()
+    header = lines[0].split() if lines else []
+    if not header or header[0] != "FID_IID":
+        raise InputError(
+            "is not a file of LOCO predictions",
+            where=path,
+            expected="a first line FID_IID and the people, then a line for each chromosome",
+            fix="give the files that step 1 wrote",
+        )
+    at = np.array([wanted.get(name, -1) for name in header[1:]], dtype=np.int64)
+    if not (at >= 0).any():
+        raise InputError(
+            "no sample of the genotypes is in it",
+            where=path,
+            found=f"{len(at)} people, none of them in the genotypes",
+            expected="FID_IID as in the genotype files",
+            fix="check the IDs",
+        )
+    for number, line in enumerate(lines[1:], start=2):
+        chrom, *cells = line.split()
+        try:
+            row = np.array(cells, dtype=np.float32)
+            left_out = int(chrom) - 1
+        except ValueError as error:
+            raise InputError(
+                "is not a number", where=f"{path}:{number}", fix="write the file anew"
+            ) from error
+        if len(row) != len(at) or not 0 <= left_out < len(CHROMOSOMES):
+            raise InputError(
+                "a line has the wrong number of fields or a strange chromosome",
+                where=f"{path}:{number}",
+                found=f"chromosome {chrom}, {len(row)} values",
+                expected=f"chromosomes 1-23, {len(at)} values",
+                fix="write the file anew",
+            )
+        out[left_out, at[at >= 0]] = row[at >= 0]
