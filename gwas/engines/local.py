@@ -67,7 +67,7 @@ class LocalEngine:
                 parts += found
                 if stop % size and stop < genotypes.n_variants:
                     continue
-                tests = {name: _joined([part[name] for part in parts]) for name in parts[0]}
+                tests = {name: VariantTests.joined([part[name] for part in parts]) for name in parts[0]}
                 number = (stop - 1) // size
                 yield BlockTests(number, number * size, stop, tests)
                 parts = []
@@ -195,13 +195,6 @@ def _runs(kinds: np.ndarray) -> list[tuple[int, int, Ploidy]]:
     """Stretches of one kind of chromosome within a block."""
     edges = [0, *(np.flatnonzero(kinds[1:] != kinds[:-1]) + 1).tolist(), len(kinds)]
     return [(first, last, kinds[first]) for first, last in pairwise(edges)]
-
-
-def _joined(parts: list[VariantTests]) -> VariantTests:
-    if len(parts) == 1:
-        return parts[0]
-    fields = VariantTests.__dataclass_fields__
-    return VariantTests(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in fields})
 
 
 @contextmanager

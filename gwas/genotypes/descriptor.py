@@ -227,6 +227,10 @@ class Genotypes:
         """A column of strings of ``samples`` as bytes; no frame is made for it."""
         return text_of(self.__dict__["samples"], name)
 
+    def variant_values(self, name: str) -> npt.NDArray[Any]:
+        """A column of ``variants`` as an array, strings as objects; no frame is made for it."""
+        return array_of(self.__dict__["variants"], name)
+
     def variant_text(self, name: str) -> TextColumn:
         """A column of strings of ``variants`` as bytes; no frame is made for it."""
         return text_of(self.__dict__["variants"], name)

@@ -16,7 +16,7 @@ Bytes = npt.NDArray[np.uint8]
 
 _CELLS: Final = ("uint8:1", "int64:1", "int64:1")
 _WRITE_INTEGERS: Final = MachineCode("text_loops", "write_integers", "int64:1", "uint8:2", "int64:1")
-_WRITE_FLOATS: Final = MachineCode("text_loops", "write_floats", "float64:1", "uint8:2", "int64:1")
+_WRITE_FLOATS: Final = MachineCode("text_loops", "write_floats", "float64:1", "int64", "uint8:2", "int64:1")
 _PLACE: Final = MachineCode("text_loops", "place", *_CELLS, "int64:1", "int64", "uint8:1")
 _SPLIT: Final = MachineCode("text_loops", "split_lines", "uint8:1", "int64:2", "int64:2", "int64:1")
 _RUN_STARTS: Final = MachineCode("text_loops", "run_starts", *_CELLS, "uint8:1")
@@ -88,8 +88,8 @@ def text_of_integers(values: I64) -> TextColumn:
     return _with_exceptions(cells, length, values.tolist, str)
 
 
-def text_of_floats(values: F64) -> TextColumn:
-    """Numbers with nine significant digits as C's ``%.9g`` writes them; ``NA`` for nan.
+def text_of_floats(values: F64, *, digits: int = 9) -> TextColumn:
+    """Numbers with up to nine significant digits as C's ``%.9g`` writes them; ``NA`` for nan.
 
     Examples
     --------
@@ -98,9 +98,9 @@ def text_of_floats(values: F64) -> TextColumn:
     """
     cells = np.empty((len(values), 16), dtype=np.uint8)
     length = np.empty(len(values), dtype=np.int64)
-    _WRITE_FLOATS(np.ascontiguousarray(values), cells, length)
+    _WRITE_FLOATS(np.ascontiguousarray(values), digits, cells, length)
     return _with_exceptions(
-        cells, length, values.tolist, lambda value: f"{value:.9g}" if value == value else "NA"
+        cells, length, values.tolist, lambda value: f"{value:.{digits}g}" if value == value else "NA"
     )
 
 
@@ -119,8 +119,20 @@ def _with_exceptions(
     return TextColumn(cells.reshape(-1), start, length)
 
 
-def joined_lines(columns: Sequence[TextColumn]) -> bytes:
-    """Lines of tab-separated cells, each ended by a newline.
+def text_of_choices(choices: Sequence[str], chosen: npt.NDArray[Any]) -> TextColumn:
+    """One of a few strings for each row, by whole numbers from 0; nothing is copied.
+
+    Examples
+    --------
+    >>> text_of_choices(["no", "yes"], np.array([1, 0, 1])).strings()
+    ['yes', 'no', 'yes']
+    """
+    text, start, length = text_of_strings(choices)
+    return TextColumn(text, start[chosen], length[chosen])
+
+
+def joined_lines(columns: Sequence[TextColumn], *, between: str = "\t") -> bytes:
+    """Lines of cells separated by one character, each ended by a newline.
 
     Examples
     --------
@@ -131,7 +143,7 @@ def joined_lines(columns: Sequence[TextColumn]) -> bytes:
     at = np.cumsum(width) - width
     out = np.empty(int(width.sum()), dtype=np.uint8)
     for k, column in enumerate(columns):
-        after = ord("\n") if k == len(columns) - 1 else ord("\t")
+        after = ord("\n") if k == len(columns) - 1 else ord(between)
         _PLACE(column.text, column.start, column.length, at, after, out)
     return out.tobytes()
 

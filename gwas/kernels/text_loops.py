@@ -19,7 +19,6 @@ _SPACE: Final = np.uint8(32)
 _ZERO: Final = np.uint8(48)
 _POINT: Final = np.uint8(46)
 _MINUS: Final = np.uint8(45)
-_DIGITS: Final = 9
 
 
 @njit
@@ -51,37 +50,38 @@ def write_integers(values: Any, out: Any, length: Any) -> None:
 
 
 @njit
-def _nine_digits(value: float) -> tuple[int, int]:
-    """The first nine digits of a positive number, rounded, and the power of ten of the first.
+def _first_digits(value: float, many: int) -> tuple[int, int]:
+    """The first digits of a positive number, rounded, and the power of ten of the first.
 
     The product with an exact power of ten is off by half a unit in the last place at most; where that could
     change the rounding, or where the power is not exact, the digits are -1.
     """
     power = int(np.floor(np.log10(value)))
+    least, beyond = _POWERS[many - 1], _POWERS[many]
     scaled = 0.0
     for _ in range(3):
-        shift = _DIGITS - 1 - power
+        shift = many - 1 - power
         if shift > 22 or shift < -22:
             return -1, 0
         scaled = value * _POWERS[shift] if shift >= 0 else value / _POWERS[-shift]
-        if scaled < 1e8:
+        if scaled < least:
             power -= 1
-        elif scaled >= 1e9:
+        elif scaled >= beyond:
             power += 1
         else:
             break
     part = scaled - np.floor(scaled)
-    if abs(part - 0.5) < 1e-6 or scaled < 1e8 or scaled >= 1e9:
+    if abs(part - 0.5) < 1e-6 or scaled < least or scaled >= beyond:
         return -1, 0
     digits = int(np.floor(scaled + 0.5))
-    if digits == 1_000_000_000:
-        return 100_000_000, power + 1
+    if digits == int(beyond):
+        return int(least), power + 1
     return digits, power
 
 
 @njit
-def write_floats(values: Any, out: Any, length: Any) -> None:
-    """Write float64 (n,) with nine significant digits, as C's ``%.9g``, into uint8 (n, 16).
+def write_floats(values: Any, many: int, out: Any, length: Any) -> None:
+    """Write float64 (n,) with ``many`` (up to nine) significant digits, as C's ``%.9g``, into uint8 (n, 16).
 
     A nan is ``NA``. Infinities, minus zero and the few numbers whose last digit is in doubt are left with
     length -1.
@@ -100,7 +100,7 @@ def write_floats(values: Any, out: Any, length: Any) -> None:
             continue
         if not np.isfinite(value) or value == 0.0:
             continue
-        digits, power = _nine_digits(abs(value))
+        digits, power = _first_digits(abs(value), many)
         if digits < 0:
             continue
         cell = out[k]
@@ -108,7 +108,7 @@ def write_floats(values: Any, out: Any, length: Any) -> None:
         if value < 0.0:
             cell[0] = _MINUS
             at = 1
-        shown = _DIGITS
+        shown = many
         while digits % 10 == 0 and shown > 1:
             digits //= 10
             shown -= 1
@@ -121,7 +121,7 @@ def write_floats(values: Any, out: Any, length: Any) -> None:
                 at += 1
             length[k] = _whole(digits, cell, at)
             continue
-        before = power + 1 if 0 <= power < _DIGITS else 1
+        before = power + 1 if 0 <= power < many else 1
         if shown <= before:
             at = _whole(digits, cell, at)
             for _ in range(before - shown):
@@ -135,7 +135,7 @@ def write_floats(values: Any, out: Any, length: Any) -> None:
                 at += 1
             cell[at] = _POINT
             at = end
-        if power < -4 or power >= _DIGITS:
+        if power < -4 or power >= many:
             cell[at] = np.uint8(101)
             cell[at + 1] = _MINUS if power < 0 else np.uint8(43)
             at += 2

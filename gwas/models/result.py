@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,8 +38,22 @@ class VariantTests:
     status: npt.NDArray[np.int8]
     firth: npt.NDArray[np.bool_]
 
+    @classmethod
+    def joined(cls, parts: Sequence[VariantTests]) -> VariantTests:
+        """Tests of consecutive variants as one."""
+        if len(parts) == 1:
+            return parts[0]
+        fields = cls.__dataclass_fields__
+        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in fields})
+
+    def of(self, rows: npt.NDArray[np.int64]) -> VariantTests:
+        """The tests of some variants."""
+        return VariantTests(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
     def rescaled(self, factor: float) -> VariantTests:
         """The same tests with effects per `factor` times as many copies."""
+        if factor == 1.0:
+            return self
         return replace(self, beta=self.beta * factor, se=self.se * factor)
 
 

@@ -20,14 +20,15 @@ from gwas.kernels.text import (
 )
 
 
-def python_says(value: float) -> str:
-    return "NA" if math.isnan(value) else f"{value:.9g}"
+def python_says(value: float, digits: int = 9) -> str:
+    return "NA" if math.isnan(value) else f"{value:.{digits}g}"
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.lists(st.floats(), max_size=30))
-def test_floats_are_written_as_c_writes_them(values: list[float]) -> None:
-    assert text_of_floats(np.array(values, dtype=float)).strings() == [*map(python_says, values)]
+@given(st.lists(st.floats(), max_size=30), st.sampled_from([9, 6, 1]))
+def test_floats_are_written_as_c_writes_them(values: list[float], digits: int) -> None:
+    found = text_of_floats(np.array(values, dtype=float), digits=digits)
+    assert found.strings() == [python_says(value, digits) for value in values]
 
 
 @pytest.mark.parametrize("kind", ["shares", "wide", "decimal", "halves"])
