@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -59,5 +59,5 @@ def _regions(
         )
 
 
-def _gene(row: dict[str, object]) -> Gene:
-    return Gene(**{str(key): value for key, value in row.items() if key != "chrom"})  # type: ignore[arg-type]
+def _gene(row: Mapping[Hashable, Any]) -> Gene:
+    return Gene(**{str(key): value for key, value in row.items() if key != "chrom"})

@@ -126,7 +126,7 @@ def forest_table(effects: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
     extra: Floats = np.zeros(len(table))
     if "group" in table:
         new = (table["group"] != table["group"].shift()).to_numpy()
-        extra = 1.15 * (np.cumsum(new) - 1.0)
+        extra = np.asarray(1.15 * (np.cumsum(new) - 1.0), dtype=np.float64)
     return table.assign(y=-(np.arange(len(table)) + extra))
 
 

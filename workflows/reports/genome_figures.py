@@ -94,8 +94,8 @@ def regional_figure(region: Region, *, name: str) -> Markup:
         genes=pd.DataFrame([asdict(gene) for gene in region.genes], columns=[f.name for f in fields(Gene)]),
         start=region.start,
         stop=region.stop,
-        width=4.9,
-        height=2.5,
+        width=3.9,
+        height=2.2,
     )
     strong = int(np.nansum(region.r2 >= 0.8))
     return to_svg(
