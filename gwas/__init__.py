@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gwas.hwe import hwe_exact, hwe_exact_x
     from gwas.imputation_quality import imputation_r2
     from gwas.ld import ld_matrix, ld_prune, ld_r2
-    from gwas.ld_scores import ld_scores
+    from gwas.ld_score_sums import ld_scores
     from gwas.ld_table import ld_pairs, ld_region
     from gwas.liftover import lift_over, read_chain
     from gwas.mendel import mendel_errors
@@ -67,7 +67,7 @@ _HOME = {
     "ld_prune": "gwas.ld",
     "ld_r2": "gwas.ld",
     "ld_region": "gwas.ld_table",
-    "ld_scores": "gwas.ld_scores",
+    "ld_scores": "gwas.ld_score_sums",
     "lift_over": "gwas.liftover",
     "make_design": "gwas.design",
     "mendel_errors": "gwas.mendel",

@@ -16,7 +16,7 @@ import typer
 from gwas.genotypes import open_genotypes
 from gwas.kernels.packed import pack
 from gwas.ld import ld_prune
-from gwas.ld_scores import ld_scores
+from gwas.ld_score_sums import ld_scores
 from workflows import genotype_cli
 
 EUR = "geno_1kg_eur_bolt/EUR_subset.bed"

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from cohorts.errors import DesignError, InputError
-from gwas.ld_scores import ld_scores, reference_size
+from gwas.ld_score_sums import ld_scores, reference_size
 
 
 def linked_calls(m: int, n: int, *, seed: int, missing: float = 0.02) -> npt.NDArray[np.int8]:
@@ -59,7 +59,7 @@ def test_neither_threads_nor_tiles_nor_people_a_tile_change_the_scores(genotypes
     genotypes = genotypes_of(calls, pos=1000 * np.arange(700) + 1)
     one = ld_scores(genotypes, window_kb=150, threads=1)
     assert one.equals(ld_scores(genotypes, window_kb=150, threads=3))
-    monkeypatch.setattr("gwas.ld_scores.LARGEST_TILE", 32)
+    monkeypatch.setattr("gwas.ld_score_sums.LARGEST_TILE", 32)
     np.testing.assert_allclose(ld_scores(genotypes, window_kb=150)["L2"], one["L2"], rtol=1e-6)
 
 

@@ -9,7 +9,7 @@ from cohorts.errors import DesignError
 from gwas.counts import AUTOSOME, variant_group
 from gwas.frequencies import founders
 from gwas.genotypes import Genotypes
-from gwas.ld_scores import ld_scores, reference_size
+from gwas.ld_score_sums import ld_scores, reference_size
 from workflows.genotype_commands.outcome import Outcome, Table
 
 
