@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from gwas.engines.threads import checked_threads
 from gwas.kernels.standardised import COLUMNS
 
 F64 = npt.NDArray[np.float64]
@@ -104,7 +105,7 @@ def leading_eigenpairs(
     projected = np.zeros((room, room))
     block, _ = _orthonormal(rng.standard_normal((n, width)))
     size, look, last = 0, 1, (0, np.inf)
-    with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
+    with ThreadPoolExecutor(max_workers=checked_threads(threads)) as pool:
         for passes in range(1, max_passes + 1):
             if size + width > room:
                 size = _restart(basis, projected, size, room // 2)

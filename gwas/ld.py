@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
+from gwas.engines.threads import checked_threads
 from gwas.genotypes import Genotypes
 from gwas.kernels import ld as kernel
 from gwas.kernels.planes import variant_planes
@@ -78,7 +79,7 @@ def ld_prune(
         spans = windows(len(rows), window=window, step=step) if kb is None else kb_windows(pos, kb=kb)
         return rows[_prune_chromosome(genotypes.select(variants=rows), *spans, r2=r2, order=order)]
 
-    with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
+    with ThreadPoolExecutor(max_workers=checked_threads(threads)) as pool:
         kept = list(pool.map(one, runs))
     return np.sort(np.concatenate(kept)) if kept else np.empty(0, dtype=np.int64)
 

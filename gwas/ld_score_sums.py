@@ -14,6 +14,7 @@ import pandas as pd
 
 from cohorts.errors import DesignError, InputError
 from gwas.counts import alt_frequency, genotype_counts
+from gwas.engines.threads import checked_threads
 from gwas.genotypes import Genotypes
 
 F64 = npt.NDArray[np.float64]
@@ -72,6 +73,7 @@ def ld_scores(
     --------
     reference_size : ``M`` and ``M_5_50`` that go with the scores.
     """
+    checked_threads(threads)
     given = [w for w in (window_kb, window_cm, window_variants) if w is not None]
     if len(given) != 1 or not given[0] > 0:
         raise ValueError("give exactly one positive window: window_kb, window_cm or window_variants")
@@ -185,7 +187,7 @@ def _sum_chromosome(
         sums[first : first + len(part)] += part
 
     held: deque[tuple[int, Packed]] = deque()
-    with one_blas_thread(), ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(max_workers=checked_threads(threads)) as pool:
         for block in genotypes.blocks(tile):
             held.append((block.start, np.ascontiguousarray(block.packed_selected())))
             while len(held) > 1 and held[1][0] <= left[block.start]:

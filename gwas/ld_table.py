@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cohorts.errors import DesignError, InputError
+from gwas.engines.threads import checked_threads
 from gwas.genotypes import Genotypes
 from gwas.kernels.ld import moments, r_of_spans
 from gwas.kernels.planes import plane_words
@@ -155,7 +156,7 @@ def _correlations(genotypes: Genotypes, stops: Index, threads: int) -> Iterator[
     n = people.genotypes.n_samples
     hom = alt = np.empty((0, plane_words(n)), dtype=np.uint64)
     base = done = 0
-    with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
+    with ThreadPoolExecutor(max_workers=checked_threads(threads)) as pool:
         for block in people.genotypes.blocks(BLOCK):
             new_hom, new_alt = people.planes(block)
             # Only what a variant still to be paired can see stays in memory.

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from gwas.engines.threads import checked_threads
 from gwas.genotypes import Genotypes
 from gwas.kernels import standardised as kernel
 
@@ -42,7 +43,7 @@ class StandardisedGenotypes:
 
     def __init__(self, genotypes: Genotypes, mean: F64, scale: F64, *, threads: int) -> None:
         self._genotypes = genotypes
-        self._threads = max(1, threads)
+        self._threads = checked_threads(threads)
         self.n, self.m = genotypes.n_samples, genotypes.n_variants
         table = (COPIES[None, :] - mean[:, None]) / scale[:, None]
         table[:, 1] = 0.0

@@ -273,7 +273,9 @@ def _regions(chr: str | None, first: int | None, last: int | None, region: str |
     if region is not None:
         if chr is not None or first is not None or last is not None:
             raise typer.BadParameter("--region goes without --chr, --from-bp and --to-bp")
-        return tuple(words(region))
+        from gwas.genotypes.options import split_regions
+
+        return tuple(split_regions(region))
     names = chromosomes(words(chr)) if chr is not None else []
     if first is None and last is None:
         return tuple(names)

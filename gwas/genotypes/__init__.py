@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 
 from cohorts.errors import InputError
 from gwas.genotypes.descriptor import HARD_CALL_THRESHOLD, Block, DosageBlock, Genotypes, Reader, Values
 from gwas.genotypes.manifest import Verify, read_manifest, verify_counts, verify_files
-from gwas.genotypes.options import OpenOptions, Region
+from gwas.genotypes.options import OpenOptions, Region, split_regions
 
 __all__ = [
     "FORMATS",
@@ -53,7 +53,7 @@ def open_genotypes(
     hard_call_threshold: float = HARD_CALL_THRESHOLD,
     sample_file: str | Path | None = None,
     bgen_ref: Literal["first", "last"] = "first",
-    regions: Sequence[str | Region] | None = None,
+    regions: str | Region | Sequence[str | Region] | None = None,
     verify: Verify = "full",
 ) -> Genotypes:
     """Open a genotype file, or the prefix of a PLINK fileset.
@@ -73,8 +73,8 @@ def open_genotypes(
     bgen_ref
         Which allele of a BGEN's variants is REF: the ``first`` (most biobanks) or the ``last``.
     regions
-        Only variants in these, e.g. ``["22", "7:1000-2000"]`` (1-based, inclusive). A file with an index is
-        read there alone.
+        Only variants in these, e.g. ``["22", "7:1000-2000"]`` or ``"22,7:1000-2000"`` (1-based, inclusive). A
+        file with an index is read there alone.
     verify
         Where a manifest lies beside the file, what to hold the files to: sizes and SHA-256 (``full``), sizes
         (``size``), nothing (``off``). See :mod:`gwas.genotypes.manifest`.
@@ -88,7 +88,7 @@ def open_genotypes(
     ------
     InputError
         If the file is absent, damaged, of an unknown format, not what its manifest says, or the path fits
-        several files.
+        several files; or if a choice is not one of those above.
 
     Examples
     --------
@@ -102,7 +102,15 @@ def open_genotypes(
         raise InputError(
             "hard-call threshold out of range", found=str(hard_call_threshold), expected="0 to below 0.5"
         )
-    chosen = [item if isinstance(item, Region) else Region.read(item) for item in regions or []]
+    for name, choice, choices in (
+        ("values", values, (None, *get_args(Values))),
+        ("bgen_ref", bgen_ref, ("first", "last")),
+        ("verify", verify, get_args(Verify)),
+    ):
+        if choice not in choices:
+            expected = ", ".join(repr(known) for known in choices)
+            raise InputError(f"no such {name}", found=repr(choice)[:40], expected=f"one of {expected}")
+    chosen = _regions(regions)
     options = OpenOptions(
         values=values,
         hard_call_threshold=hard_call_threshold,
@@ -152,6 +160,16 @@ def locate(path: Path) -> tuple[Path, str]:
         expected=f"a file or prefix with one of the suffixes {', '.join(FORMATS)}",
         fix="check the path",
     )
+
+
+def _regions(given: str | Region | Sequence[str | Region] | None) -> list[Region]:
+    """The regions, of which a single text may hold several."""
+    if given is None:
+        return []
+    if isinstance(given, Region):
+        return [given]
+    parts = split_regions(given) if isinstance(given, str) else given
+    return [item if isinstance(item, Region) else Region.read(item) for item in parts]
 
 
 def _within(genotypes: Genotypes, regions: Sequence[Region]) -> Genotypes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,20 @@ class Region:
                 expected="e.g. 7, 7:1000-2000 or chrX:5000",
             )
         return cls(chrom=canonical_chromosome(name))
+
+
+def split_regions(text: str) -> list[str]:
+    """The regions of a list parted by commas or spaces; commas within a position part thousands.
+
+    Examples
+    --------
+    >>> split_regions("7:1,000-2,000,22")
+    ['7:1,000-2,000', '22']
+    >>> split_regions("1 2")
+    ['1', '2']
+    """
+    # no chromosome has three digits, so three after a comma go on with a position
+    return [part for part in re.split(r"\s+|,(?!\d{3}(?![\w:]))", text) if part]
 
 
 @dataclass(frozen=True, kw_only=True)
