@@ -1,4 +1,4 @@
-"""The body of ``careome gwas``: PLINK 2's inputs and options in, PLINK 2's result files out."""
+"""The body of ``careome gwas``: PLINK 2's or REGENIE's inputs and options in, either's result files out."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from gwas.genotypes.chromosomes import is_pseudo_autosomal, ploidy_class
 from gwas.models.linear import Missing
 from gwas.models.logistic import LogisticMode
 from gwas.models.phenome import AssociationOptions
+from gwas.offsets import read_offsets
 from workflows.association_journal import Journal, journal
+from workflows.association_tables import VariantCells, parquet_parts, passing, text_rows
 from workflows.genotype_inputs import Filters, GenotypeSource
 from workflows.gwas_filters import apply_filters
 from workflows.gwas_options import ModelOptions, OutputOptions, TraitOptions
-from workflows.gwas_rows import parquet_part, text_rows
 from workflows.gwas_summary import Summary
 from workflows.gwas_tables import read_variant_list
 from workflows.gwas_traits import describe_design, read_design
@@ -57,6 +58,7 @@ def run_gwas(
     vif: float = 50.0,
     max_corr: float = 0.999,
     block_size: int = 1024,
+    pred: Path | None = None,
     traits: TraitOptions | None = None,
     model: ModelOptions | None = None,
     output: OutputOptions | None = None,
@@ -75,13 +77,16 @@ def run_gwas(
     pheno, covar
         Phenotype and covariate files, see :func:`workflows.gwas_tables.read_person_table`; they may be one.
     out
-        Prefix of the outputs ``OUT.<trait>.glm.linear``, ``OUT.<trait>.glm.logistic.hybrid`` and ``OUT.log``.
+        Prefix of the outputs ``OUT.<trait>.glm.linear``, ``OUT.<trait>.glm.logistic.hybrid`` (in REGENIE's layout
+        ``OUT_<trait>.regenie``) and ``OUT.log``.
     pheno_name, covar_name
         Columns to use, with ranges; None for all (of a shared file: all that are not the other's).
     filters
         PLINK 2's filters, see :mod:`workflows.gwas_filters`.
     missing_genotypes, logistic, vif, max_corr, block_size, threads
         See :func:`gwas.association.associate_blocks`. ``wald`` gives PLINK 2's logistic estimates.
+    pred
+        List of whole-genome predictions, ``OUT_pred.list`` of ``careome wgr`` or of REGENIE's step 1.
     traits, model, output
         Further options.
     started, progress, finished
@@ -131,6 +136,10 @@ def run_gwas(
         options=traits,
     )
     lines += filtered + left + describe_design(design)
+    if pred is not None:
+        people = list(zip(genotypes.samples["fid"], genotypes.samples["iid"], strict=True))
+        design = design.with_offsets(read_offsets(pred, people))
+        lines.append(f"whole-genome predictions taken out: {pred}")
     options = AssociationOptions(
         missing=missing_genotypes,
         logistic=logistic,
@@ -177,7 +186,7 @@ class _Run:
         self.kinds: dict[str, Kind] = {trait.name: trait.kind for trait in design.traits}
         self.targets: dict[str, Path] = {}
         for name, kind in self.kinds.items():
-            target = _result_path(out, name, kind)
+            target = _result_path(out, name, kind, output)
             if output.format == "text":
                 self.targets[name] = target
 
@@ -245,6 +254,8 @@ class _Run:
         for trait in self.design.traits:
             digest.update(f"{trait.name} {trait.kind}".encode())
             digest.update(np.ascontiguousarray(trait.values).tobytes())
+        if self.design.offsets is not None:
+            digest.update(self.design.offsets.values.tobytes())
         digest.update("\0".join(self.design.covariate_names).encode())
         digest.update(np.ascontiguousarray(self.design.covariates).tobytes())
         return digest.hexdigest()
@@ -255,24 +266,27 @@ class _Writer:
 
     def __init__(self, run: _Run, safe: Journal, summary: Summary, stretch: int) -> None:
         self.run, self.safe, self.summary, self.stretch = run, safe, summary, stretch
+        self.cells = VariantCells.of(run.genotypes)
+        below = run.output.p_below
+        self.least = None if below is None else -float(np.log10(below))
         self.waiting: list[BlockTests] = []
         self.unsafe = 0
         self.blocks = 0
 
     def add(self, block: BlockTests) -> None:
-        output, variants = self.run.output, self.run.genotypes.variants
-        least = None if output.p_below is None else -np.log10(output.p_below)
+        output = self.run.output
         for i, tests in enumerate(block.tests.values()):
-            withheld = 0 if least is None else len(tests.status) - int((tests.log10p >= least).sum())
-            self.summary.add(i, tests, withheld=withheld)
+            written = passing(tests, self.least)
+            self.summary.add(i, tests, withheld=0 if written is None else int((~written).sum()))
         if output.format == "text":
             for name, data in text_rows(
-                variants,
+                self.cells,
                 block,
                 kinds=self.run.kinds,
+                header_first=block.block == 0,
+                least_log10p=self.least,
                 coding=self.run.options.coding,
-                header=block.block == 0,
-                log10p_from=least,
+                layout=output.layout,
                 confidence=output.confidence,
             ).items():
                 self.safe.write(self.run.targets[name].name, data)
@@ -289,16 +303,11 @@ class _Writer:
             return
         if self.waiting:
             number = (self.blocks - 1) // self.stretch
-            least = self.run.output.p_below
-            for i, name in enumerate(self.run.kinds):
-                data = parquet_part(
-                    self.run.genotypes.variants,
-                    self.waiting,
-                    name,
-                    coding=self.run.options.coding,
-                    log10p_from=None if least is None else -np.log10(least),
-                )
-                self.safe.put(f"{i}.{number:05d}.parquet", data)
+            coding = self.run.options.coding
+            parts = parquet_parts(self.cells, self.waiting, least_log10p=self.least, coding=coding)
+            at = {name: i for i, name in enumerate(self.run.kinds)}
+            for name, data in parts:
+                self.safe.put(f"{at[name]}.{number:05d}.parquet", data)
             self.waiting = []
         self.safe.commit(self.blocks, self.summary.state())
         self.unsafe = 0
@@ -370,7 +379,8 @@ def _refuse_foreign(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _result_path(out: Path, trait: str, kind: Kind) -> Path:
+def _result_path(out: Path, trait: str, kind: Kind, output: OutputOptions) -> Path:
     if "/" in trait or trait in {"", ".", ".."}:
         raise InputError("a trait's name cannot be part of a file name", where=trait, fix="rename the column")
-    return out.with_name(f"{out.name}.{trait}.{SUFFIX[kind]}")
+    ending = f"_{trait}.regenie" if output.layout == "regenie" else f".{trait}.{SUFFIX[kind]}"
+    return out.with_name(out.name + ending)

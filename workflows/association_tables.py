@@ -7,14 +7,16 @@ phenome has more results than genotypes.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from gwas.design import Kind
+from gwas.engines.protocol import BlockTests
 from gwas.genotypes import Genotypes
 from gwas.kernels.recode import Coding
 from gwas.kernels.text import (
@@ -34,6 +36,11 @@ Layout = Literal["plink2", "regenie"]
 Mask = npt.NDArray[np.bool_]
 
 _FAR: Final = 300.0
+_BETWEEN: Final[Mapping[Layout, str]] = {"plink2": "\t", "regenie": " "}
+_REGENIE_NAMES: Final = (
+    *("CHROM", "GENPOS", "ID", "ALLELE0", "ALLELE1", "A1FREQ", "INFO"),
+    *("N", "TEST", "BETA", "SE", "CHISQ", "LOG10P", "EXTRA"),
+)
 _REGENIE_CHROMOSOMES: Final = {"X": "23", "Y": "24", "XY": "25", "MT": "26"}
 
 
@@ -78,10 +85,10 @@ def passing(tests: VariantTests, least_log10p: float | None) -> Mask | None:
     return np.asarray(tests.log10p >= least_log10p * (1 - 1e-14))
 
 
-def header(kind: Kind, layout: Layout = "plink2") -> bytes:
+def header(kind: Kind, layout: Layout = "plink2", *, confidence: float | None = None) -> bytes:
     """The first line of a trait's file."""
-    names, between = _LAYOUTS[layout]
-    return (between.join(names(kind)) + "\n").encode()
+    names = _plink_names(kind, confidence) if layout == "plink2" else _REGENIE_NAMES
+    return (_BETWEEN[layout].join(names) + "\n").encode()
 
 
 def lines(
@@ -93,6 +100,7 @@ def lines(
     coding: Coding = "additive",
     layout: Layout = "plink2",
     only: Mask | None = None,
+    confidence: float | None = None,
 ) -> bytes:
     """The rows of one trait and block.
 
@@ -112,6 +120,8 @@ def lines(
         ``regenie``: separated by spaces, ALLELE1 is ALT, EXTRA the code where there is no result.
     only
         bool (m,): rows to write; None for all.
+    confidence
+        Size of an interval to put after SE (PLINK 2's ``--ci``), by the normal distribution; ``plink2`` only.
 
     Returns
     -------
@@ -123,34 +133,43 @@ def lines(
         return b""
     here = cells.take(start + chosen)
     found = tests if only is None else tests.of(chosen)
-    columns = _plink_cells if layout == "plink2" else _regenie_cells
-    return joined_lines(columns(here, found, kind, TEST_NAMES[coding]), between=_LAYOUTS[layout][1])
+    if layout == "plink2":
+        columns = _plink_cells(here, found, kind, TEST_NAMES[coding], confidence)
+    else:
+        columns = _regenie_cells(here, found, TEST_NAMES[coding])
+    return joined_lines(columns, between=_BETWEEN[layout])
 
 
-def _plink_names(kind: Kind) -> list[str]:
+def _plink_names(kind: Kind, confidence: float | None) -> list[str]:
+    interval = [] if confidence is None else [f"{side}{100 * confidence:g}" for side in "LU"]
     start = ["#CHROM", "POS", "ID", "REF", "ALT", "A1", "A1_FREQ"]
-    effect = (
-        ["TEST", "OBS_CT", "BETA", "SE", "T_STAT"]
-        if kind == "quantitative"
-        else ["FIRTH?", "TEST", "OBS_CT", "OR", "LOG(OR)_SE", "Z_STAT"]
-    )
+    if kind == "quantitative":
+        effect = ["TEST", "OBS_CT", "BETA", "SE", *interval, "T_STAT"]
+    else:
+        effect = ["FIRTH?", "TEST", "OBS_CT", "OR", "LOG(OR)_SE", *interval, "Z_STAT"]
     return [*start, *effect, "P", "LOG10_P", "ERRCODE"]
 
 
-def _plink_cells(cells: VariantCells, tests: VariantTests, kind: Kind, test: str) -> list[TextColumn]:
-    constant = np.zeros(len(tests.n), dtype=np.int64)
-    variant = [cells.chrom, cells.pos, cells.id, cells.ref, cells.alt, cells.alt]
+def _plink_cells(
+    cells: VariantCells, tests: VariantTests, kind: Kind, test: str, confidence: float | None
+) -> list[TextColumn]:
+    binary = kind == "binary"
+    away = (
+        [] if confidence is None else [sign * NormalDist().inv_cdf((1 + confidence) / 2) for sign in (-1, 1)]
+    )
+    effects = [tests.beta, *(tests.beta + z * tests.se for z in away)]
     with np.errstate(over="ignore"):
-        effect = tests.beta if kind == "quantitative" else np.exp(tests.beta)
-    firth = [] if kind == "quantitative" else [text_of_choices(["N", "Y"], tests.firth.astype(np.int64))]
+        effect, *interval = (text_of_floats(np.exp(value) if binary else value) for value in effects)
+    firth = [text_of_choices(["N", "Y"], tests.firth.astype(np.int64))] if binary else []
     return [
-        *variant,
+        *(cells.chrom, cells.pos, cells.id, cells.ref, cells.alt, cells.alt),
         text_of_floats(tests.alt_frequency),
         *firth,
-        text_of_choices([test], constant),
+        text_of_choices([test], np.zeros(len(tests.n), dtype=np.int64)),
         text_of_integers(tests.n),
-        text_of_floats(effect),
+        effect,
         text_of_floats(tests.se),
+        *interval,
         text_of_floats(tests.statistic),
         _p_cells(tests.log10p),
         text_of_floats(tests.log10p),
@@ -164,26 +183,7 @@ def _p_cells(log10p: npt.NDArray[np.float64]) -> TextColumn:
     return text_of_floats(np.power(10.0, -log10p), digits=6)
 
 
-def _regenie_names(kind: Kind) -> list[str]:
-    return [
-        "CHROM",
-        "GENPOS",
-        "ID",
-        "ALLELE0",
-        "ALLELE1",
-        "A1FREQ",
-        "INFO",
-        "N",
-        "TEST",
-        "BETA",
-        "SE",
-        "CHISQ",
-        "LOG10P",
-        "EXTRA",
-    ]
-
-
-def _regenie_cells(cells: VariantCells, tests: VariantTests, kind: Kind, test: str) -> list[TextColumn]:
+def _regenie_cells(cells: VariantCells, tests: VariantTests, test: str) -> list[TextColumn]:
     constant = np.zeros(len(tests.n), dtype=np.int64)
     names, lengths = cells.chrom.runs()
     chromosomes = [_REGENIE_CHROMOSOMES.get(name, name) for name in names]
@@ -205,75 +205,94 @@ def _regenie_cells(cells: VariantCells, tests: VariantTests, kind: Kind, test: s
     ]
 
 
-_LAYOUTS: Final[Mapping[Layout, tuple[Callable[[Kind], list[str]], str]]] = {
-    "plink2": (_plink_names, "\t"),
-    "regenie": (_regenie_names, " "),
-}
-
-
-def parquet_part(
+def text_rows(
     cells: VariantCells,
-    start: int,
-    blocks: Sequence[VariantTests],
+    block: BlockTests,
     *,
-    only: Sequence[Mask | None] | None = None,
-) -> bytes:
-    """Some blocks' results of one trait as a Parquet file.
+    kinds: Mapping[str, Kind],
+    header_first: bool,
+    least_log10p: float | None = None,
+    coding: Coding = "additive",
+    layout: Layout = "plink2",
+    confidence: float | None = None,
+) -> dict[str, bytes]:
+    """A block's rows of every trait's text file, by trait; see :func:`lines`, and :func:`passing`."""
+    found = {}
+    for name, tests in block.tests.items():
+        kind = kinds[name]
+        data = lines(
+            cells,
+            block.start,
+            tests,
+            kind=kind,
+            coding=coding,
+            layout=layout,
+            only=passing(tests, least_log10p),
+            confidence=confidence,
+        )
+        found[name] = header(kind, layout, confidence=confidence) + data if header_first else data
+    return found
+
+
+def parquet_parts(
+    cells: VariantCells,
+    blocks: Sequence[BlockTests],
+    *,
+    least_log10p: float | None = None,
+    coding: Coding = "additive",
+) -> Iterator[tuple[str, bytes]]:
+    """Results in consecutive blocks as one Parquet file (zstd) a trait.
 
     Parameters
     ----------
     cells
         The variants of the whole run.
-    start
-        First variant of the first block; the others follow without a gap.
     blocks
-        Results of the blocks.
-    only
-        Rows to write of each block; None for all.
+        At least one, without a gap.
+    least_log10p
+        See :func:`passing`.
+    coding
+        What TEST says.
 
-    Returns
-    -------
-    bytes
-        A file (zstd) with columns chrom, pos, id, ref, alt, alt_frequency, n, beta, se, statistic, log10p, firth and
-        errcode; chrom, ref, alt and errcode as dictionaries, alt_frequency and se float32, the others as they
-        are. The same results give the same bytes. Parts of a trait lie in ``trait=NAME/``, so that a folder of them
-        is one data set to Arrow, DuckDB and Spark.
+    Yields
+    ------
+    (str, bytes)
+        Trait, and a file with the columns of :data:`gwas.association.COLUMNS` but TRAIT. Put as
+        ``trait=NAME/part.parquet`` they are one data set to Arrow, DuckDB and Spark. The same results give
+        the same bytes.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    whole = VariantTests.joined(blocks)
-    wanted = np.ones(len(whole.n), dtype=bool)
-    if only is not None:
-        wanted = np.concatenate(
-            [
-                np.ones(len(b.n), dtype=bool) if mask is None else mask
-                for b, mask in zip(blocks, only, strict=True)
-            ]
-        )
-    chosen = np.flatnonzero(wanted)
-    here, tests = cells.take(start + chosen), whole.of(chosen)
-
-    def words(column: TextColumn) -> pa.Array:
-        return pa.array(column.strings(), type=pa.string())
-
-    table = pa.table(
+    here = cells.take(np.arange(blocks[0].start, blocks[-1].stop))
+    alt = pa.array(here.alt.strings(), type=pa.string())
+    variants = pa.table(
         {
-            "chrom": words(here.chrom).dictionary_encode(),
-            "pos": here.positions,
-            "id": words(here.id),
-            "ref": words(here.ref).dictionary_encode(),
-            "alt": words(here.alt).dictionary_encode(),
-            "alt_frequency": tests.alt_frequency.astype(np.float32),
-            "n": tests.n.astype(np.int32),
-            "beta": tests.beta,
-            "se": tests.se.astype(np.float32),
-            "statistic": tests.statistic,
-            "log10p": tests.log10p,
-            "firth": tests.firth,
-            "errcode": pa.DictionaryArray.from_arrays(tests.status, pa.array(ERRCODES)),
+            "#CHROM": pa.array(here.chrom.strings(), type=pa.string()),
+            "POS": here.positions,
+            "ID": pa.array(here.id.strings(), type=pa.string()),
+            "REF": pa.array(here.ref.strings(), type=pa.string()),
+            "ALT": alt,
+            "A1": alt,
         }
     )
-    out = io.BytesIO()
-    pq.write_table(table, out, compression="zstd")
-    return out.getvalue()
+    for name in blocks[0].tests:
+        tests = VariantTests.joined([block.tests[name] for block in blocks])
+        table = variants
+        for column, values in {
+            "A1_FREQ": tests.alt_frequency,
+            "FIRTH?": np.where(tests.firth, "Y", "N"),
+            "TEST": np.full(len(tests.n), TEST_NAMES[coding]),
+            "OBS_CT": tests.n,
+            "BETA": tests.beta,
+            "SE": tests.se,
+            "T_STAT": tests.statistic,
+            "P": np.power(10.0, -tests.log10p),
+            "LOG10_P": tests.log10p,
+            "ERRCODE": pa.DictionaryArray.from_arrays(tests.status, ERRCODES).cast(pa.string()),
+        }.items():
+            table = table.append_column(column, pa.array(values))
+        only = passing(tests, least_log10p)
+        out = io.BytesIO()
+        pq.write_table(table if only is None else table.filter(pa.array(only)), out, compression="zstd")
+        yield name, out.getvalue()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from gwas.kernels.packed import pack
 from gwas.models.result import VariantTests
 from gwas.models.status import ERRCODES
 from gwas.sumstats import to_plink, to_regenie
-from workflows.association_tables import VariantCells, header, lines, parquet_part, passing
+from workflows.association_tables import VariantCells, header, lines, parquet_parts, passing
 
 M = 400
 
@@ -91,21 +90,34 @@ def test_a_threshold_keeps_whole_rows_and_drops_those_without_a_result(genotypes
     assert lines(cells, 0, tests, kind="binary", only=np.zeros(M, dtype=bool)) == b""
 
 
-def test_parquet_holds_the_same_results(genotypes: Genotypes, tmp_path: Path) -> None:
-    cells, blocks = VariantCells.of(genotypes), [some_tests(100, seed=3), some_tests(60, seed=4)]
-    data = parquet_part(cells, 40, blocks)
-    assert data == parquet_part(cells, 40, blocks)
-    table = pq.read_table(io.BytesIO(data)).to_pandas()
-    whole = VariantTests.joined(blocks)
-    rows = genotypes.variants.iloc[40:200].reset_index(drop=True)
-    for name in ("chrom", "pos", "id", "ref", "alt"):
-        assert table[name].tolist() == rows[name].tolist()
-    for name in ("n", "beta", "statistic", "log10p", "firth"):
-        np.testing.assert_array_equal(table[name], getattr(whole, name))
-    np.testing.assert_allclose(table["se"], whole.se, rtol=1e-6)
-    assert table["errcode"].tolist() == [ERRCODES[code] for code in whole.status]
-    only = [passing(block, 3.0) for block in blocks]
-    few = pq.read_table(io.BytesIO(parquet_part(cells, 40, blocks, only=only))).to_pandas()
-    pd.testing.assert_frame_equal(
-        few, table[table["log10p"] >= 3.0].reset_index(drop=True), check_categorical=False
-    )
+def test_an_interval_goes_after_the_standard_error(genotypes: Genotypes) -> None:
+    cells, tests = VariantCells.of(genotypes), some_tests(M, seed=5)
+    text = header("binary", confidence=0.9) + lines(cells, 0, tests, kind="binary", confidence=0.9)
+    table = pd.read_csv(io.BytesIO(text), sep="\t")
+    assert table.columns.tolist()[11:14] == ["LOG(OR)_SE", "L90", "U90"]
+    fine = table["LOG(OR)_SE"] < 10
+    for side, z in (("L90", -1.6448536269514722), ("U90", 1.6448536269514722)):
+        np.testing.assert_allclose(
+            np.log(table[side])[fine],
+            (np.log(table["OR"]) + z * table["LOG(OR)_SE"])[fine],
+            atol=1e-7,
+            rtol=1e-7,
+        )
+
+
+def test_parquet_holds_the_frames(genotypes: Genotypes) -> None:
+    cells = VariantCells.of(genotypes)
+    blocks = [
+        BlockTests(1, 40, 140, {"y": some_tests(100, seed=3), "z": some_tests(100, seed=6)}),
+        BlockTests(2, 140, 200, {"y": some_tests(60, seed=4), "z": some_tests(60, seed=7)}),
+    ]
+    parts = dict(parquet_parts(cells, blocks))
+    assert parts == dict(parquet_parts(cells, blocks))
+    frames = pd.concat([block_frame(genotypes.variants, block) for block in blocks])
+    few = dict(parquet_parts(cells, blocks, least_log10p=3.0))
+    for name, data in parts.items():
+        expected = frames[frames["TRAIT"] == name].drop(columns="TRAIT").reset_index(drop=True)
+        table = pq.read_table(io.BytesIO(data)).to_pandas()
+        pd.testing.assert_frame_equal(table, expected, check_exact=True)
+        chosen = pq.read_table(io.BytesIO(few[name])).to_pandas()
+        pd.testing.assert_frame_equal(chosen, expected[expected["LOG10_P"] >= 3.0].reset_index(drop=True))
