@@ -201,17 +201,23 @@ def output_options(
     out_format: Annotated[
         Literal["text", "parquet"], typer.Option(help="parquet: OUT.parquet, a folder for each trait.")
     ] = "text",
+    out_columns: Annotated[
+        Literal["plink2", "regenie"], typer.Option(help="regenie: OUT_<trait>.regenie in its columns.")
+    ] = "plink2",
     pfilter: Annotated[
-        float | None, typer.Option("--pfilter", min=0, max=1, help="Write only rows with P not above this.")
+        float | None,
+        typer.Option(
+            "--pfilter", "--pThreshOut", min=1e-300, max=1, help="Write only rows with P not above this."
+        ),
     ] = None,
     ci: Annotated[
         float | None, typer.Option("--ci", min=0.01, max=0.99999, help="Add confidence intervals, e.g. 0.95.")
     ] = None,
 ) -> OutputOptions:
     """The options that say what is written."""
-    if ci is not None and out_format == "parquet":
-        raise typer.BadParameter("--ci goes with text")
-    return OutputOptions(format=out_format, p_below=pfilter, confidence=ci)
+    if ci is not None and (out_format == "parquet" or out_columns == "regenie"):
+        raise typer.BadParameter("--ci goes with PLINK 2's text")
+    return OutputOptions(format=out_format, layout=out_columns, p_below=pfilter, confidence=ci)
 
 
 def register(app: typer.Typer, use_threads: Callable[[int | None], int]) -> None:
@@ -245,13 +251,17 @@ def register(app: typer.Typer, use_threads: Callable[[int | None], int]) -> None
             Literal["mean", "complete-case"], typer.Option(help="complete-case is what PLINK 2 does.")
         ] = "mean",
         threads: Annotated[int | None, typer.Option("--threads", min=1)] = None,
+        pred: Annotated[
+            Path | None, typer.Option("--pred", help="OUT_pred.list of careome wgr or of REGENIE's step 1.")
+        ] = None,
         step: Annotated[
             int, typer.Option("--step", min=2, max=2, help="REGENIE's; step 1 is careome wgr.")
         ] = 2,
     ) -> None:
         """Association of every trait with every variant, with PLINK 2's and REGENIE's options."""
         del step
-        _run(tables, source, filters, traits, tests, output, out, missing_genotypes, use_threads(threads))
+        threads = use_threads(threads)
+        _run(tables, source, filters, traits, tests, output, out, missing_genotypes, threads, pred)
 
     app.command()(gwas)
 
@@ -266,6 +276,7 @@ def _run(
     out: Path,
     missing_genotypes: Literal["mean", "complete-case"],
     threads: int,
+    pred: Path | None,
 ) -> None:
     from cohorts.errors import OutputError
 
@@ -291,6 +302,7 @@ def _run(
             vif=tests.vif,
             max_corr=tests.max_corr,
             block_size=tests.block_size,
+            pred=pred,
             traits=traits,
             model=tests.model,
             output=output,

@@ -76,7 +76,9 @@ class OutputOptions:
     Attributes
     ----------
     format
-        ``text``: one file a trait, PLINK 2's columns; ``parquet``: a folder ``OUT.parquet`` with a folder a trait.
+        ``text``: one file a trait; ``parquet``: a folder ``OUT.parquet`` with a folder a trait.
+    layout
+        Columns and names of text files: ``plink2`` or ``regenie``.
     p_below
         Write only rows with a P not above this; the rest is counted in the log.
     confidence
@@ -84,5 +86,6 @@ class OutputOptions:
     """
 
     format: Literal["text", "parquet"] = "text"
+    layout: Literal["plink2", "regenie"] = "plink2"
     p_below: float | None = None
     confidence: float | None = None
