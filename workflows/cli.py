@@ -15,7 +15,8 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from cohorts.errors import CareomeError
-from workflows import genotype_cli, gwas_cli, plot_cli, sumstats_cli
+from workflows import genotype_cli, gwas_cli, plot_cli, sumstats_cli, wgr_cli
+from workflows.application import Application
 from workflows.genotype_inputs import (
     Filters,
     GenotypeSource,
@@ -26,7 +27,7 @@ from workflows.genotype_inputs import (
 )
 from workflows.installation import check_installation, version
 
-app = typer.Typer(
+app = Application(
     name="careome",
     help="From a region's care records and genotypes to associations, scores and calibrated risk.",
     no_args_is_help=True,
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-study_app = typer.Typer(help="Check a study file, or print its schema.", no_args_is_help=True)
+study_app = Application(help="Check a study file, or print its schema.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
 app.add_typer(sumstats_cli.app, name="sumstats")
 app.add_typer(plot_cli.app, name="plot")

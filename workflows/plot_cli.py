@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workflows.application import Application
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-app = typer.Typer(help="Pictures of results: .png, .svg or .pdf.", no_args_is_help=True)
+app = Application(help="Pictures of results: .png, .svg or .pdf.", no_args_is_help=True)
 
 One = Annotated[Path, typer.Argument(help="Results: text of any known layout, or Parquet.")]
 Several = Annotated[list[Path], typer.Argument(help="Results: text of any known layout, or Parquet.")]

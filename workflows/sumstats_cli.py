@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-app = typer.Typer(help="Summary statistics of other programs.", no_args_is_help=True)
+from workflows.application import Application
+
+app = Application(help="Summary statistics of other programs.", no_args_is_help=True)
 
 
 @app.callback()
