@@ -12,7 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from gwas.counts import AUTOSOME, variant_group
+from gwas.engines.threads import checked_threads
 from gwas.genotypes import Genotypes
+from gwas.independent_set import independent_set
 from gwas.kernels.king import PARTNERS, TILE, king_rows
 from gwas.kernels.planes import Words, add_sample_planes, plane_words, selected_calls, whole_codes
 
@@ -88,7 +90,7 @@ def kinship(
                 return index[order], found[order], phi[order]
             capacity = size
 
-    with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
+    with ThreadPoolExecutor(max_workers=checked_threads(threads)) as pool:
         parts = list(pool.map(rows, starts))
     index = np.concatenate([p[0] for p in parts]) if parts else np.empty((0, 2), dtype=np.int64)
     found = np.concatenate([p[1] for p in parts]) if parts else np.empty((0, 3), dtype=np.int64)
@@ -133,8 +135,8 @@ def _padded_planes(
     n = subset.n_samples
     hom = np.zeros((n + PARTNERS, plane_words(subset.n_variants)), dtype=np.uint64)
     alt = np.zeros_like(hom)
-    cuts = np.linspace(0, (n + 63) // 64, max(1, threads) + 1).astype(int).tolist()
-    with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
+    cuts = np.linspace(0, (n + 63) // 64, checked_threads(threads) + 1).astype(int).tolist()
+    with ThreadPoolExecutor(max_workers=checked_threads(threads)) as pool:
         for block in subset.blocks(BLOCK):
             codes = whole_codes(selected_calls(block.packed, block.sample_index))
             jobs = [
@@ -213,10 +215,11 @@ def unrelated(
     above: float = DEGREES["second"],
     prefer: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.bool_]:
-    """A maximal set of samples no two of which are related.
+    """A largest set of samples no two of which are related.
 
-    Whoever has most relatives left goes first; among equals whoever is least preferred, then the later one.
-    At the end those who lost all their relatives come back, so that nobody could be added to the set.
+    Nobody could be added to it, and no other set is larger, but for families so entangled that the search for
+    one gives up (:mod:`gwas.independent_set`). Of equally large sets, those are sought whose members are
+    preferred: none of them could be exchanged for one relative of theirs who is preferred.
 
     Parameters
     ----------
@@ -242,24 +245,34 @@ def unrelated(
     """
     close = pairs[pairs["kinship"] > above]
     wish = np.zeros(n) if prefer is None else np.asarray(prefer, dtype=np.float64)
+    left, right = close["row1"].tolist(), close["row2"].tolist()
     relatives: dict[int, set[int]] = {}
-    for a, b in zip(close["row1"].tolist(), close["row2"].tolist(), strict=True):
+    for a, b in zip(left, right, strict=True):
         relatives.setdefault(a, set()).add(b)
         relatives.setdefault(b, set()).add(a)
-    left = {person: set(others) for person, others in relatives.items()}
-    while left:
-        worst = max(left, key=lambda person: (len(left[person]), -wish[person], person))
-        if not left[worst]:
-            break
-        for other in left.pop(worst):
-            left[other].discard(worst)
-    gone = set(relatives) - set(left)
-    for person in sorted(gone, key=lambda p: (-wish[p], p)):
-        if not relatives[person] - gone:
-            gone.discard(person)
     kept = np.ones(n, dtype=np.bool_)
-    kept[list(gone)] = False
+    for family in connected(n, left, right):
+        family.sort(key=lambda person: (-wish[person], person))
+        place = {person: k for k, person in enumerate(family)}
+        chosen = independent_set([sum(1 << place[other] for other in relatives[person]) for person in family])
+        inside = {person for k, person in enumerate(family) if chosen >> k & 1}
+        _exchange(family, relatives, inside)
+        kept[[person for person in family if person not in inside]] = False
     return kept
+
+
+def _exchange(family: list[int], relatives: dict[int, set[int]], inside: set[int]) -> None:
+    """Give places in the set to people who come earlier in ``family``, one for one, until nobody gains."""
+    place = {person: k for k, person in enumerate(family)}
+    changed = True
+    while changed:
+        changed = False
+        for person in family:
+            rivals = relatives[person] & inside
+            if person not in inside and len(rivals) == 1 and place[person] < place[min(rivals)]:
+                inside -= rivals
+                inside.add(person)
+                changed = True
 
 
 def duplicates_to_drop(

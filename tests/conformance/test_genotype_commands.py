@@ -187,8 +187,8 @@ def test_king_table_and_unrelated_set(real_set: Both) -> None:
     for person in outside:
         mine = related[(related["IID1"] == person) | (related["IID2"] == person)]
         assert (mine["IID1"].isin(inside) | mine["IID2"].isin(inside)).any()
-    # Which of two relatives goes differs; genabel is full of planted ties, where plink2 keeps 3 % more.
-    assert len(inside) >= 0.97 * len(theirs)
+    # Which of two relatives goes differs, but never are fewer kept.
+    assert len(inside) >= len(theirs)
 
 
 @pytest.mark.parametrize("real_set", ["1kg", "genabel"], indirect=True)
