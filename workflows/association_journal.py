@@ -219,12 +219,15 @@ def _read(path: Path) -> list[dict[str, Any]]:
     """Entries of a journal; a line that was being written when the run was killed is left out."""
     if not path.exists():
         return []
-    entries = []
+    entries, length = [], 0
     for line in path.read_bytes().split(b"\n")[:-1]:
         try:
             entries.append(json.loads(line))
         except ValueError:
             break
+        length += len(line) + 1
+    # what is logged next begins a line
+    os.truncate(path, length)
     return entries
 
 
