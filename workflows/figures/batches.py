@@ -59,7 +59,7 @@ class Batch(NamedTuple):
         return [str(name) for name in (taken.to_pylist() if hasattr(taken, "to_pylist") else taken)]
 
 
-def batches(results: Results, *, trait: str | None = None) -> Iterator[Batch]:
+def batches(results: Results, *, trait: str | None = None, names: bool = True) -> Iterator[Batch]:
     """The tested variants of one trait, in order of the file.
 
     Parameters
@@ -70,6 +70,8 @@ def batches(results: Results, *, trait: str | None = None) -> Iterator[Batch]:
         columns, which is read a batch at a time.
     trait
         Which ``TRAIT``, where there are several.
+    names
+        False leaves the names of variants unread.
 
     Raises
     ------
@@ -93,16 +95,16 @@ def batches(results: Results, *, trait: str | None = None) -> Iterator[Batch]:
             is_p=p in P[2:],
         )
         return
-    yield from _parquet(results, trait)
+    yield from _parquet(results, trait, wanted_names=names)
 
 
 def heights(results: Results, *, trait: str | None = None) -> NDArray[np.float64]:
     """-log10 P of all tested variants, float64 (n,), in order of the file."""
-    parts = [batch.height for batch in batches(results, trait=trait)]
+    parts = [batch.height for batch in batches(results, trait=trait, names=False)]
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def _parquet(path: Path, trait: str | None) -> Iterator[Batch]:
+def _parquet(path: Path, trait: str | None, *, wanted_names: bool) -> Iterator[Batch]:
     import pyarrow.compute as pc
     import pyarrow.dataset as ds
 
@@ -113,7 +115,7 @@ def _parquet(path: Path, trait: str | None) -> Iterator[Batch]:
     names = data.schema.names
     chrom, pos = _column(names, *CHROM), _column(names, *POS)
     p = _column(names, *P)
-    label = next((name for name in NAME if name in names), None)
+    label = next((name for name in NAME if wanted_names and name in names), None)
     chosen = None
     if "TRAIT" in names:
         if trait is None:
@@ -122,7 +124,7 @@ def _parquet(path: Path, trait: str | None) -> Iterator[Batch]:
         else:
             chosen = pc.field("TRAIT") == trait
     wanted = [chrom, pos, p] if label is None else [chrom, pos, p, label]
-    for part in data.to_batches(columns=wanted, filter=chosen, batch_size=ROWS):
+    for part in data.to_batches(columns=wanted, filter=chosen, batch_size=ROWS, batch_readahead=1):
         if part.num_rows == 0:
             continue
         coded = part[chrom]
