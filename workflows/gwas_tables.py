@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from cohorts.errors import InputError
+from gwas.kernels.text import split_lines
 
 MISSING_TOKENS: Final = frozenset({"na", "nan", "-nan", "none", ".", "n/a", "-9"})
 """What stands for a missing value, in any case; -9 too, as PLINK 2 reads it in phenotypes and covariates."""
+
+_ID_NAMES: Final = frozenset({"#FID", "FID", "#IID", "IID"})
 
 
 def read_person_table(path: Path, samples: pd.DataFrame, *, columns: Sequence[str] | None) -> pd.DataFrame:
@@ -41,18 +45,23 @@ def read_person_table(path: Path, samples: pd.DataFrame, *, columns: Sequence[st
         With file and line: unreadable, ragged, repeated IDs, unknown column, a column that mixes numbers and
         text, or IDs of which none match.
     """
-    header, rows = _read_lines(path)
+    header, numbers, cells = _read_cells(path)
     ids = _id_columns(header)
     names = header[ids:]
     if not names:
         raise InputError("has no columns beside the IDs", where=path, expected="at least one more column")
     chosen = names if columns is None else expand_names(columns, names, where=path)
-    table = pd.DataFrame(rows, columns=["_line", *header], dtype=object)
-    table = table.set_index(header[ids - 1], drop=False)
-    _refuse_repeats(table, header[ids - 1], path)
-    table = table[_matches(table, header, ids, samples, path)]
+    iids = cells(ids - 1)
+    _refuse_repeats(iids, numbers, path)
+    rows = np.flatnonzero(_matches(iids, cells(0) if ids == 2 else None, samples, path))
+
+    def some(column: list[str]) -> list[str]:
+        return column if len(rows) == len(column) else [column[row] for row in rows.tolist()]
+
+    lines = numbers[rows]
     return pd.DataFrame(
-        {name: _column(table[name], table["_line"], path) for name in chosen}, index=table.index
+        {name: _column(name, some(cells(header.index(name))), lines, path) for name in chosen},
+        index=pd.Index(some(iids), dtype=object, name=header[ids - 1]),
     )
 
 
@@ -129,25 +138,55 @@ def read_variant_list(path: Path) -> set[str]:
     return {name for _, fields in _lines(path) for name in fields}
 
 
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError("cannot be read", where=path, found=error.strerror, fix="check the path") from error
+
+
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = _bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
             "is not text in UTF-8", where=path, fix="check that this is the right file"
         ) from error
-    except OSError as error:
-        raise InputError("cannot be read", where=path, found=error.strerror, fix="check the path") from error
     found = [(i, line.split()) for i, line in enumerate(text.splitlines(), start=1) if line.strip()]
     if not found:
         raise InputError("is empty", where=path, fix="check that this is the right file")
     return found
 
 
-def _read_lines(path: Path) -> tuple[list[str], list[list[object]]]:
+Cells = Callable[[int], list[str]]
+
+
+def _read_cells(path: Path) -> tuple[list[str], npt.NDArray[np.int64], Cells]:
+    """Header, the line number of each row, and the cells of a column by its place."""
+    return _read_regular(path) or _read_any(path)
+
+
+def _read_regular(path: Path) -> tuple[list[str], npt.NDArray[np.int64], Cells] | None:
+    """As :func:`_read_cells`, for a file with header in which every line has as many fields; None for others."""
+    first, _, body = _bytes(path).partition(b"\n")
+    header = first.decode("ascii", errors="replace").split()
+    known = bool(header) and header[0].upper() in _ID_NAMES and "\ufffd" not in "".join(header)
+    if not known or len(set(header)) < len(header) or not body:
+        return None
+    columns = split_lines(body, len(header))
+    if columns is None:
+        return None
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return None
+    return header, np.arange(2, 2 + len(columns[0].start)), lambda k: columns[k].strings()
+
+
+def _read_any(path: Path) -> tuple[list[str], npt.NDArray[np.int64], Cells]:
     lines = _lines(path)
     first = lines[0][1]
-    if first[0].upper() in {"#FID", "FID", "#IID", "IID"}:
+    if first[0].upper() in _ID_NAMES:
         header, lines = first, lines[1:]
     elif len(first) >= 3 and all(_is_value(token) for token in first[2:]):
         header = ["FID", "IID", *(f"PHENO{i}" for i in range(1, len(first) - 1))]
@@ -171,7 +210,8 @@ def _read_lines(path: Path) -> tuple[list[str], list[list[object]]]:
                 expected=f"{len(header)} as in the header",
                 fix="correct the line; write missing values as NA",
             )
-    return header, [[number, *fields] for number, fields in lines]
+    numbers = np.array([number for number, _ in lines], dtype=np.int64)
+    return header, numbers, lambda k: [fields[k] for _, fields in lines]
 
 
 def _is_value(token: str) -> bool:
@@ -192,53 +232,73 @@ def _id_columns(header: list[str]) -> int:
     return 2 if len(header) > 1 and header[1].upper() == "IID" else 1
 
 
-def _refuse_repeats(table: pd.DataFrame, iid: str, path: Path) -> None:
-    repeated = table[iid].duplicated(keep="first").to_numpy()
-    if repeated.any():
-        raise InputError(
-            "a sample ID occurs twice",
-            where=f"{path}:{table['_line'].to_numpy()[repeated][0]}",
-            found=f"{int(repeated.sum())} repeated",
-            expected="each IID once",
-            fix="remove the duplicates",
-        )
+def _refuse_repeats(iids: list[str], numbers: npt.NDArray[np.int64], path: Path) -> None:
+    if len(set(iids)) == len(iids):
+        return
+    repeated = pd.Index(iids).duplicated(keep="first")
+    raise InputError(
+        "a sample ID occurs twice",
+        where=f"{path}:{numbers[repeated][0]}",
+        found=f"{int(repeated.sum())} repeated",
+        expected="each IID once",
+        fix="remove the duplicates",
+    )
 
 
 def _matches(
-    table: pd.DataFrame, header: list[str], ids: int, samples: pd.DataFrame, path: Path
-) -> np.ndarray:
-    same_iid = table.index.isin(samples["iid"])
+    iids: list[str], fids: list[str] | None, samples: pd.DataFrame, path: Path
+) -> npt.NDArray[np.bool_]:
+    known = samples["iid"].tolist()
+    if iids == known and (fids is None or fids == samples["fid"].tolist()):
+        return np.ones(len(iids), dtype=bool)
+    wanted = set(known)
+    same_iid = np.array([iid in wanted for iid in iids], dtype=bool)
     match = same_iid
-    if ids == 2:
-        fid_of = dict(zip(samples["iid"], samples["fid"], strict=True))
-        same_fid = np.array(
-            [fid_of.get(iid) == fid for iid, fid in zip(table.index, table[header[0]], strict=True)]
-        )
-        match = same_iid & same_fid
+    if fids is not None:
+        fid_of = dict(zip(known, samples["fid"], strict=True))
+        match = np.array([fid_of.get(iid) == fid for iid, fid in zip(iids, fids, strict=True)], dtype=bool)
     if not match.any():
         why = "the IIDs match but the FIDs do not" if same_iid.any() else "no ID in both"
         raise InputError(
             f"no sample of the genotypes is in it: {why}",
             where=path,
-            found=f"{len(table)} rows, {len(samples)} genotyped samples",
-            expected="the FID and IID of the .fam file" if ids == 2 else "the IIDs of the .fam file",
+            found=f"{len(iids)} rows, {len(samples)} genotyped samples",
+            expected="the FID and IID of the .fam file" if fids is not None else "the IIDs of the .fam file",
             fix="check the ID columns",
         )
     return match
 
 
-def _column(values: pd.Series, lines: pd.Series, path: Path) -> pd.Series:
+def _column(name: str, cells: list[str], lines: npt.NDArray[np.int64], path: Path) -> npt.NDArray[Any]:
+    """Numbers, NaN where missing; or text where no cell is a number."""
+    plain = _plain_numbers(cells)
+    if plain is not None:
+        return plain
+    values = pd.Series(cells, dtype=object)
     missing = values.str.lower().isin(MISSING_TOKENS)
     numbers = pd.to_numeric(values.where(~missing), errors="coerce")
     text = numbers.isna() & ~missing
     if not text.any():
-        return numbers.astype(np.float64).where(numbers != -9)
+        return np.asarray(numbers.astype(np.float64).where(numbers != -9))
     if (text | missing).all():
-        return values.where(~missing)
+        return np.asarray(values.where(~missing), dtype=object)
     raise InputError(
-        f"column {values.name} mixes numbers and text",
-        where=f"{path}:{lines.to_numpy()[text.to_numpy()][0]}",
+        f"column {name} mixes numbers and text",
+        where=f"{path}:{lines[text.to_numpy()][0]}",
         found=f"{int(text.sum())} values that are not numbers",
         expected="numbers, or text in every row (categories), NA where missing",
         fix="correct the column",
     )
+
+
+def _plain_numbers(cells: list[str]) -> npt.NDArray[np.float64] | None:
+    """The cells as numbers where Python takes all of them for some, -9 as NaN."""
+    try:
+        numbers = np.array([*map(float, cells)])
+    except ValueError:
+        return None
+    # Python reads 1_000 as a number; nobody else does
+    if any("_" in cell for cell in cells):
+        return None
+    numbers[numbers == -9] = np.nan
+    return numbers
