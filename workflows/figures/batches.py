@@ -85,13 +85,13 @@ def batches(results: Results, *, trait: str | None = None, names: bool = True) -
     if isinstance(results, pd.DataFrame):
         frame = _of_trait(results, trait)
         chrom, p = _column(frame.columns, *CHROM), _column(frame.columns, *P)
-        codes, names = pd.factorize(frame[chrom])
-        place = np.append(_places([str(name) for name in names]), np.int8(-1))
+        codes, chromosomes = pd.factorize(frame[chrom])
+        place = np.append(_places([str(name) for name in chromosomes]), np.int8(-1))
         yield _batch(
             place[codes],
             frame[_column(frame.columns, *POS)].to_numpy(dtype=np.int64),
             frame[p].to_numpy(dtype=np.float64, na_value=np.nan),
-            next((frame[name] for name in NAME if name in frame), None),
+            next((frame[name] for name in NAME if names and name in frame), None),
             is_p=p in P[2:],
         )
         return
