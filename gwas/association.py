@@ -19,6 +19,7 @@ from gwas.models.coding import TEST_NAMES
 from gwas.models.linear import Missing
 from gwas.models.phenome import AssociationOptions
 from gwas.models.status import errcode_text
+from gwas.offsets import LocoOffsets
 
 if TYPE_CHECKING:
     from gwas.models.logistic import LogisticMode
@@ -58,6 +59,7 @@ def associate_blocks(
     block_size: int = 1024,
     coding: Coding = "additive",
     male_copies: Literal[1, 2] = 2,
+    offsets: LocoOffsets | None = None,
     start_block: int = 0,
     threads: int | None = None,
     engine: Engine | None = None,
@@ -92,6 +94,10 @@ def associate_blocks(
     male_copies
         A male's ALT allele on X counts as 2 copies, as a woman's two, or as 1 (PLINK 2's ``--xchr-model 2``
         and ``1``; with 1, a heterozygous call of a male counts as missing).
+    offsets
+        Predictions by the other chromosomes, from :func:`gwas.whole_genome_regression`, to be taken out of the
+        traits: quantitative, value - offset, then the covariates; binary, on the log odds. People without a
+        prediction are missing.
     start_block
         First block to do, so that an interrupted run can go on.
     threads
@@ -127,6 +133,7 @@ def associate_blocks(
         coding=coding,
         male_copies=male_copies,
     )
+    design = design if offsets is None else design.with_offsets(offsets)
     for block in associate_tests(
         genotypes, design, options, start_block=start_block, threads=threads, engine=engine
     ):
@@ -162,14 +169,14 @@ def associate_tests(
         Genotypes and design do not list the same samples in the same order; or X, Y or MT is to be tested in
         another coding than the additive one, which supposes two copies.
     """
-    if list(genotypes.samples["iid"]) != list(design.samples):
+    if list(genotypes.sample_values("iid")) != list(design.samples):
         raise DesignError(
             "genotypes and design list different samples",
             found=f"{genotypes.n_samples} and {len(design.samples)} samples",
             expected="the same IDs in the same order",
             fix="make the design from genotypes.samples['iid']",
         )
-    if options.coding != "additive" and (ploidy_class(genotypes.variants["chrom"]) != "diploid").any():
+    if options.coding != "additive" and (ploidy_class(genotypes.variant_text("chrom")) != "diploid").any():
         raise DesignError(
             "one copy of an allele is neither dominant nor recessive",
             where="X, Y or MT",
@@ -194,6 +201,7 @@ def associate(
     block_size: int = 1024,
     coding: Coding = "additive",
     male_copies: Literal[1, 2] = 2,
+    offsets: LocoOffsets | None = None,
     threads: int | None = None,
     engine: Engine | None = None,
 ) -> dict[str, pd.DataFrame]:
@@ -203,7 +211,7 @@ def associate(
     ----------
     genotypes, design, missing, logistic, firth, tail_below, max_vif, max_corr, block_size
         As in :func:`associate_blocks`, which is the way for many variants × traits.
-    coding, male_copies, threads, engine
+    coding, male_copies, offsets, threads, engine
         As there.
 
     Returns
@@ -224,6 +232,7 @@ def associate(
         block_size=block_size,
         coding=coding,
         male_copies=male_copies,
+        offsets=offsets,
         threads=threads,
         engine=engine,
     ):

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cohorts.errors import DesignError
+from gwas.offsets import LocoOffsets
 
 Kind = Literal["quantitative", "binary"]
 Floats = npt.NDArray[np.float64]
@@ -60,6 +61,8 @@ class Design:
         Names and float64 (samples, covariates); NaN is missing; no intercept.
     skipped
         Trait name → why it cannot be analysed.
+    offsets
+        Predictions to be taken out of the traits, by chromosome; None for none. People without are missing.
     """
 
     samples: tuple[str, ...]
@@ -67,10 +70,31 @@ class Design:
     covariate_names: tuple[str, ...]
     covariates: Floats
     skipped: Mapping[str, str] = field(default_factory=dict)
+    offsets: LocoOffsets | None = None
 
     def mask(self, trait: Trait) -> Mask:
         """Samples analysed for `trait`: those with a value and every covariate."""
         return ~np.isnan(trait.values) & ~np.isnan(self.covariates).any(axis=1)
+
+    def with_offsets(self, offsets: LocoOffsets) -> Design:
+        """The same design with predictions, by samples' IDs.
+
+        Raises
+        ------
+        DesignError
+            If a trait has no predictions, or none for any of its people.
+        """
+        aligned = offsets.at(self.samples)
+        for trait in self.traits:
+            known = ~np.isnan(aligned.of(trait.name, "X", aligned.samples))
+            if not (self.mask(trait) & known).any():
+                raise DesignError(
+                    "nobody has both the trait and a whole-genome prediction",
+                    where=trait.name,
+                    found=f"{len(offsets.samples)} people with predictions",
+                    fix="check the sample IDs of the predictions",
+                )
+        return replace(self, offsets=aligned)
 
     def only(self, samples: Sequence[str]) -> Design:
         """The same design with everyone outside `samples` missing for every trait."""

@@ -76,9 +76,20 @@ class LocoOffsets:
             )
         left_out = chrom if chrom in self.chromosomes else "X"
         row = self.values[self.traits.index(trait), self.chromosomes.index(left_out)]
-        place = {sample: i for i, sample in enumerate(self.samples)}
-        at = np.array([place.get(sample, -1) for sample in samples], dtype=np.int64)
+        if samples is self.samples:
+            return row.astype(np.float64)
+        at = self._places(samples)
         return np.where(at >= 0, row[at].astype(np.float64), np.nan)
+
+    def at(self, samples: tuple[str, ...]) -> LocoOffsets:
+        """The same for other samples or in another order; NaN for those who have no prediction."""
+        at = self._places(samples)
+        values = np.where(at >= 0, self.values[:, :, at], np.float32(np.nan))
+        return LocoOffsets(self.traits, self.chromosomes, samples, values.astype(np.float32))
+
+    def _places(self, samples: Sequence[str]) -> npt.NDArray[np.int64]:
+        place = {sample: i for i, sample in enumerate(self.samples)}
+        return np.array([place.get(sample, -1) for sample in samples], dtype=np.int64)
 
 
 def read_offsets(prediction_list: Path, samples: Sequence[tuple[str, str]]) -> LocoOffsets:

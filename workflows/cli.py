@@ -305,6 +305,7 @@ def _use_threads(threads: int | None) -> int:
 
 
 gwas_cli.register(app, _use_threads)
+wgr_cli.register(app, _use_threads)
 genotype_cli.register(app, _use_threads)
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from gwas.design import Design
 from gwas.engines.blas_threads import one_blas_thread
 from gwas.engines.protocol import BlockTests
+from gwas.engines.threads import checked_threads
 from gwas.genotypes.chromosomes import Ploidy, ploidy_class
 from gwas.genotypes.descriptor import Block, Dosages, Genotypes, Index, Packed
 from gwas.models.coding import code_tile
@@ -27,6 +28,9 @@ from gwas.models.tile import DosageTile, PackedTile, Tile
 
 DOSAGE_BYTES = 1 << 26
 """Dosages held at once; the next as many are read meanwhile."""
+
+KEPT = 4
+"""Chromosomes whose null models are held where offsets make them differ."""
 
 REPACK_BELOW = 0.5
 """Repack a block to the selected samples where they are less than this part of the file."""
@@ -44,6 +48,10 @@ class LocalEngine:
 
     threads: int | None = None
     name: str = "local"
+
+    def __post_init__(self) -> None:
+        if self.threads is not None:
+            checked_threads(self.threads)
 
     def associate(
         self, genotypes: Genotypes, design: Design, options: AssociationOptions, *, start_block: int = 0
@@ -110,7 +118,9 @@ class _Tester:
         self.kinds = ploidy_class(genotypes.variant_text("chrom"))
         self.sex = genotypes.sample_values("sex")
         self.male = np.asarray(self.sex == "M")
-        self.phenomes: dict[Ploidy, Phenome] = {}
+        chrom = genotypes.variant_values("chrom") if design.offsets is not None else None
+        self.chromosomes = chrom
+        self.phenomes: dict[tuple[Ploidy, str | None], Phenome] = {}
         self.fitting = Lock()
 
     def test(self, stretch: Stretch) -> list[dict[str, VariantTests]]:
@@ -118,25 +128,41 @@ class _Tester:
         start, stop, cut = stretch
         parts = []
         with _numba_threads(self.numba_threads):
-            for first, last, kind in _runs(self.kinds[start:stop]):
+            for first, last in self._runs(start, stop):
+                kind = self.kinds[start + first]
+                chrom = None if self.chromosomes is None else str(self.chromosomes[start + first])
                 one_copy = kind == "x" and self.options.male_copies == 1
                 haploid = self.layout.of_file(self.male) if one_copy else None
                 tile = code_tile(cut(first, last), self.options.coding, haploid)
-                parts.append(self._phenome(kind).test(tile))
+                parts.append(self._phenome(kind, chrom).test(tile))
         return parts
 
-    def _phenome(self, kind: Ploidy) -> Phenome:
+    def _runs(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """Stretches tested with the same null models: of a kind of chromosome, or with offsets of a chromosome."""
+        of = self.kinds if self.chromosomes is None else self.chromosomes
+        edges = [
+            0,
+            *(np.flatnonzero(of[start + 1 : stop] != of[start : stop - 1]) + 1).tolist(),
+            stop - start,
+        ]
+        return list(pairwise(edges))
+
+    def _phenome(self, kind: Ploidy, chrom: str | None) -> Phenome:
+        key = (kind, chrom)
         with self.fitting:
-            if kind not in self.phenomes:
-                self.phenomes[kind] = prepare_phenome(
+            if key not in self.phenomes:
+                if chrom is not None and len(self.phenomes) >= KEPT:
+                    self.phenomes.pop(next(iter(self.phenomes)))
+                self.phenomes[key] = prepare_phenome(
                     self.design,
                     ploidy=kind,
                     sex=self.sex,
                     rows=self.layout.rows,
                     n_columns=self.layout.n_columns,
                     options=self.options,
+                    chrom=chrom,
                 )
-            return self.phenomes[kind]
+            return self.phenomes[key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,12 +215,6 @@ def _dosage_tile(dosages: Dosages, first: int, last: int) -> Tile:
 
 def _packed_tile(packed: Packed, first: int, last: int) -> Tile:
     return PackedTile(packed[first:last])
-
-
-def _runs(kinds: np.ndarray) -> list[tuple[int, int, Ploidy]]:
-    """Stretches of one kind of chromosome within a block."""
-    edges = [0, *(np.flatnonzero(kinds[1:] != kinds[:-1]) + 1).tolist(), len(kinds)]
-    return [(first, last, kinds[first]) for first, last in pairwise(edges)]
 
 
 @contextmanager

@@ -57,7 +57,7 @@ class LinearNull:
         return np.ascontiguousarray(np.column_stack([self.group.wide_basis, self.residuals]))
 
 
-def fit_linear_null(group: Group, outcomes: Floats) -> LinearNull:
+def fit_linear_null(group: Group, outcomes: Floats, offsets: Floats | None = None) -> LinearNull:
     """Take the covariates out of traits.
 
     Parameters
@@ -66,11 +66,16 @@ def fit_linear_null(group: Group, outcomes: Floats) -> LinearNull:
         The people.
     outcomes
         float64 (n, t): the traits' values in these people.
+    offsets
+        float64 (n, t): predictions to be taken out, in standard deviations of what the covariates leave.
     """
     centred = outcomes - outcomes.mean(axis=0)
     # twice is enough: the second pass removes what rounding left of the first
     for _ in range(2):
         centred = centred - group.basis.q @ (group.basis.q.T @ centred)
+    if offsets is not None:
+        unit = np.sqrt((centred**2).sum(axis=0) / (group.n - group.k))
+        return fit_linear_null(group, centred - unit * offsets)
     return LinearNull(group, group.widen(centred), (centred**2).sum(axis=0))
 
 

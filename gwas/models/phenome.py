@@ -170,6 +170,7 @@ def prepare_phenome(
     rows: Ints,
     n_columns: int,
     options: AssociationOptions,
+    chrom: str | None = None,
 ) -> Phenome:
     """Fit every trait's null model.
 
@@ -188,6 +189,8 @@ def prepare_phenome(
         Samples in a packed row.
     options
         How to test.
+    chrom
+        The chromosome to be tested, where the design has offsets.
     """
     covariates, names = design.covariates, design.covariate_names
     allowed = np.ones(len(sex), dtype=bool)
@@ -196,9 +199,13 @@ def prepare_phenome(
     elif ploidy == "x":
         allowed = np.asarray((sex == "M") | (sex == "F"))
     failed: dict[str, tuple[int, int]] = {}
+    offsets: dict[str, Floats] = {}
     members: dict[bytes, tuple[Mask, list[Trait]]] = {}
     for trait in design.traits:
         mask = design.mask(trait) & allowed
+        if design.offsets is not None and chrom is not None:
+            offsets[trait.name] = design.offsets.of(trait.name, chrom, design.offsets.samples)
+            mask &= ~np.isnan(offsets[trait.name])
         code = _unfit(trait.values[mask], predictors=len(names) + 2)
         if code != status.OK:
             failed[trait.name] = (code, int(mask.sum()))
@@ -211,7 +218,7 @@ def prepare_phenome(
         used, used_names = _with_sex(covariates, names, mask, sex) if ploidy == "x" else (covariates, names)
         group = make_group(used, used_names, mask, rows=rows, n_columns=n_columns)
         columns, columns_squared = sum(w.shape[1] for w in wide), sum(w.shape[1] for w in wide_squared)
-        panel = _panel(group, mask, traits, first=columns, first_squared=columns_squared)
+        panel = _panel(group, mask, traits, offsets, first=columns, first_squared=columns_squared)
         panels.append(panel)
         wide += [group.wide_basis, panel.linear.residuals]
         if options.logistic != "wald":
@@ -246,23 +253,40 @@ def _with_sex(
     return more, more_names
 
 
-def _fit_logistic(group: Group, outcomes: list[Floats]) -> tuple[LogisticNull, ...]:
+def _fit_logistic(
+    group: Group, outcomes: list[Floats], offsets: list[Floats | None]
+) -> tuple[LogisticNull, ...]:
     if not outcomes:
         return ()
     from gwas.models.logistic import fit_logistic_null
 
-    return tuple(fit_logistic_null(group, outcome) for outcome in outcomes)
+    return tuple(
+        fit_logistic_null(group, outcome, offset) for outcome, offset in zip(outcomes, offsets, strict=True)
+    )
 
 
-def _panel(group: Group, mask: Mask, traits: list[Trait], *, first: int, first_squared: int) -> Panel:
+def _panel(
+    group: Group,
+    mask: Mask,
+    traits: list[Trait],
+    offsets: Mapping[str, Floats],
+    *,
+    first: int,
+    first_squared: int,
+) -> Panel:
     quantitative = [trait for trait in traits if trait.kind == "quantitative"]
     binary = [trait for trait in traits if trait.kind == "binary"]
     outcomes = np.column_stack([np.empty((group.n, 0)), *(trait.values[mask] for trait in quantitative)])
+    known = [np.empty((group.n, 0)), *(offsets[trait.name][mask] for trait in quantitative if offsets)]
     return Panel(
-        fit_linear_null(group, outcomes),
+        fit_linear_null(group, outcomes, np.column_stack(known) if offsets else None),
         tuple(trait.name for trait in quantitative),
         tuple(trait.name for trait in binary),
-        _fit_logistic(group, [trait.values[mask] for trait in binary]),
+        _fit_logistic(
+            group,
+            [trait.values[mask] for trait in binary],
+            [offsets[trait.name][mask] if offsets else None for trait in binary],
+        ),
         first,
         first_squared,
     )
