@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -17,11 +17,11 @@ from cohorts.errors import InputError
 from gwas.association import associate_tests
 from gwas.conditioning import condition_on
 from gwas.design import Design, Kind
+from gwas.engines.blas_threads import one_blas_thread
 from gwas.engines.protocol import BlockTests
 from gwas.genotypes import Genotypes
 from gwas.genotypes.chromosomes import is_pseudo_autosomal, ploidy_class
 from gwas.models.linear import Missing
-from gwas.models.logistic import LogisticMode
 from gwas.models.phenome import AssociationOptions
 from gwas.offsets import read_offsets
 from workflows.association_journal import Journal, journal
@@ -34,6 +34,9 @@ from workflows.gwas_tables import read_variant_list
 from workflows.gwas_traits import describe_design, read_design
 from workflows.installation import version
 from workflows.outputs import write_text
+
+if TYPE_CHECKING:
+    from gwas.models.logistic import LogisticMode
 
 SUFFIX: Final[Mapping[Kind, str]] = {"quantitative": "glm.linear", "binary": "glm.logistic.hybrid"}
 RESULTS: Final = "results:"
@@ -114,7 +117,7 @@ def run_gwas(
         *source.told(opened),
         f"missing genotypes: {missing_genotypes}; logistic: {logistic}",
     ]
-    lines += _describe(model, output)
+    lines += _describe(model, output, model.condition_missing or missing_genotypes)
     genotypes, filtered = apply_filters(opened, filters or Filters())
     genotypes, left = _chromosomes(genotypes, model)
     conditions = None
@@ -126,15 +129,17 @@ def run_gwas(
             missing=model.condition_missing or missing_genotypes,
             male_copies=1 if model.x_model == 1 else 2,
         )
-    design = read_design(
-        genotypes,
-        pheno,
-        covar,
-        pheno_name=pheno_name,
-        covar_name=covar_name,
-        conditions=conditions,
-        options=traits,
-    )
+    # a few columns are too little work to wake threads for
+    with one_blas_thread("numpy"):
+        design = read_design(
+            genotypes,
+            pheno,
+            covar,
+            pheno_name=pheno_name,
+            covar_name=covar_name,
+            conditions=conditions,
+            options=traits,
+        )
     lines += filtered + left + describe_design(design)
     if pred is not None:
         people = list(zip(genotypes.samples["fid"], genotypes.samples["iid"], strict=True))
@@ -248,9 +253,9 @@ class _Run:
                 digest.update(f"{path.resolve()} {found.st_size} {found.st_mtime_ns}".encode())
         digest.update(self.genotypes.values.encode())
         for column in ("chrom", "id"):
-            digest.update("\0".join(self.genotypes.variants[column].astype(str)).encode())
+            digest.update("\0".join(self.genotypes.variant_text(column).strings()).encode())
         digest.update("\0".join(self.design.samples).encode())
-        digest.update("\0".join(map(str, self.genotypes.samples["sex"])).encode())
+        digest.update("\0".join(map(str, self.genotypes.sample_values("sex"))).encode())
         for trait in self.design.traits:
             digest.update(f"{trait.name} {trait.kind}".encode())
             digest.update(np.ascontiguousarray(trait.values).tobytes())
@@ -313,13 +318,15 @@ class _Writer:
         self.unsafe = 0
 
 
-def _describe(model: ModelOptions, output: OutputOptions) -> list[str]:
+def _describe(model: ModelOptions, output: OutputOptions, condition_missing: Missing) -> list[str]:
     """What was chosen, of the things that change an answer."""
     lines = [
         f"coding: {model.coding}; X: model {model.x_model}" + (f", {model.build}" if model.build else "")
     ]
     if model.conditions:
-        lines.append(f"conditioned on {len(model.conditions)} variants: {', '.join(model.conditions[:10])}")
+        lines.append(
+            f"conditioned on {len(model.conditions)} variants: {', '.join(model.conditions[:10])} (missing: {condition_missing})"
+        )
     if output.p_below is not None:
         lines.append(f"written: rows with P <= {output.p_below:g}")
     return lines
@@ -344,7 +351,7 @@ def _chromosomes(genotypes: Genotypes, model: ModelOptions) -> tuple[Genotypes, 
                 genotypes.values,
             )
         lines.append(f"{int(inside.sum())} variants on X are pseudo-autosomal ({model.build})")
-    kinds = ploidy_class(genotypes.variants["chrom"])
+    kinds = ploidy_class(genotypes.variant_text("chrom"))
     if model.coding != "additive":
         kept, why = kinds == "diploid", f"X, Y and MT have no {model.coding} coding"
     else:

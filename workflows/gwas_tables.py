@@ -298,7 +298,7 @@ def _plain_numbers(cells: list[str]) -> npt.NDArray[np.float64] | None:
     except ValueError:
         return None
     # Python reads 1_000 as a number; nobody else does
-    if any("_" in cell for cell in cells):
+    if "_" in "".join(cells):
         return None
     numbers[numbers == -9] = np.nan
     return numbers
