@@ -191,7 +191,15 @@ def _write(path: Path, plan: Callable[[], Parts]) -> None:
 
 
 def _notes(genotypes: Genotypes, targets: Sequence[Target]) -> list[str]:
+    from gwas.genotypes.encode_text import phenotypes
+
     notes = []
+    known = list(phenotypes(genotypes.samples))
+    for target in targets if known else []:
+        if target.format == "bed" and len(known) > 1:
+            notes.append(f".fam: of {len(known)} phenotypes the first, {known[0]}")
+        elif target.format not in ("bed", "pgen"):
+            notes.append(f"{target.format}: phenotypes are not kept ({len(known)} of the samples file)")
     repeated = int(genotypes.variants.duplicated(["chrom", "pos", "id", "ref"]).sum())
     if repeated:
         notes.append(

@@ -188,18 +188,22 @@ def _check_padding(bed: Path, *, n_samples: int, n_variants: int) -> None:
 
 
 def read_fam(path: Path) -> Columns:
-    """Read a .fam: columns ``fid iid father mother sex`` (``M``, ``F`` or None), file order.
+    """Read a .fam: columns ``fid iid father mother sex`` (``M``, ``F`` or None) and ``PHENO1``, file order.
+
+    The phenotype is text as the file has it, under PLINK 2's name for it.
 
     Raises
     ------
     InputError
         Unreadable, empty, a line without six fields, or a sample that occurs twice.
     """
-    fid, iid, father, mother, sex, _ = _read_fields(path, what="FID IID father mother sex phenotype")
+    fid, iid, father, mother, sex, pheno = _read_fields(path, what="FID IID father mother sex phenotype")
     _refuse_repeats(path, iid.strings())
     letter = np.full(len(sex.start), None, dtype=object)
     letter[sex.equals("1")], letter[sex.equals("2")] = "M", "F"
-    return Columns({"fid": fid, "iid": iid, "father": father, "mother": mother, "sex": letter})
+    return Columns(
+        {"fid": fid, "iid": iid, "father": father, "mother": mother, "sex": letter, "PHENO1": pheno}
+    )
 
 
 def _refuse_repeats(path: Path, names: Sequence[str]) -> None:

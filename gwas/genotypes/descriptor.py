@@ -147,7 +147,7 @@ class Genotypes:
         use hard calls whatever this says.
     samples
         DataFrame, one row a selected sample: ``fid``, ``iid``, ``father``, ``mother`` (str), ``sex``
-        (``M``, ``F`` or None). ``iid`` is unique.
+        (``M``, ``F`` or None). ``iid`` is unique. Phenotypes of the .fam (``PHENO1``) or .psam follow, as text.
     variants
         DataFrame, one row a selected variant: ``chrom`` (canonical, see
         :mod:`gwas.genotypes.chromosomes`), ``pos`` (int64, 1-based), ``id``, ``ref``, ``alt`` (str),

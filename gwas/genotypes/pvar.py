@@ -25,6 +25,8 @@ from gwas.genotypes.chromosomes import canonical_chromosomes
 QUALITY_KEYS: Final = ("R2", "DR2", "AR2", "INFO", "IMPINFO", "MACH_R2")
 """INFO keys in which imputation programs give the quality of a variant, the first present counts."""
 _SEX: Final = {"1": "M", "2": "F", "M": "M", "F": "F", "m": "M", "f": "F"}
+_KNOWN: Final = ("FID", "IID", "PAT", "MAT", "SEX")
+_OURS: Final = frozenset({"fid", "iid", "father", "mother", "sex"})
 _CHUNK: Final = 1 << 20
 _LONGEST_HEADER: Final = 1 << 26
 
@@ -261,12 +263,13 @@ def read_psam(path: Path) -> pd.DataFrame:
     -------
     DataFrame
         ``fid iid father mother sex``, file order; ``0`` where there is no family or parent, sex ``M``, ``F``
-        or None.
+        or None. Then the file's other columns, which are phenotypes, as text; ``PHENO1`` is that of a .fam.
 
     Raises
     ------
     InputError
-        Unreadable, cut short, without a needed column, or with a sample that occurs twice.
+        Unreadable, cut short, without a needed column, with one of another meaning, or with a sample that
+        occurs twice.
     """
     try:
         with _open(path) as handle:
@@ -274,9 +277,16 @@ def read_psam(path: Path) -> pd.DataFrame:
             if head.lines:
                 columns = _columns(path, head.lines[-1], ("FID", "IID"))
             else:
-                columns = ["FID", "IID", "PAT", "MAT", "SEX"]
+                columns = ["FID", "IID", "PAT", "MAT", "SEX", "PHENO1"][: len(head.body.split())]
             _need(path, columns, ["IID"])
-            wanted = [name for name in ("FID", "IID", "PAT", "MAT", "SEX") if name in columns]
+            if taken := sorted(_OURS.intersection(columns)):
+                raise InputError(
+                    "names a phenotype as a column of samples is named",
+                    where=path,
+                    found=", ".join(taken),
+                    fix="rename it",
+                )
+            wanted = [name for name in columns if name != "SID"]
             table = _body(path, handle, head, columns, wanted)
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -298,6 +308,7 @@ def read_psam(path: Path) -> pd.DataFrame:
             "father": table.get("PAT", unknown),
             "mother": table.get("MAT", unknown),
             "sex": sex.where(sex.notna(), None),
+            **{name: table[name] for name in wanted if name not in _KNOWN},
         }
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from gwas.differential_missingness import compare_missingness
 from gwas.genotypes import Genotypes
 from workflows.genotype_commands.outcome import Outcome, Table
 from workflows.gwas_tables import read_person_table
+
+FAM_PHENOTYPE: Final = "PHENO1"
+"""PLINK 2's name of the sixth column of a .fam."""
 
 F64 = npt.NDArray[np.float64]
 
@@ -54,7 +58,7 @@ def _share(part: pd.Series, whole: pd.Series) -> F64:
 def _status(genotypes: Genotypes, pheno: Path | None, name: str | None, zero_one: bool) -> F64:
     """1 for cases, 0 for controls, nan else; in PLINK's coding cases are 2, controls 1 and 0 is missing."""
     if pheno is None:
-        where, values = _of_fam(genotypes)
+        where, values = _of_file(genotypes)
     else:
         table = read_person_table(pheno, genotypes.samples, columns=None if name is None else [name])
         column = table.columns[0]
@@ -83,13 +87,11 @@ def _status(genotypes: Genotypes, pheno: Path | None, name: str | None, zero_one
     return np.select([values == case, values == control], [1.0, 0.0], np.nan)
 
 
-def _of_fam(genotypes: Genotypes) -> tuple[Path, F64]:
-    """The sixth column of the .fam."""
-    fam = genotypes.path.with_suffix(".fam")
-    if genotypes.path.suffix != ".bed" or not fam.exists():
+def _of_file(genotypes: Genotypes) -> tuple[Path, F64]:
+    """The phenotype of the .fam or .psam."""
+    if FAM_PHENOTYPE not in genotypes.samples:
         raise DesignError(
             "no phenotype", where=genotypes.path, expected="cases and controls", fix="give --pheno FILE"
         )
-    table = pd.read_csv(fam, sep=r"\s+", header=None, usecols=[1, 5], dtype=str, na_filter=False, quoting=3)
-    values = pd.to_numeric(table[5], errors="coerce").set_axis(table[1])
-    return fam, values.reindex(genotypes.samples["iid"]).to_numpy(dtype=np.float64)
+    values = pd.to_numeric(genotypes.samples[FAM_PHENOTYPE], errors="coerce")
+    return genotypes.path, values.to_numpy(dtype=np.float64)
