@@ -48,7 +48,7 @@ def independent_set(neighbours: Sequence[int], *, branches: int = BRANCHES) -> i
     --------
     >>> path = [0b0010, 0b0101, 0b1010, 0b0100]
     >>> bin(independent_set(path))
-    '0b1001'
+    '0b101'
     """
     search = _Search(neighbours, branches)
     return search.best((1 << len(neighbours)) - 1)
