@@ -134,7 +134,10 @@ def lines(
     here = cells.take(start + chosen)
     found = tests if only is None else tests.of(chosen)
     if layout == "plink2":
-        columns = _plink_cells(here, found, kind, TEST_NAMES[coding], confidence)
+        columns = [
+            _start_of_line(here, found, kind, TEST_NAMES[coding]),
+            *_plink_cells(found, kind, confidence),
+        ]
     else:
         columns = _regenie_cells(here, found, TEST_NAMES[coding])
     return joined_lines(columns, between=_BETWEEN[layout])
@@ -150,9 +153,22 @@ def _plink_names(kind: Kind, confidence: float | None) -> list[str]:
     return [*start, *effect, "P", "LOG10_P", "ERRCODE"]
 
 
-def _plink_cells(
-    cells: VariantCells, tests: VariantTests, kind: Kind, test: str, confidence: float | None
-) -> list[TextColumn]:
+def _start_of_line(cells: VariantCells, tests: VariantTests, kind: Kind, test: str) -> TextColumn:
+    """Up to the number of people: the same for all traits of the same people."""
+    firth = [text_of_choices(["N", "Y"], tests.firth.astype(np.int64))] if kind == "binary" else []
+    columns = [
+        *(cells.chrom, cells.pos, cells.id, cells.ref, cells.alt, cells.alt),
+        text_of_floats(tests.alt_frequency),
+        *firth,
+        text_of_choices([test], np.zeros(len(tests.n), dtype=np.int64)),
+        text_of_integers(tests.n),
+    ]
+    length = sum((column.length for column in columns), np.full(len(tests.n), len(columns) - 1))
+    text = np.frombuffer(joined_lines(columns), dtype=np.uint8)
+    return TextColumn(text, np.cumsum(length + 1) - length - 1, length)
+
+
+def _plink_cells(tests: VariantTests, kind: Kind, confidence: float | None) -> list[TextColumn]:
     binary = kind == "binary"
     away = (
         [] if confidence is None else [sign * NormalDist().inv_cdf((1 + confidence) / 2) for sign in (-1, 1)]
@@ -160,13 +176,7 @@ def _plink_cells(
     effects = [tests.beta, *(tests.beta + z * tests.se for z in away)]
     with np.errstate(over="ignore"):
         effect, *interval = (text_of_floats(np.exp(value) if binary else value) for value in effects)
-    firth = [text_of_choices(["N", "Y"], tests.firth.astype(np.int64))] if binary else []
     return [
-        *(cells.chrom, cells.pos, cells.id, cells.ref, cells.alt, cells.alt),
-        text_of_floats(tests.alt_frequency),
-        *firth,
-        text_of_choices([test], np.zeros(len(tests.n), dtype=np.int64)),
-        text_of_integers(tests.n),
         effect,
         text_of_floats(tests.se),
         *interval,
@@ -218,18 +228,26 @@ def text_rows(
 ) -> dict[str, bytes]:
     """A block's rows of every trait's text file, by trait; see :func:`lines`, and :func:`passing`."""
     found = {}
+    starts: dict[tuple[int, int], TextColumn] = {}
     for name, tests in block.tests.items():
-        kind = kinds[name]
-        data = lines(
-            cells,
-            block.start,
-            tests,
-            kind=kind,
-            coding=coding,
-            layout=layout,
-            only=passing(tests, least_log10p),
-            confidence=confidence,
-        )
+        kind, only = kinds[name], passing(tests, least_log10p)
+        if layout == "plink2" and kind == "quantitative" and only is None:
+            shared = (id(tests.n), id(tests.alt_frequency))
+            if shared not in starts:
+                here = cells.take(np.arange(block.start, block.stop))
+                starts[shared] = _start_of_line(here, tests, kind, TEST_NAMES[coding])
+            data = joined_lines([starts[shared], *_plink_cells(tests, kind, confidence)])
+        else:
+            data = lines(
+                cells,
+                block.start,
+                tests,
+                kind=kind,
+                coding=coding,
+                layout=layout,
+                only=only,
+                confidence=confidence,
+            )
         found[name] = header(kind, layout, confidence=confidence) + data if header_first else data
     return found
 

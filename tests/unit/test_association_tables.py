@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from gwas.kernels.packed import pack
 from gwas.models.result import VariantTests
 from gwas.models.status import ERRCODES
 from gwas.sumstats import to_plink, to_regenie
-from workflows.association_tables import VariantCells, header, lines, parquet_parts, passing
+from workflows.association_tables import VariantCells, header, lines, parquet_parts, passing, text_rows
 
 M = 400
 
@@ -73,6 +74,17 @@ def test_lines_are_those_of_the_frames(genotypes: Genotypes, kind: str, layout: 
     assert header(kind, layout).decode() == between.join(table.columns) + "\n"
     found = lines(VariantCells.of(genotypes), 120, tests, kind=kind, layout=layout)
     assert found.decode() == by_python(table, between)
+
+
+def test_traits_of_the_same_and_of_other_people_get_their_own_lines(genotypes: Genotypes) -> None:
+    cells, one, other = VariantCells.of(genotypes), some_tests(90, seed=8), some_tests(90, seed=9)
+    sharing = replace(other, n=one.n, alt_frequency=one.alt_frequency)
+    tests = {"a": one, "b": sharing, "c": other, "d": one}
+    kinds = {"a": "quantitative", "b": "quantitative", "c": "quantitative", "d": "binary"}
+    rows = text_rows(cells, BlockTests(0, 10, 100, tests), kinds=kinds, header_first=True)
+    for name, data in rows.items():
+        alone = lines(cells, 10, tests[name], kind=kinds[name])
+        assert data == header(kinds[name]) + alone
 
 
 def test_a_threshold_keeps_whole_rows_and_drops_those_without_a_result(genotypes: Genotypes) -> None:
