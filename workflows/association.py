@@ -324,8 +324,9 @@ def _describe(model: ModelOptions, output: OutputOptions, condition_missing: Mis
         f"coding: {model.coding}; X: model {model.x_model}" + (f", {model.build}" if model.build else "")
     ]
     if model.conditions:
+        some = ", ".join(model.conditions[:10])
         lines.append(
-            f"conditioned on {len(model.conditions)} variants: {', '.join(model.conditions[:10])} (missing: {condition_missing})"
+            f"conditioned on {len(model.conditions)} variants: {some} (missing: {condition_missing})"
         )
     if output.p_below is not None:
         lines.append(f"written: rows with P <= {output.p_below:g}")

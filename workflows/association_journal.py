@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,11 +140,9 @@ class Journal:
 
     def finish(self, targets: Mapping[str, Path]) -> None:
         """Flush every result, then rename all to their places."""
-        for name in targets:
-            part = self.folder / name
-            part.touch(mode=PRIVATE_FILE)
-            with open(part, "rb") as handle:
-                os.fsync(handle.fileno())
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            # the disk takes many flushes together in the time of a few
+            list(pool.map(_flush, [self.folder / name for name in targets]))
         for name, target in targets.items():
             private_folder(target.parent)
             os.chmod(self.folder / name, PRIVATE_FILE)
@@ -229,6 +228,12 @@ def _read(path: Path) -> list[dict[str, Any]]:
     # what is logged next begins a line
     os.truncate(path, length)
     return entries
+
+
+def _flush(path: Path) -> None:
+    path.touch(mode=PRIVATE_FILE)
+    with open(path, "rb") as handle:
+        os.fsync(handle.fileno())
 
 
 def _digest(path: Path) -> str:
