@@ -58,14 +58,14 @@ class LocalEngine:
     ) -> Iterator[BlockTests]:
         """See :class:`gwas.engines.protocol.Engine`.
 
-        While a block is tested the next is read and the one before is the caller's. Blocks of hard calls and
-        quantitative traits are tested side by side, one in a thread; what needs numba takes all threads for one
+        While a block is tested the next is read and the one before is the caller's. Blocks of hard calls
+        are tested side by side, one in a thread; what needs numba takes all threads for one
         block.
         """
         layout = _Layout.of(genotypes)
         size = options.block_size
         threads = self.threads or len(os.sched_getaffinity(0))
-        numba = genotypes.values == "dosage" or any(trait.kind == "binary" for trait in design.traits)
+        numba = genotypes.values == "dosage"
         test = _Tester(genotypes, design, options, layout, threads if numba else None).test
         parts: list[dict[str, VariantTests]] = []
         with one_blas_thread(), one_blas_thread("numpy"):

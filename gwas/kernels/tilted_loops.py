@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
+
+from gwas.kernels.elementary import fast_exp, fast_log
 
 FIRTH: Final = 0
 SADDLE: Final = 1
@@ -28,79 +28,7 @@ BEYOND: Final = 1.5
 CROWD: Final = 0.6
 """With more than this part of the people listed, all are."""
 
-_MAGIC: Final = 6755399441055744.0  # 1.5 * 2**52: adding it leaves a rounded number in the low bits
-_LOG2E: Final = 1.4426950408889634
-_LN2_HIGH: Final = 0.6931471803691238
-_LN2_LOW: Final = 1.9082149292705877e-10
-_SQRT_HALF_BITS: Final = 0x3FE6A09E667F3BCD
-_BAR = {"contract"}
 _SUM = {"reassoc", "contract", "nsz"}
-
-
-@intrinsic
-def _bits(typing_context: Any, value: Any) -> Any:
-    """The 64 bits of a float64 as an int64."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.IntType(64))
-
-    return types.int64(types.float64), generate
-
-
-@intrinsic
-def _from_bits(typing_context: Any, value: Any) -> Any:
-    """The float64 with these 64 bits."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.DoubleType())
-
-    return types.float64(types.int64), generate
-
-
-# Without branches or calls, so that LLVM makes vector code of the loops that use them. Relative errors are below
-# 2e-14.
-
-
-@njit(cache=True, error_model="numpy", fastmath=_BAR)
-def fast_exp(x: Any) -> Any:
-    """e to the x, |x| < 700."""
-    shifted = x * _LOG2E + _MAGIC
-    k = shifted - _MAGIC
-    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
-    p = 1.0 / 39916800.0
-    p = p * r + 1.0 / 3628800.0
-    p = p * r + 1.0 / 362880.0
-    p = p * r + 1.0 / 40320.0
-    p = p * r + 1.0 / 5040.0
-    p = p * r + 1.0 / 720.0
-    p = p * r + 1.0 / 120.0
-    p = p * r + 1.0 / 24.0
-    p = p * r + 1.0 / 6.0
-    p = p * r + 0.5
-    p = p * r + 1.0
-    p = p * r + 1.0
-    return p * _from_bits((_bits(shifted) + 1023) << 52)
-
-
-@njit(cache=True, error_model="numpy", fastmath=_BAR)
-def fast_log(x: Any) -> Any:
-    """Natural logarithm of a normal x > 0."""
-    away = _bits(x) - _SQRT_HALF_BITS
-    k = away >> 52
-    m = _from_bits(_bits(x) - (k << 52))
-    f = (m - 1.0) / (m + 1.0)
-    s = f * f
-    p = 1.0 / 19.0
-    p = p * s + 1.0 / 17.0
-    p = p * s + 1.0 / 15.0
-    p = p * s + 1.0 / 13.0
-    p = p * s + 1.0 / 11.0
-    p = p * s + 1.0 / 9.0
-    p = p * s + 1.0 / 7.0
-    p = p * s + 1.0 / 5.0
-    p = p * s + 1.0 / 3.0
-    p = p * s + 1.0
-    return np.float64(k) * _LN2_HIGH + (2.0 * f * p + np.float64(k) * _LN2_LOW)
 
 
 @njit(cache=True, error_model="numpy", fastmath=_SUM)
@@ -135,12 +63,17 @@ def _tilt(t: Any, g: Any, p: Any, n: int, rest: Any, k: Any) -> None:
 
 
 @njit(cache=True, error_model="numpy")
+def _bounded(step: Any) -> Any:
+    return min(max(step, -MAX_STEP), MAX_STEP)
+
+
+@njit(cache=True, error_model="numpy")
 def _penalised(
     s: Any, variance: Any, reach: Any, g: Any, p: Any, n: int, rest: Any, k: Any, out: Any
 ) -> None:
     """Maximise F = t s - K(t) + log K''(t) / 2 by Newton's method; out: found, t, its SE, 2 (F(t) - F(0))."""
     at_zero = 0.5 * np.log(variance)
-    t, before, previous, step = s / variance, -np.inf, 0.0, 0.0
+    t, before, previous, step = _bounded(s / variance), -np.inf, 0.0, 0.0
     for _ in range(MAX_PASSES):
         if not abs(t) * reach < FAR:
             return
@@ -169,7 +102,7 @@ def _penalised(
             out[3] = max(2.0 * (value + 0.5 * slope * step - at_zero), 0.0)
             return
         previous, before = t, value
-        t += min(max(step, -MAX_STEP), MAX_STEP)
+        t += _bounded(step)
 
 
 @njit(cache=True, error_model="numpy")
@@ -187,8 +120,7 @@ def _one_side(
         out[0], out[1] = abs(s) / spread, 0.0
         return
     low, high = 0.0, FAR / reach * sign
-    t = s / variance
-    t = high if abs(t) > abs(high) else t
+    t = _bounded(s / variance)
     for _ in range(MAX_PASSES):
         _tilt(t, g, p, n, rest, k)
         gap = s - k[1]
@@ -209,7 +141,7 @@ def _one_side(
             return
         if abs(low) * reach >= 0.99 * FAR:
             break
-        t += step
+        t += _bounded(step)
         if not (t - low) * sign > 0.0 or not (high - t) * sign > 0.0:
             t = 0.5 * (low + high)
         if abs(high - low) < 1e-14 * abs(high):

@@ -30,8 +30,7 @@ import numpy.typing as npt
 from scipy import special
 
 from gwas.kernels import refit, tilted
-from gwas.kernels.firth import firth_newton
-from gwas.kernels.logistic import logistic_newton
+from gwas.kernels.logistic import firth_newton, logistic_newton
 from gwas.models import status
 from gwas.models.group import Floats, Group, Ints
 from gwas.models.linear import Missing, Moments
@@ -370,7 +369,8 @@ def _refit(
     missing: Missing,
     method: int,
 ) -> Floats:
-    return tile.refit(
+    return refit.refit_variants(
+        tile.genotypes,
         variants,
         flip=calls.flip,
         means=calls.mean,

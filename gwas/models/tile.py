@@ -112,10 +112,6 @@ class Tile(Protocol):
         """Sums of q q', q y and y² over those without a genotype: (v, k, k), (v, k, t), (v, t)."""
         ...
 
-    def refit(self, variants: Ints, *, flip: Mask, **how: Any) -> Floats:
-        """Fit variants one by one, see :func:`gwas.kernels.refit.refit_variants`."""
-        ...
-
 
 @dataclass(frozen=True, eq=False)
 class PackedTile:
@@ -177,12 +173,6 @@ class PackedTile:
         """See :class:`Tile`."""
         return of_calls.missing_cross_products(self.packed, variants, basis, traits)
 
-    def refit(self, variants: Ints, *, flip: Mask, **how: Any) -> Floats:
-        """See :class:`Tile`."""
-        from gwas.kernels import refit
-
-        return refit.refit_variants(self.packed, variants, flip=flip, table=of_calls.ORIENTED, **how)
-
 
 def _of_dosages() -> Any:
     """Kernels of dosages; they take numba, which hard calls do without."""
@@ -236,9 +226,3 @@ class DosageTile:
     ) -> tuple[Floats, Floats, Floats]:
         """See :class:`Tile`."""
         return _of_dosages().absent_cross_products(self.dosages, variants, basis, traits)
-
-    def refit(self, variants: Ints, *, flip: Mask, **how: Any) -> Floats:
-        """See :class:`Tile`."""
-        from gwas.kernels import refit
-
-        return refit.refit_dosages(self.dosages, variants, flip=flip, **how)
