@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gwas.ancestry_assignment import assign_ancestry
     from gwas.association import associate, associate_blocks
+    from gwas.conditioning import condition_on
+    from gwas.rank_normal import rank_normal_design
     from gwas.components import Pca, pca, project
     from gwas.design import Design, make_design
     from gwas.differential_missingness import compare_missingness
@@ -47,6 +49,8 @@ _HOME = {
     "SumStats": "gwas.sumstats",
     "TraitResults": "gwas.trait_results",
     "assign_ancestry": "gwas.ancestry_assignment",
+    "condition_on": "gwas.conditioning",
+    "rank_normal_design": "gwas.rank_normal",
     "associate": "gwas.association",
     "associate_blocks": "gwas.association",
     "compare_missingness": "gwas.differential_missingness",
@@ -106,6 +110,8 @@ __all__ = [
     "TraitResults",
     "WholeGenomeFit",
     "assign_ancestry",
+    "condition_on",
+    "rank_normal_design",
     "associate",
     "associate_blocks",
     "compare_missingness",
