@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gwas.ancestry_assignment import assign_ancestry
     from gwas.association import associate, associate_blocks
-    from gwas.conditioning import condition_on
-    from gwas.rank_normal import rank_normal_design
     from gwas.components import Pca, pca, project
+    from gwas.conditioning import condition_on
     from gwas.design import Design, make_design
     from gwas.differential_missingness import compare_missingness
     from gwas.duplicates import duplicate_variants
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from gwas.offsets import LocoOffsets
     from gwas.pedigree import families, split_families
     from gwas.quality import QcPlan, QcResult, qc
+    from gwas.rank_normal import rank_normal_design
     from gwas.reference_comparison import compare_reference, read_reference
     from gwas.relatedness import kinship, unrelated
     from gwas.risk import fit_risk
@@ -110,12 +110,11 @@ __all__ = [
     "TraitResults",
     "WholeGenomeFit",
     "assign_ancestry",
-    "condition_on",
-    "rank_normal_design",
     "associate",
     "associate_blocks",
     "compare_missingness",
     "compare_reference",
+    "condition_on",
     "duplicate_variants",
     "evaluate_risk",
     "families",
@@ -140,6 +139,7 @@ __all__ = [
     "pca",
     "project",
     "qc",
+    "rank_normal_design",
     "read_chain",
     "read_reference",
     "read_sumstats",

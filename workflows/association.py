@@ -156,7 +156,7 @@ def run_gwas(
         coding=model.coding,
         male_copies=1 if model.x_model == 1 else 2,
     )
-    run = _Run(genotypes, design, options, output, out)
+    run = _Run(genotypes, design, model, options, output, out)
     summary, note = run.go(threads=threads, started=started, progress=progress)
     if note:
         lines.append(note)
@@ -182,12 +182,13 @@ class _Run:
         self,
         genotypes: Genotypes,
         design: Design,
+        model: ModelOptions,
         options: AssociationOptions,
         output: OutputOptions,
         out: Path,
     ) -> None:
         self.genotypes, self.design, self.options = genotypes, design, options
-        self.output, self.out = output, out
+        self.model, self.output, self.out = model, output, out
         self.kinds: dict[str, Kind] = {trait.name: trait.kind for trait in design.traits}
         self.targets: dict[str, Path] = {}
         for name, kind in self.kinds.items():
@@ -251,9 +252,9 @@ class _Run:
             if path.suffix in {".bed", ".bim", ".fam", ".pgen", ".pvar", ".psam", self.genotypes.path.suffix}:
                 found = path.stat()
                 digest.update(f"{path.resolve()} {found.st_size} {found.st_mtime_ns}".encode())
-        digest.update(self.genotypes.values.encode())
-        for column in ("chrom", "id"):
-            digest.update("\0".join(self.genotypes.variant_text(column).strings()).encode())
+        digest.update(f"{self.genotypes.values} {self.model!r}".encode())
+        rows = self.genotypes.variant_index
+        digest.update(b"all" if rows is None else np.ascontiguousarray(rows).tobytes())
         digest.update("\0".join(self.design.samples).encode())
         digest.update("\0".join(map(str, self.genotypes.sample_values("sex"))).encode())
         for trait in self.design.traits:

@@ -116,7 +116,8 @@ class Journal:
                 self._append(name, b"".join(chunks))
                 chunks.clear()
             saved = f"sums-{blocks}.npz"
-            np.savez(self.folder / saved, **dict(sums))
+            arrays: dict[str, Any] = dict(sums)
+            np.savez(self.folder / saved, **arrays)
             entry = {
                 "blocks": blocks,
                 "sums": saved,

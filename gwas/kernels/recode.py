@@ -92,12 +92,17 @@ def recode_dosages(dosages: Dosages, coding: Coding) -> Dosages:
     """
     one = np.float32(1)
     if coding == "dominant":
-        return np.minimum(dosages, one)
+        return np.asarray(np.minimum(dosages, one), dtype=np.float32)
     if coding == "recessive":
-        return np.maximum(dosages - one, np.float32(0))
-    return one - np.abs(dosages - one) if coding == "hetonly" else dosages
+        return np.asarray(np.maximum(dosages - one, np.float32(0)), dtype=np.float32)
+    if coding == "hetonly":
+        return np.asarray(one - np.abs(dosages - one), dtype=np.float32)
+    return dosages
 
 
 def _table(codes: tuple[int, int, int, int]) -> Packed:
-    byte = np.arange(256)
-    return sum(np.array(codes)[(byte >> shift) & 3] << shift for shift in (0, 2, 4, 6)).astype(np.uint8)
+    byte, code = np.arange(256), np.array(codes)
+    coded = np.zeros(256, dtype=np.int64)
+    for shift in (0, 2, 4, 6):
+        coded |= code[(byte >> shift) & 3] << shift
+    return coded.astype(np.uint8)
