@@ -72,11 +72,14 @@ class GenotypeSource:
             )
         return genotypes
 
-    def told(self, genotypes: Genotypes) -> list[str]:
-        """Lines for a log: the file, what is read of it, where, and whether a manifest vouches for it."""
+    def told(self, genotypes: Genotypes, *, values: Values | None = None) -> list[str]:
+        """Lines for a log: the file, what is read of it, where, and whether a manifest vouches for it.
+
+        ``values`` is what is read where that is not what the file was opened for.
+        """
         from gwas.genotypes.manifest import manifest_of
 
-        lines = [f"genotypes: {genotypes.describe()}"]
+        lines = [f"genotypes: {genotypes.describe(values)}"]
         if genotypes.reader.has_dosages:
             lines.append(f"hard-call threshold: {self.hard_call_threshold:g}")
         if self.regions:

@@ -181,9 +181,9 @@ class Genotypes:
         """Number of selected variants."""
         return len(self.__dict__["variants"])
 
-    def describe(self) -> str:
-        """Say in one line what is read: file, size, format, dosages or hard calls."""
-        taken = {"dosage": "dosages", "hard-call": "hard calls"}[self.values]
+    def describe(self, values: Values | None = None) -> str:
+        """Say in one line what is read: file, size, format, dosages or hard calls (``values``, if others)."""
+        taken = {"dosage": "dosages", "hard-call": "hard calls"}[values or self.values]
         return (
             f"{self.path}, {self.n_samples} samples, {self.n_variants} variants; {taken};"
             f" {self.reader.coding}"

@@ -22,3 +22,6 @@ BODIES: Final = {
     "clump": "workflows.genotype_commands.clump",
 }
 """Module of each command; its ``tables(genotypes, *, threads, ...)`` returns an :class:`Outcome`."""
+
+OF_DOSAGES: Final = frozenset({"freq", "het", "compare-reference"})
+"""Commands that use dosages where there are some; the others count genotypes, which are hard calls."""

@@ -23,6 +23,10 @@ def tables(
     king_cutoff: float | None = None,
 ) -> Outcome:
     """KING-robust kinship of pairs, and a maximal set of people none of whom are related beyond a cutoff."""
+    if king_cutoff is not None and not 0 <= king_cutoff < 0.5:
+        raise DesignError(
+            "no such kinship", where="--king-cutoff", found=f"{king_cutoff:g}", expected="0 to below 0.5"
+        )
     n = genotypes.n_samples
     pairs = n * (n - 1) // 2
     if king_table_filter is None and pairs > MOST_PAIRS:
@@ -41,10 +45,8 @@ def tables(
     ids = sample_columns(genotypes)
     first, second = ids.iloc[listed["row2"]], ids.iloc[listed["row1"]]
     columns = {
-        "#FID1": first["#FID"].to_numpy(),
-        "IID1": first["IID"].to_numpy(),
-        "FID2": second["#FID"].to_numpy(),
-        "IID2": second["IID"].to_numpy(),
+        **{f"{name}1": first[name].to_numpy() for name in ids},
+        **{f"{name.lstrip('#')}2": second[name].to_numpy() for name in ids},
         "NSNP": listed["nsnp"].to_numpy(),
         "HETHET": listed["hethet"].to_numpy(),
         "IBS0": listed["ibs0"].to_numpy(),

@@ -93,8 +93,15 @@ def variant_columns(genotypes: Genotypes) -> pd.DataFrame:
 
 
 def sample_columns(genotypes: Genotypes) -> pd.DataFrame:
-    """``#FID IID`` of every sample."""
+    """``#FID IID`` of every sample, ``#IID`` alone where there are no families."""
+    if not has_families(genotypes):
+        return genotypes.samples[["iid"]].set_axis(["#IID"], axis=1)
     return genotypes.samples[["fid", "iid"]].set_axis(["#FID", "IID"], axis=1)
+
+
+def has_families(genotypes: Genotypes) -> bool:
+    """Whether the samples have a FID, as PLINK 2 judges: always in a .fam, elsewhere if one is not 0."""
+    return genotypes.path.suffix == ".bed" or not bool(genotypes.sample_text("fid").equals("0").all())
 
 
 def variant_cells(genotypes: Genotypes) -> dict[str, TextColumn]:
@@ -109,6 +116,8 @@ def variant_cells(genotypes: Genotypes) -> dict[str, TextColumn]:
 
 def sample_cells(genotypes: Genotypes) -> dict[str, TextColumn]:
     """:func:`sample_columns` as bytes, without a frame."""
+    if not has_families(genotypes):
+        return {"#IID": genotypes.sample_text("iid")}
     return {"#FID": genotypes.sample_text("fid"), "IID": genotypes.sample_text("iid")}
 
 

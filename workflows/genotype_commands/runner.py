@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from workflows.genotype_commands import BODIES
+from workflows.genotype_commands import BODIES, OF_DOSAGES
 from workflows.genotype_commands.outcome import Outcome, write_tables
 from workflows.genotype_inputs import Filters, GenotypeSource
 from workflows.gwas_filters import apply_filters
@@ -53,7 +53,11 @@ def run_command(
     started = time.monotonic()
     genotypes = source.open()
     given = " ".join(f"{key}={value}" for key, value in options.items() if value not in (None, False))
-    lines = [f"careome {version()} {name} {given}".rstrip(), *source.told(genotypes)]
+    used = genotypes.values if name in OF_DOSAGES else "hard-call"
+    lines = [f"careome {version()} {name} {given}".rstrip(), *source.told(genotypes, values=used)]
+    by_frequency = (filters.maf, filters.mac, filters.mach_r2)
+    if used != genotypes.values and any(bound is not None for bound in by_frequency):
+        lines.append("filters by frequency: of dosages")
     genotypes, filtered = apply_filters(genotypes, filters)
     outcome: Outcome = import_module(BODIES[name]).tables(genotypes, threads=threads, **options)
     files = write_tables(out, outcome.tables)
