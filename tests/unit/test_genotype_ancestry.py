@@ -108,3 +108,28 @@ def test_a_label_column_without_labels_is_wrong_use(study: Path, tmp_path: Path)
     with pytest.raises(typer.BadParameter, match="label-column"):
         run("project", "--bfile", study / "new", "--loadings", study / "pcs", "--label-column", "x",
             "--out", tmp_path / "o")  # fmt: skip
+
+
+def test_the_people_of_the_components_keep_their_fitted_scores(study: Path) -> None:
+    run("project", "--bfile", study / "old", "--loadings", study / "pcs", "--labels", study / "labels.tsv",
+        "--out", study / "again")  # fmt: skip
+    fitted, again = (pd.read_csv(study / name, sep="\t") for name in ("pcs.eigenvec", "again.sscore"))
+    np.testing.assert_allclose(again[["PC1", "PC2"]], fitted[["PC1", "PC2"]], atol=1e-9)
+    table = pd.read_csv(study / "again.ancestry", sep="\t")
+    assert (table["NEAREST"] == ["north"] * 50 + ["south"] * 50).mean() > 0.97
+    log = (study / "again.log").read_text()
+    assert "100 samples are of the people the components were made of: their fitted scores" in log
+
+
+def test_namesakes_of_the_people_of_the_components_are_placed_by_their_genotypes(study: Path) -> None:
+    for end in (".bed", ".bim"):
+        (study / f"named{end}").write_bytes((study / f"new{end}").read_bytes())
+    (study / "named.fam").write_text((study / "new.fam").read_text().replace(" n", " r"))
+    for name in ("new", "named"):
+        run("project", "--bfile", study / name, "--loadings", study / "pcs", "--out", study / f"at_{name}")
+    new, named = (pd.read_csv(study / f"at_{name}.sscore", sep="\t") for name in ("new", "named"))
+    np.testing.assert_array_equal(new[["PC1", "PC2"]], named[["PC1", "PC2"]])
+    assert (
+        "16 samples have the IID of one of those people and not the genotypes"
+        in (study / "at_named.log").read_text()
+    )

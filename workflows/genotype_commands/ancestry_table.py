@@ -39,15 +39,7 @@ def ancestry_table(
     DesignError
         The reference is not fit to tell groups apart.
     """
-    path = loadings.with_name(f"{loadings.name}.eigenvec")
-    scores = _read(path).set_index("IID")
-    absent = [name for name in placed.columns if name not in scores.columns]
-    if absent:
-        raise InputError("lacks components", where=path, expected=", ".join(absent), fix="make them again")
-    try:
-        reference = scores[placed.columns].astype(float)
-    except ValueError as error:
-        raise InputError("holds a score that is no number", where=path, fix="make it again") from error
+    reference = reference_scores(loadings, list(placed.columns))
     table = _read(labels)
     name = column or str(table.columns[-1])
     if name not in table.columns or name == "IID":
@@ -62,7 +54,7 @@ def ancestry_table(
         raise DesignError(
             "the labels are of nobody in the reference",
             where=labels,
-            expected=f"sample IDs of {path.name}",
+            expected=f"sample IDs of {loadings.name}.eigenvec",
             fix="give labels of the people whom the components were made of",
         )
     found = assign_ancestry(reference, label.to_numpy(dtype=object), placed, threshold=threshold, far=far)
@@ -76,6 +68,25 @@ def ancestry_table(
         f"{counted} (probability at least {threshold:g}, not far: {far:g})",
     ]
     return frame.assign(REASON=frame["REASON"].replace("", ".")), told
+
+
+def reference_scores(loadings: Path, components: list[str]) -> pd.DataFrame:
+    """Scores of the people whom the components were made of, by IID.
+
+    Raises
+    ------
+    InputError
+        The ``.eigenvec`` is missing, damaged, or lacks some of the components.
+    """
+    path = loadings.with_name(f"{loadings.name}.eigenvec")
+    scores = _read(path).set_index("IID")
+    absent = [name for name in components if name not in scores.columns]
+    if absent:
+        raise InputError("lacks components", where=path, expected=", ".join(absent), fix="make them again")
+    try:
+        return scores[components].astype(float)
+    except ValueError as error:
+        raise InputError("holds a score that is no number", where=path, fix="make it again") from error
 
 
 def _read(path: Path) -> pd.DataFrame:

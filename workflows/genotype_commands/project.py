@@ -18,12 +18,15 @@ from gwas.components import Pca, project
 from gwas.counts import sample_sums
 from gwas.genotypes import Genotypes
 from gwas.online_projection import Projection
-from workflows.genotype_commands.ancestry_table import ancestry_table
+from workflows.genotype_commands.ancestry_table import ancestry_table, reference_scores
 from workflows.genotype_commands.outcome import Outcome, Table, sample_columns
 
 F64 = npt.NDArray[np.float64]
 LEAST_SHARED: Final = 0.5
 """Share of the components' variants that the new samples must have; the others count as missing."""
+
+SAME_PERSON: Final = 0.05
+"""Standard deviations between somebody's fitted score and the weighted sum of the same genotypes."""
 
 
 def tables(
@@ -42,6 +45,10 @@ def tables(
     ``loadings`` is the prefix of ``.eigenvec.allele``, ``.eigenval`` and ``.acount``: from ``careome pca`` or
     PLINK 2's ``--freq counts --pca allele-wts``. With ``labels`` of the people of its ``.eigenvec``, each sample
     is also set beside their groups: OUT.ancestry.
+
+    Online augmentation is for people whom the components were not made of; it takes one of those for somebody
+    farther out than they are. A sample with the IID and the genotypes of somebody in the ``.eigenvec`` keeps the
+    score that is there.
     """
     model = read_model(loadings)
     chosen, flipped, turned = _align(genotypes, model, loadings)
@@ -53,6 +60,8 @@ def tables(
         f"{chosen.n_variants} of {len(model.frame)} variants of {loadings}, {turned} with REF and ALT the other"
         f" way round; method {method}"
     ]
+    if method == "oadp":
+        notes += _keep_fitted(placed, chosen, flipped, loadings, threads=threads)
     too_few = int(placed.isna().any(axis=1).sum())
     if too_few:
         notes.append(f"{too_few} samples with too few calls to be placed")
@@ -64,6 +73,32 @@ def tables(
         files.append(Table("ancestry", pd.concat([sample_columns(genotypes), assigned], axis=1)))
         notes += told
     return Outcome(files, notes)
+
+
+def _keep_fitted(
+    placed: pd.DataFrame, genotypes: Genotypes, model: Pca, loadings: Path, *, threads: int
+) -> list[str]:
+    """Put the fitted scores of the reference's own people into ``placed``; say how many they are.
+
+    The weighted sum of somebody in the fit is the fitted score; that of a namesake is not.
+    """
+    if not loadings.with_name(f"{loadings.name}.eigenvec").exists():
+        return []
+    fitted = reference_scores(loadings, list(placed.columns))
+    iid = genotypes.samples["iid"]
+    rows = np.flatnonzero(iid.isin(fitted.index[~fitted.index.duplicated(keep=False)]))
+    if not len(rows):
+        return []
+    theirs = fitted.loc[iid.iloc[rows]].to_numpy()
+    summed = project(model, genotypes.select(samples=rows), method="plain", threads=threads).to_numpy()
+    own = (np.abs(summed - theirs) <= SAME_PERSON * fitted.to_numpy().std(axis=0)).all(axis=1)
+    placed.iloc[rows[own]] = theirs[own]
+    notes = [f"{int(own.sum())} samples are of the people the components were made of: their fitted scores"]
+    if not own.all():
+        notes.append(
+            f"{int((~own).sum())} samples have the IID of one of those people and not the genotypes: placed anew"
+        )
+    return notes
 
 
 def read_model(prefix: Path) -> Pca:
