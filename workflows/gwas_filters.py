@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from cohorts.errors import DesignError, InputError
+from cohorts.errors import DesignError
 from gwas.counts import GenotypeTally, in_one_pass
 from gwas.frequencies import AlleleTally, alleles, founders
 from gwas.genotypes import Genotypes
@@ -40,7 +40,7 @@ def apply_filters(genotypes: Genotypes, filters: Filters) -> tuple[Genotypes, li
     Raises
     ------
     InputError
-        A list cannot be read, or a keep list names a sample that is not there.
+        A list cannot be read.
     DesignError
         Nobody or nothing is left.
     """
@@ -58,36 +58,35 @@ def apply_filters(genotypes: Genotypes, filters: Filters) -> tuple[Genotypes, li
 
 def _by_lists(genotypes: Genotypes, filters: Filters, lines: list[str]) -> Genotypes:
     # reading lists takes pandas, which most commands do without
-    if filters.keep is not None:
-        from workflows.gwas_tables import read_sample_list
+    for path, wanted in ((filters.keep, True), (filters.remove, False)):
+        if path is not None:
+            from workflows.gwas_tables import read_sample_list
 
-        mask, unknown = read_sample_list(filters.keep, genotypes.samples)
-        if unknown:
-            raise InputError(
-                "an unknown sample is listed",
-                where=f"{filters.keep}:{unknown[0]}",
-                found=f"{len(unknown)} entries that are not in the genotypes",
-                expected="FID and IID (or IID) of its samples",
-                fix="remove them from the list",
-            )
-        genotypes = _samples(genotypes, mask, "--keep", lines)
-    if filters.remove is not None:
-        from workflows.gwas_tables import read_sample_list
-
-        mask, unknown = read_sample_list(filters.remove, genotypes.samples)
-        genotypes = _samples(genotypes, ~mask, "--remove", lines)
-        if unknown:
-            lines.append(
-                f"--remove: {len(unknown)} entries are not in the genotypes (first in line {unknown[0]})"
-            )
+            listed, unknown = read_sample_list(path, genotypes.samples)
+            option = "--keep" if wanted else "--remove"
+            genotypes = _samples(genotypes, listed == wanted, option, lines)
+            lines += _strangers(option, unknown)
     for path, wanted in ((filters.extract, True), (filters.exclude, False)):
         if path is not None:
             from workflows.gwas_tables import read_variant_list
 
-            listed = genotypes.variants["id"].isin(read_variant_list(path)).to_numpy()
+            names = read_variant_list(path)
+            ids = genotypes.variants["id"]
             option = "--extract" if wanted else "--exclude"
-            genotypes = _variants(genotypes, listed == wanted, option, lines)
+            here = set(ids)
+            strangers = [line for name, line in names.items() if name not in here]
+            genotypes = _variants(genotypes, ids.isin(names.keys()).to_numpy() == wanted, option, lines)
+            lines += _strangers(option, strangers)
     return genotypes
+
+
+def _strangers(option: str, lines: Sequence[int]) -> list[str]:
+    """What a list names that the genotypes lack is passed over, as in PLINK, and counted."""
+    return (
+        [f"{option}: {len(lines)} entries are not in the genotypes (first in line {lines[0]})"]
+        if lines
+        else []
+    )
 
 
 def _samples(genotypes: Genotypes, kept: Mask, option: str, lines: list[str]) -> Genotypes:

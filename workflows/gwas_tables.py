@@ -133,9 +133,13 @@ def read_sample_list(path: Path, samples: pd.DataFrame) -> tuple[np.ndarray, lis
     return mask, unknown
 
 
-def read_variant_list(path: Path) -> set[str]:
-    """Read variant IDs separated by white space."""
-    return {name for _, fields in _lines(path) for name in fields}
+def read_variant_list(path: Path) -> dict[str, int]:
+    """Read variant IDs separated by white space: each with the line that it is first in."""
+    found: dict[str, int] = {}
+    for number, fields in _lines(path):
+        for name in fields:
+            found.setdefault(name, number)
+    return found
 
 
 def _bytes(path: Path) -> bytes:

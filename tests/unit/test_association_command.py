@@ -155,15 +155,30 @@ def test_ids_of_other_people_are_refused(study: Path) -> None:
         go(study)
 
 
-def test_unknown_sample_in_a_keep_list_is_refused_by_line_and_in_a_remove_list_logged(study: Path) -> None:
+def test_unknown_samples_in_a_list_are_counted_in_the_log(study: Path) -> None:
     listed = study.parent / "list"
-    listed.write_text("f1 s1\nf2 s2\nf99 s99\n")
-    with pytest.raises(InputError, match=r"list:3: an unknown sample is listed") as caught:
+    listed.write_text("f1 s1\nf2 s2\nf99 s99\nf4 s4\nf5 s5\nf6 s6\nf7 s7\nf8 s8\n")
+    for option, kept in (("keep", 7), ("remove", 33)):
+        log = go(study, filters=Filters(**{option: listed}))[-1].read_text()
+        assert f"--{option}: {40 - kept} samples removed, {kept} remain" in log
+        assert f"--{option}: 1 entries are not in the genotypes (first in line 3)" in log
+        assert "s99" not in log
+
+
+def test_unknown_variants_in_a_list_are_counted_in_the_log(study: Path) -> None:
+    listed = study.parent / "list"
+    ids = [line.split()[1] for line in study.with_suffix(".bim").read_text().splitlines()]
+    listed.write_text("\n".join([*ids[:2], "rs_unknown", "rs_other"]) + "\n")
+    for option in ("extract", "exclude"):
+        log = go(study, filters=Filters(**{option: listed}))[-1].read_text()
+        assert f"--{option}: 2 entries are not in the genotypes (first in line 3)" in log
+
+
+def test_a_list_of_nobody_is_refused(study: Path) -> None:
+    listed = study.parent / "list"
+    listed.write_text("f99 s99\n")
+    with pytest.raises(DesignError, match="--keep: no sample is left"):
         go(study, filters=Filters(keep=listed))
-    assert "s99" not in str(caught.value)
-    log = go(study, filters=Filters(remove=listed))[-1].read_text()
-    assert "--remove: 2 samples removed, 38 remain" in log
-    assert "--remove: 1 entries are not in the genotypes (first in line 3)" in log
 
 
 def test_failure_midway_leaves_old_results_and_no_temporaries(
