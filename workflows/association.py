@@ -115,7 +115,8 @@ def run_gwas(
     lines = [
         f"careome {version()} gwas",
         *source.told(opened),
-        f"missing genotypes: {missing_genotypes}; logistic: {logistic}",
+        f"missing genotypes: {missing_genotypes}; logistic: {_logistic(logistic, model)}",
+        f"no result where VIF > {vif:g} or a correlation with a covariate > {max_corr:g}",
     ]
     lines += _describe(model, output, model.condition_missing or missing_genotypes)
     genotypes, filtered = apply_filters(opened, filters or Filters())
@@ -317,6 +318,17 @@ class _Writer:
             self.waiting = []
         self.safe.commit(self.blocks, self.summary.state())
         self.unsafe = 0
+
+
+def _logistic(mode: LogisticMode, model: ModelOptions) -> str:
+    if mode == "wald":
+        return "maximum likelihood" + (", Firth where it fails" if model.firth else "")
+    tails = {
+        "score-firth": "Firth",
+        "score-firth-approx": "approximate Firth",
+        "score-spa": "saddle-point",
+    }
+    return "score" + (f", {tails[mode]} where P < {model.tail_below:g}" if mode in tails else "")
 
 
 def _describe(model: ModelOptions, output: OutputOptions, condition_missing: Missing) -> list[str]:

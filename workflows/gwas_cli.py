@@ -254,12 +254,17 @@ def register(app: typer.Typer, use_threads: Callable[[int | None], int]) -> None
         pred: Annotated[
             Path | None, typer.Option("--pred", help="OUT_pred.list of careome wgr or of REGENIE's step 1.")
         ] = None,
+        ignore_pred: Annotated[
+            bool, typer.Option("--ignore-pred", help="REGENIE's for going without --pred.")
+        ] = False,
         step: Annotated[
             int, typer.Option("--step", min=2, max=2, help="REGENIE's; step 1 is careome wgr.")
         ] = 2,
     ) -> None:
         """Association of every trait with every variant, with PLINK 2's and REGENIE's options."""
         del step
+        if ignore_pred and pred is not None:
+            raise typer.BadParameter("--pred and --ignore-pred exclude each other")
         threads = use_threads(threads)
         _run(tables, source, filters, traits, tests, output, out, missing_genotypes, threads, pred)
 

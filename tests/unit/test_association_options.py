@@ -93,6 +93,7 @@ def test_both_programs_command_lines_give_the_same_bytes(study: Path, tmp_path: 
         (["--qt", "--bt"], "exclude each other"),
         (["--firth", "--spa"], "one of --firth, --spa"),
         (["--approx"], "--approx goes with --firth"),
+        (["--pred", "x_pred.list", "--ignore-pred"], "--pred and --ignore-pred exclude each other"),
         (["--apply-rint", "--pheno-quantile-normalize"], "two formulas"),
         (["--build", "b36"], "expected b37 or b38"),
         (["--step", "1"], "--step"),
@@ -110,6 +111,29 @@ def test_options_that_contradict_each_other_are_refused(
     done = CliRunner().invoke(app, _joined([*given, "--out", str(tmp_path / "x")]))
     assert done.exit_code == 2
     assert message in " ".join(done.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("logistic", "told"),
+    [
+        ("wald", "logistic: maximum likelihood, Firth where it fails"),
+        ("score-firth", "logistic: score, Firth where P < 0.2"),
+        ("score-firth-approx", "logistic: score, approximate Firth where P < 0.2"),
+        ("score-spa", "logistic: score, saddle-point where P < 0.2"),
+    ],
+)
+def test_binary_traits_by_each_method_which_the_log_tells(
+    study: Path, tmp_path: Path, logistic: Any, told: str
+) -> None:
+    model = ModelOptions(tail_below=0.2)
+    files = go(study, tmp_path / "run", pheno_name=["CASE"], logistic=logistic, model=model)
+    log = files[-1].read_text()
+    assert told in log
+    assert "0 = control, 1 = case" in log
+    found = read(files[0])
+    assert (found["ERRCODE"] == ".").all()
+    reference = read(go(study, tmp_path / "wald", pheno_name=["CASE"], logistic="wald")[0])
+    assert np.corrcoef(found["LOG10_P"], reference["LOG10_P"])[0, 1] > 0.99
 
 
 def test_words_after_an_option_are_joined_and_glm_may_stand_alone() -> None:
