@@ -79,7 +79,7 @@ class LocoOffsets:
         if samples is self.samples:
             return row.astype(np.float64)
         at = self._places(samples)
-        return np.where(at >= 0, row[at].astype(np.float64), np.nan)
+        return np.asarray(np.where(at >= 0, row[at], np.nan), dtype=np.float64)
 
     def at(self, samples: tuple[str, ...]) -> LocoOffsets:
         """The same for other samples or in another order; NaN for those who have no prediction."""

@@ -164,6 +164,7 @@ class Columns:
         self._information[i] = weight.sum()
         q = column.response.covariates[rows]
         # a covariate may be constant among those fitted
-        self._inverse[i] = np.linalg.pinv((q * weight[:, None]).T @ q, rcond=1e-10, hermitian=True)
+        cross = (q * weight[:, None]).T @ q
+        self._inverse[i] = np.asarray(np.linalg.pinv(cross, rcond=1e-10, hermitian=True), dtype=np.float64)
         if not column.response.linear:
             self._prediction[i], self._scored[i] = prediction, self._residuals[at, i]
