@@ -208,7 +208,8 @@ def test_dosages_that_are_calls_give_what_calls_give(pfile: Path, missing: Missi
         calls, dosages = (associate(g, design, **options) for g in (exact, as_dosages))
         small = associate(as_dosages, design, **options, block_size=7)
         for name in calls:
-            pd.testing.assert_frame_equal(calls[name], dosages[name], rtol=1e-9)
+            # calls meet traits rounded to whole numbers of 20 and more bits, dosages in double precision
+            pd.testing.assert_frame_equal(calls[name], dosages[name], rtol=1e-5, atol=2e-6)
             pd.testing.assert_frame_equal(small[name], dosages[name], rtol=1e-9)
 
 
