@@ -58,13 +58,12 @@ def study(data_file: DataFile, tmp_path_factory: pytest.TempPathFactory) -> Path
 def ours(study: Path, out: Path, trait: str = "QT", **changes: Any) -> pd.DataFrame:
     table = study.with_suffix(".txt")
     options: dict[str, Any] = {
+        "source": GenotypeSource(path=study),
         "pheno_name": [trait],
         "covar_name": ["C"],
         "missing_genotypes": "complete-case",
     }
-    files = run_gwas(
-        source=GenotypeSource(path=study), pheno=table, covar=table, out=out / "ours", **(options | changes)
-    )
+    files = run_gwas(pheno=table, covar=table, out=out / "ours", **(options | changes))
     return read(files[0])
 
 
@@ -192,3 +191,26 @@ def assert_same_rows(a: pd.DataFrame, b: pd.DataFrame, *, scale: str) -> None:
         np.testing.assert_allclose(a[column], b[column], rtol=1e-4, atol=1e-5)
     columns = [name for name in a.columns if name in (scale, "L90", "U90")]
     assert columns == [scale, "L90", "U90"]
+
+
+@pytest.mark.parametrize("coding", ["additive", "dominant", "recessive", "hetonly"])
+def test_codings_of_dosages_equal_plink2s(plink2: str, tmp_path: Path, coding: Any) -> None:
+    prefix = tmp_path / "made"
+    made = ["--dummy", "300", "400", "0.02", "dosage-freq=0.5", "--seed", "7", "--make-pgen"]
+    subprocess.run([plink2, *made, "--out", str(prefix)], capture_output=True, check=True)
+    genotypes = open_genotypes(prefix.with_suffix(".pgen"))
+    assert genotypes.values == "dosage"
+    rng = np.random.default_rng(6)
+    people = genotypes.samples[["fid", "iid"]].rename(columns={"fid": "FID", "iid": "IID"})
+    people.assign(QT=rng.normal(size=300), C=rng.normal(size=300)).to_csv(
+        prefix.with_suffix(".txt"), sep=" ", index=False
+    )
+    source = GenotypeSource(path=prefix.with_suffix(".pgen"))
+    found = ours(prefix, tmp_path, source=source, model=ModelOptions(coding=coding))
+    words = ["--glm", "hide-covar", "omit-ref", *([] if coding == "additive" else [coding]), "cols=+a1freq"]
+    table = str(prefix.with_suffix(".txt"))
+    command = [plink2, "--pfile", str(prefix), "--pheno", table, "--pheno-name", "QT", "--covar", table]
+    command += ["--covar-name", "C", *words, "--out", str(tmp_path / "theirs")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_same(found, read(tmp_path / "theirs.QT.glm.linear"))
