@@ -20,7 +20,6 @@ from gwas.design import Design, Kind
 from gwas.engines.blas_threads import one_blas_thread
 from gwas.engines.protocol import BlockTests
 from gwas.genotypes import Genotypes
-from gwas.genotypes.chromosomes import is_pseudo_autosomal, ploidy_class
 from gwas.models.linear import Missing
 from gwas.models.phenome import AssociationOptions
 from gwas.offsets import read_offsets
@@ -32,6 +31,7 @@ from workflows.gwas_options import ModelOptions, OutputOptions, TraitOptions
 from workflows.gwas_summary import Summary
 from workflows.gwas_tables import read_variant_list
 from workflows.gwas_traits import describe_design, read_design
+from workflows.gwas_variants import variants_of_model
 from workflows.installation import version
 from workflows.outputs import write_text
 
@@ -120,7 +120,7 @@ def run_gwas(
     ]
     lines += _describe(model, output, model.condition_missing or missing_genotypes)
     genotypes, filtered = apply_filters(opened, filters or Filters())
-    genotypes, left = _chromosomes(genotypes, model)
+    genotypes, left = variants_of_model(genotypes, model)
     conditions = None
     if model.conditions:
         whole = (opened if not source.regions else _whole(source)).select(samples=_same(genotypes, opened))
@@ -344,38 +344,6 @@ def _describe(model: ModelOptions, output: OutputOptions, condition_missing: Mis
     if output.p_below is not None:
         lines.append(f"written: rows with P <= {output.p_below:g}")
     return lines
-
-
-def _chromosomes(genotypes: Genotypes, model: ModelOptions) -> tuple[Genotypes, list[str]]:
-    """Tell pseudo-autosomal variants from the rest of X, and leave out what the model has no answer for."""
-    lines = []
-    if model.build is not None:
-        inside = is_pseudo_autosomal(
-            genotypes.variants["chrom"], genotypes.variants["pos"], build=model.build
-        )
-        if inside.any():
-            variants = genotypes.variants.copy()
-            variants.loc[inside, "chrom"] = "XY"
-            genotypes = Genotypes(
-                genotypes.reader,
-                genotypes.samples,
-                variants,
-                genotypes.sample_index,
-                genotypes.variant_index,
-                genotypes.values,
-            )
-        lines.append(f"{int(inside.sum())} variants on X are pseudo-autosomal ({model.build})")
-    kinds = ploidy_class(genotypes.variant_text("chrom"))
-    if model.coding != "additive":
-        kept, why = kinds == "diploid", f"X, Y and MT have no {model.coding} coding"
-    else:
-        kept, why = (kinds != "x") | (model.x_model != 0), "--xchr-model 0 leaves X out"
-    if not kept.all():
-        lines.append(f"{why}: {int((~kept).sum())} variants removed, {int(kept.sum())} remain")
-        if not kept.any():
-            raise InputError("no variant is left", where=why, fix="choose other variants or another model")
-        genotypes = genotypes.select(variants=kept)
-    return genotypes, lines
 
 
 def _whole(source: GenotypeSource) -> Genotypes:
