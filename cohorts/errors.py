@@ -101,3 +101,16 @@ class OutputError(CareomeError):
     """Results cannot be written where asked."""
 
     exit_code = 14
+
+
+def unreadable(path: object, error: OSError, *, fix: str = "check the path") -> InputError:
+    """What to raise where a file cannot be read: one wording for one that is not there.
+
+    Examples
+    --------
+    >>> str(unreadable("a.txt", FileNotFoundError(2, "No such file or directory")))
+    'a.txt: file not found. To fix: check the path.'
+    """
+    if isinstance(error, FileNotFoundError):
+        return InputError("file not found", where=path, fix=fix)
+    return InputError("cannot be read", where=path, found=error.strerror, fix=fix)

@@ -51,14 +51,14 @@ class Pca:
         Sum of all eigenvalues (the trace), against which one is a share.
     """
 
-    scores: pd.DataFrame
+    scores: pd.DataFrame = field(repr=False)
     eigenvalues: F64
-    loadings: F64
-    variants: Index
-    called: Index
-    mean: F64
-    scale: F64
-    fitted: npt.NDArray[np.bool_]
+    loadings: F64 = field(repr=False)
+    variants: Index = field(repr=False)
+    called: Index = field(repr=False)
+    mean: F64 = field(repr=False)
+    scale: F64 = field(repr=False)
+    fitted: npt.NDArray[np.bool_] = field(repr=False)
     residual: float
     total_variance: float
     frame: pd.DataFrame = field(repr=False)
@@ -72,7 +72,7 @@ def pca(
     fit_on: npt.ArrayLike | None = None,
     variants: npt.ArrayLike | None = None,
     build: str | None = None,
-    rng: np.random.Generator,
+    rng: np.random.Generator | None = None,
     tolerance: float = 5e-4,
     max_passes: int = 60,
     threads: int = 2,
@@ -93,7 +93,8 @@ def pca(
     build
         Genome build, for the regions of long-range LD; None leaves out those of any build.
     rng
-        Starting vectors. The result does not depend on them beyond ``tolerance``.
+        Starting vectors. The result does not depend on them beyond ``tolerance``. Default:
+        ``numpy.random.default_rng(1)``, so that the same genotypes give the same numbers.
     tolerance
         Stop when ``|A u - lambda u| <= tolerance * lambda`` for all components.
     max_passes
@@ -148,7 +149,7 @@ def pca(
             lambda v: matrix.gram(v) / m,
             n_fit,
             components,
-            rng=rng,
+            rng=np.random.default_rng(1) if rng is None else rng,
             tolerance=tolerance,
             max_passes=max_passes,
             threads=threads,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cohorts.errors import InputError
+from cohorts.errors import InputError, unreadable
 from gwas.genotypes.chromosomes import canonical_chromosomes
 
 F64 = npt.NDArray[np.float64]
@@ -71,6 +71,8 @@ def read_reference(path: Path, *, frequency_column: str | None = None) -> pd.Dat
     """
     try:
         raw = pd.read_csv(path, sep=r"\s+", dtype=str, na_filter=False, quoting=3, encoding="utf-8")
+    except FileNotFoundError as error:
+        raise unreadable(path, error) from error
     except (OSError, EOFError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(
             "the reference cannot be read",
@@ -82,7 +84,15 @@ def read_reference(path: Path, *, frequency_column: str | None = None) -> pd.Dat
     upper = {str(name).upper(): str(name) for name in raw.columns}
     found = {ours: next((upper[n] for n in names if n in upper), None) for ours, names in _NAMES.items()}
     if frequency_column is not None:
-        found["alt_freq"] = frequency_column if frequency_column in raw.columns else None
+        if frequency_column not in raw.columns:
+            shown = ", ".join(map(str, raw.columns[:12])) + (", …" if len(raw.columns) > 12 else "")
+            raise InputError(
+                f"the reference has no column {frequency_column}",
+                where=path,
+                found=shown,
+                fix="name one of its columns of frequencies",
+            )
+        found["alt_freq"] = frequency_column
     place = found["pos"] is not None and found["chrom"] is not None
     lacking = [name for name in ("ref", "alt", "alt_freq") if found[name] is None]
     if lacking or not (place or found["id"] is not None):

@@ -26,6 +26,7 @@ from workflows.genotype_inputs import (
     words,
 )
 from workflows.installation import check_installation, version
+from workflows.outputs import refuse_no_folder
 
 app = Application(
     name="careome",
@@ -182,7 +183,7 @@ def score(
 ) -> None:
     """Polygenic scores of published weights, with a log of every variant's match."""
     count = _use_threads(threads)
-    _in_a_folder(out)
+    refuse_no_folder(out)
     from workflows.progress import Progress
     from workflows.scoring import run_score
 
@@ -218,7 +219,7 @@ def convert(
 ) -> None:
     """Genotypes of any format, filtered, written as another."""
     _use_threads(threads)
-    _in_a_folder(out)
+    refuse_no_folder(out)
     from workflows.convert import Target, run_convert
     from workflows.progress import Progress
 
@@ -284,14 +285,6 @@ def study_schema_command() -> None:
     from workflows.study import study_schema
 
     typer.echo(json.dumps(study_schema(), indent=2))
-
-
-def _in_a_folder(prefix: Path) -> None:
-    """Refuse a result prefix in a folder that does not exist: it is more likely mistyped than wanted."""
-    from cohorts.errors import OutputError
-
-    if not prefix.parent.is_dir():
-        raise OutputError("no such folder", where=prefix.parent, fix="make it first, or correct --out")
 
 
 def _use_threads(threads: int | None) -> int:

@@ -85,7 +85,8 @@ def _king(
     *,
     king_table_filter: Annotated[float | None, typer.Option(help="Smallest kinship to list.")] = None,
     king_cutoff: Annotated[
-        float | None, typer.Option(help="Also choose people no two of whom have a larger kinship.")
+        float | None,
+        typer.Option(min=0, max=0.5, help="Also choose people no two of whom have a larger kinship."),
     ] = None,
 ) -> Options:
     """KING-robust kinship of pairs: OUT.kin0, and OUT.king.cutoff.in.id and .out.id."""
@@ -147,9 +148,8 @@ def _project(
 
 def _ld(
     *,
-    signed: Annotated[
-        bool, typer.Option("--r-unphased", help="Signed r of ALT alleles, not r2 (--r2-unphased).")
-    ] = False,
+    signed: Annotated[bool, typer.Option("--r-unphased", help="Signed r of ALT alleles.")] = False,
+    squared: Annotated[bool, typer.Option("--r2-unphased", help="r2: the default.")] = False,
     ld_window_kb: Annotated[float, typer.Option(min=0, help="Largest distance of a pair.")] = 1000.0,
     ld_window: Annotated[
         int | None, typer.Option(min=2, help="Largest distance in variants, plus one.")
@@ -160,6 +160,8 @@ def _ld(
     ] = False,
 ) -> Options:
     """Linkage disequilibrium: OUT.vcor, or OUT.unphased.vcor2 with --square."""
+    if signed and squared:
+        raise typer.BadParameter("--r-unphased and --r2-unphased are of two kinds: give one")
     return {
         "signed": signed,
         "window_kb": ld_window_kb,
@@ -286,12 +288,18 @@ def _command(
         from workflows.progress import Progress
 
         with Progress() as progress, progress.step(name):
-            files = run_command(name, source=source, out=out, filters=filters, threads=count, options=own)
+            files = run_command(
+                name, source=source, out=out, filters=filters, threads=count, options=own, warn=_warn
+            )
         for file in files:
             typer.echo(file)
 
     command.__doc__ = own.__doc__
     return takes(source=source_options, filters=filter_options, own=own)(command)
+
+
+def _warn(text: str) -> None:
+    typer.echo(f"careome: warning: {text}", err=True)
 
 
 def window_step_r2(text: str) -> Options:

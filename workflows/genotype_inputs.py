@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 
 Values = Literal["dosage", "hard-call"]
 Verify = Literal["full", "size", "off"]
+
+SUFFIXES: Final = {
+    "--bfile": (".bed",),
+    "--pfile": (".pgen",),
+    "--bgen": (".bgen",),
+    "--vcf": (".vcf", ".vcf.gz", ".vcf.bgz"),
+    "--bcf": (".bcf",),
+    "--zarr": (".vcz", ".zarr"),
+}
+"""What the files of each option are called."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +77,13 @@ class GenotypeSource:
             verify=self.verify,
         )
         if self.regions and not genotypes.n_variants:
+            whole = open_genotypes(self.path, sample_file=self.sample_file, verify="off")
+            names = list(dict.fromkeys(whole.variant_values("chrom").tolist()))
             raise DesignError(
-                "no variant is left", where=", ".join(self.regions), fix="choose other chromosomes or regions"
+                "no variant is left",
+                where=", ".join(self.regions),
+                found=f"chromosomes {', '.join(names[:30])} in {self.path.name}",
+                fix="choose other chromosomes or regions",
             )
         return genotypes
 
@@ -144,6 +159,9 @@ def source_options(
         "--zarr": zarr,
     }
     given = {option: path for option, path in files.items() if path is not None}
+    for option, named in {**given, "--bfile": bfile, "--pfile": pfile}.items():
+        if named is not None:
+            _refuse_other_format(option, named)
     if len(given) != 1:
         found = f"{' and '.join(given)} were given" if given else "none was given"
         raise typer.BadParameter(f"one of {', '.join(files)} is needed; {found}")
@@ -255,6 +273,14 @@ def words(text: str) -> list[str]:
     return [word for word in text.replace(" ", ",").split(",") if word]
 
 
+def _refuse_other_format(option: str, path: Path) -> None:
+    """``--vcf x.bgen`` is a slip; a prefix of a fileset may be called anything that is no file."""
+    other = next((o for o, ends in SUFFIXES.items() if o != option and path.name.endswith(ends)), None)
+    prefix = option in ("--bfile", "--pfile") and not path.exists()
+    if other is not None and not prefix and not path.name.endswith(SUFFIXES[option]):
+        raise typer.BadParameter(f"{option} {path}: a file of that name goes with {other}")
+
+
 def _with_suffix(prefix: Path | None, suffix: str) -> Path | None:
     """The file with the calls of a fileset; a prefix may hold dots."""
     if prefix is None or prefix.name.endswith(suffix):
@@ -265,6 +291,8 @@ def _with_suffix(prefix: Path | None, suffix: str) -> Path | None:
 def _bgen(text: str | None) -> tuple[Path | None, Literal["first", "last"]]:
     """PLINK 2 asks which allele of a BGEN is REF: ``FILE ref-first`` or ``FILE ref-last``."""
     name, comma, mode = (text or "").rpartition(",")
+    if name.endswith(".bgen") and mode not in ("ref-first", "ref-last", "ref-unknown"):
+        raise typer.BadParameter(f"--bgen {name} {mode}: expected ref-first or ref-last after the file")
     if not comma or mode not in ("ref-first", "ref-last", "ref-unknown"):
         return (None if text is None else Path(text)), "first"
     if mode == "ref-unknown":

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cohorts.errors import InputError
+from cohorts.errors import InputError, unreadable
 from gwas.kernels.text import split_lines
 
 MISSING_TOKENS: Final = frozenset({"na", "nan", "-nan", "none", ".", "n/a", "-9"})
@@ -146,7 +146,7 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError("cannot be read", where=path, found=error.strerror, fix="check the path") from error
+        raise unreadable(path, error) from error
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:

@@ -34,6 +34,18 @@ def private_folder(path: Path) -> None:
         path.mkdir(exist_ok=True, mode=PRIVATE_FOLDER)
 
 
+def refuse_no_folder(prefix: Path) -> None:
+    """Refuse a result prefix in a folder that does not exist: it is more likely mistyped than wanted.
+
+    Raises
+    ------
+    OutputError
+        If the folder is not there.
+    """
+    if not prefix.parent.is_dir():
+        raise OutputError("no such folder", where=prefix.parent, fix="make it first, or correct --out")
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success fsync and rename it to `path`.

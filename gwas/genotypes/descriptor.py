@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from cohorts.errors import InputError
 from gwas.genotypes.columns import FrameField, array_of, taken, text_of
 from gwas.kernels import packed as kernels
 from gwas.kernels.text import TextColumn
@@ -197,7 +199,8 @@ class Genotypes:
         Parameters
         ----------
         samples, variants
-            Positions within the present selection (integers, whose order is kept) or a boolean mask.
+            Positions within the present selection (integers), names (``iid`` of samples, ``id`` of variants), in
+            the order given, or a boolean mask.
 
         Returns
         -------
@@ -208,14 +211,18 @@ class Genotypes:
         ------
         IndexError
             If a position does not exist or a mask has the wrong length.
+        InputError
+            If a name is not there, or several variants have it.
+        TypeError
+            If the choice is none of these.
         """
         people, samples_at = self.__dict__["samples"], self.sample_index
         sites, variants_at = self.__dict__["variants"], self.variant_index
         if samples is not None:
-            rows = _positions(samples, self.n_samples)
+            rows = _positions(samples, self.n_samples, lambda: self.sample_values("iid"))
             people, samples_at = taken(people, rows), rows if samples_at is None else samples_at[rows]
         if variants is not None:
-            rows = _positions(variants, self.n_variants)
+            rows = _positions(variants, self.n_variants, lambda: self.variant_values("id"))
             sites, variants_at = taken(sites, rows), rows if variants_at is None else variants_at[rows]
         return Genotypes(self.reader, people, sites, samples_at, variants_at, self.values)
 
@@ -299,13 +306,36 @@ class Genotypes:
         return self.variant_index[start:stop]
 
 
-def _positions(choice: npt.ArrayLike, length: int) -> Index:
+def _positions(choice: npt.ArrayLike, length: int, names: Callable[[], npt.NDArray[Any]]) -> Index:
     array = np.asarray(choice)
+    if array.ndim != 1:
+        raise TypeError("a choice is a list of positions or names, or a mask")
+    if array.size and array.dtype.kind in "OU" and all(isinstance(item, str) for item in array.tolist()):
+        return _named(array.tolist(), names().tolist())
+    if array.dtype.kind == "O" and all(isinstance(item, (bool, np.bool_)) for item in array.tolist()):
+        array = array.astype(bool)
     if array.dtype == bool:
         if array.shape != (length,):
             raise IndexError(f"a mask of length {len(array)} cannot choose among {length}")
         return np.flatnonzero(array).astype(np.int64)
+    if array.size and array.dtype.kind not in "iu":
+        raise TypeError(f"a choice is a list of positions or names, or a mask; found {array.dtype}")
     rows = array.astype(np.int64) if array.size else np.empty(0, dtype=np.int64)
     if rows.size and (rows.min() < 0 or rows.max() >= length):
         raise IndexError(f"positions must lie in [0, {length})")
     return rows
+
+
+def _named(wanted: list[str], names: list[str]) -> Index:
+    places = {name: row for row, name in enumerate(names)}
+    absent = sum(name not in places for name in wanted)
+    if absent:
+        raise InputError("names are not there", found=f"{absent} of {len(wanted)}", fix="check the names")
+    if len(places) < len(names):
+        often = Counter(names)
+        several = sum(often[name] > 1 for name in wanted)
+        if several:
+            raise InputError(
+                "names are of several variants", found=f"{several} of {len(wanted)}", fix="choose by position"
+            )
+    return np.array([places[name] for name in wanted], dtype=np.int64)

@@ -12,7 +12,7 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
-from cohorts.errors import InputError
+from cohorts.errors import InputError, unreadable
 from gwas.polygenic.weights import Weights, make_weights
 
 Positions = Literal["harmonised", "original"]
@@ -98,7 +98,7 @@ def _read_table(path: Path) -> tuple[dict[str, str], pd.DataFrame, str]:
     except FileNotFoundError as error:
         raise InputError("no such file", where=path, fix="check the name of the scoring file") from error
     except OSError as error:
-        raise InputError("the file cannot be read", where=path, found=error.strerror) from error
+        raise unreadable(path, error) from error
     try:
         text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import click
 import numpy as np
 import pandas as pd
 import pytest
@@ -269,6 +270,73 @@ def test_mendelian_errors_need_a_child_with_both_parents(small: Path, tmp_path: 
 
 
 def test_a_reference_that_is_absent_leaves_no_file(small: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="reference cannot be read"):
+    with pytest.raises(InputError, match="file not found"):
         run("compare-reference", "--bfile", small, "--reference", tmp_path / "r", "--out", tmp_path / "o")
     assert not list(tmp_path.glob("o.*"))
+
+
+def test_chromosomes_that_the_file_lacks_are_answered_with_those_it_has(small: Path) -> None:
+    with pytest.raises(DesignError, match="no variant is left; found chromosomes 1 in small.bed"):
+        run("freq", "--bfile", small, "--chr", "chr7", "--out", small.parent / "o")
+
+
+def test_nobody_of_known_sex_is_told_at_once_and_in_the_log(
+    tmp_path: Path, calls: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chrom = ["1"] * 20 + ["X"] * 10
+    write_bed(tmp_path / "x", calls, chrom=chrom, sex=0)
+    run("freq", "--bfile", tmp_path / "x", "--out", tmp_path / "o")
+    told = "warning: no sample has a sex, so everybody counts as a woman on X and Y (10 variants)"
+    assert f"careome: {told}" in capsys.readouterr().err
+    assert told in (tmp_path / "o.log").read_text()
+    run("freq", "--bfile", tmp_path / "x", "--chr", "1", "--out", tmp_path / "o")
+    assert "warning" not in capsys.readouterr().err
+    assert "warning" not in (tmp_path / "o.log").read_text()
+
+
+def test_het_of_x_is_refused(tmp_path: Path, calls: np.ndarray) -> None:
+    write_bed(tmp_path / "x", calls, chrom=["X"] * 30)
+    with pytest.raises(DesignError, match="no variant lies on an autosome"):
+        run("het", "--bfile", tmp_path / "x", "--out", tmp_path / "o")
+
+
+def test_a_folder_that_is_not_there_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="no such folder"):
+        run("freq", "--bfile", tmp_path / "absent", "--out", tmp_path / "new" / "o")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["freq", "--keep", "absent.txt"],
+        ["freq", "--extract", "absent.txt"],
+        ["compare-reference", "--reference", "absent.txt"],
+        ["project", "--loadings", "absent"],
+        ["test-missing", "--pheno", "absent.txt"],
+    ],
+)
+def test_a_file_that_is_not_there_is_told_in_one_wording(small: Path, words: list[str]) -> None:
+    with pytest.raises(InputError, match="^absent[^:]*: file not found"):
+        run(words[0], "--bfile", small, *words[1:], "--out", small.parent / "o")
+
+
+def test_an_absent_column_of_the_reference_is_named(small: Path) -> None:
+    reference = small.parent / "ref.txt"
+    reference.write_text("#CHROM POS ID REF ALT AFR EAS\n1 1000 v0 G A 0.1 0.2\n")
+    with pytest.raises(InputError, match="has no column EUR; found #CHROM, POS, ID, REF, ALT, AFR, EAS"):
+        run("compare-reference", "--bfile", small, "--reference", reference, "--reference-column", "EUR",
+            "--out", small.parent / "o")  # fmt: skip
+
+
+def test_r2_may_be_asked_by_plinks_name(small: Path) -> None:
+    for name, words in (("a", []), ("b", ["--r2-unphased"])):
+        run("ld", "--bfile", small, "--ld-window-r2", "0", *words, "--out", small.parent / name)
+    assert (small.parent / "a.vcor").read_bytes() == (small.parent / "b.vcor").read_bytes()
+    with pytest.raises(typer.BadParameter, match="give one"):
+        run("ld", "--bfile", small, "--r2-unphased", "--r-unphased", "--out", small.parent / "o")
+
+
+def test_a_kinship_that_cannot_be_is_refused(small: Path) -> None:
+    with pytest.raises(click.BadParameter, match="2.0 is not in the range"):
+        run("king", "--bfile", small, "--king-cutoff", "2", "--out", small.parent / "o")

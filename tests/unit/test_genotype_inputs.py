@@ -59,6 +59,11 @@ def test_each_format_has_its_option(words: list[str], path: str) -> None:
         (["--bfile", "a", "--vcf", "b.vcf"], "--bfile and --vcf were given"),
         (["--bfile", "a", "--sample", "s"], "--sample goes with --bgen"),
         (["--bgen", "a.bgen", "ref-unknown"], "say ref-first or ref-last"),
+        (["--bgen", "a.bgen", "ref-frist"], "ref-frist: expected ref-first or ref-last"),
+        (["--vcf", "a.bgen"], "--vcf a.bgen: a file of that name goes with --bgen"),
+        (["--bgen", "a.vcf.gz"], "goes with --vcf"),
+        (["--bcf", "a.vcf"], "goes with --vcf"),
+        (["--bfile", str(Path(__file__).with_name("no.vcf")), "--zarr", "a.pgen"], "goes with --pfile"),
         (["--bfile", "a", "--from-bp", "5"], "need --chr with one chromosome"),
         (["--bfile", "a", "--chr", "1-2", "--to-bp", "5"], "need --chr with one chromosome"),
         (["--bfile", "a", "--chr", "1", "--from-bp", "5", "--to-bp", "4"], "--to-bp is before"),
@@ -126,3 +131,15 @@ def test_lists_read_no_call_and_counts_read_each_once(
     kept, _ = apply_filters(open_genotypes(bed), Filters(geno=0.3, hwe=1e-9, maf=0.1, mac=1))
     assert kept.variants["id"].tolist() == ["v0", "v1", "v3", "v4"]
     assert sorted(read) == list(range(6))
+
+
+def test_a_file_of_another_format_is_refused_and_a_prefix_is_not(tmp_path: Path) -> None:
+    (tmp_path / "a.vcf").touch()
+    with pytest.raises(typer.BadParameter, match="goes with --vcf"):
+        given("--bfile", str(tmp_path / "a.vcf"))
+    assert given("--bfile", str(tmp_path / "b.vcf"))[0].path == tmp_path / "b.vcf.bed"
+
+
+def test_a_comma_parts_regions_and_thousands() -> None:
+    source, _ = given("--bfile", "a", "--region", "7:1,000-2,000", "X")
+    assert source.regions == ("7:1,000-2,000", "X")

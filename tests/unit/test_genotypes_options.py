@@ -69,3 +69,35 @@ def test_a_number_of_threads_below_one_is_refused(
 ) -> None:
     with pytest.raises(InputError, match="no such number of threads"):
         method(open_genotypes(study), threads)
+
+
+def test_samples_and_variants_are_chosen_by_name(study: Path) -> None:
+    chosen = open_genotypes(study).select(samples=["d", "b"], variants=np.array(["v22_7", "v1_5"]))
+    assert chosen.samples["iid"].tolist() == ["d", "b"]
+    assert chosen.variants["pos"].tolist() == [7, 5]
+    by_place = open_genotypes(study).select(samples=[3, 1], variants=[3, 0])
+    np.testing.assert_array_equal(chosen.read_block(0, 2).dosages(), by_place.read_block(0, 2).dosages())
+
+
+def test_a_name_that_is_not_there_or_not_one_is_refused(study: Path) -> None:
+    with pytest.raises(InputError, match="names are not there; found 1 of 2") as caught:
+        open_genotypes(study).select(samples=["a", "secret"])
+    assert "secret" not in str(caught.value)
+    bim = study.with_suffix(".bim")
+    bim.write_text(bim.read_text().replace("v2_1500", "v1_5"))
+    with pytest.raises(InputError, match="names are of several variants; found 1 of 1"):
+        open_genotypes(study).select(variants=["v1_5"])
+    assert open_genotypes(study).select(variants=["v22_7"]).n_variants == 1
+
+
+@pytest.mark.parametrize("choice", [[0.5], [None], [["a"]], "a"])
+def test_a_choice_of_another_kind_is_refused(study: Path, choice: Any) -> None:
+    with pytest.raises(TypeError, match="positions or names"):
+        open_genotypes(study).select(samples=choice)
+
+
+def test_components_need_no_generator_and_print_in_a_line(study: Path) -> None:
+    genotypes = open_genotypes(study)
+    first, again = (pca(genotypes, components=1, variants=[0, 1, 2, 3]) for _ in range(2))
+    np.testing.assert_array_equal(first.scores, again.scores)
+    assert len(repr(first)) < 200

@@ -239,7 +239,7 @@ def test_a_faulty_reference_is_one_line(tmp_path, text: str, message: str) -> No
 
 
 def test_an_absent_or_binary_reference_is_one_line(tmp_path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="file not found"):
         read_reference(tmp_path / "none.txt")
     (tmp_path / "r.afreq.gz").write_bytes(b"\x1f\x8b\x08\x00broken")
     with pytest.raises(InputError, match="cannot be read"):

@@ -25,3 +25,6 @@ BODIES: Final = {
 
 OF_DOSAGES: Final = frozenset({"freq", "het", "compare-reference"})
 """Commands that use dosages where there are some; the others count genotypes, which are hard calls."""
+
+AUTOSOMAL: Final = frozenset({"het", "king", "pca", "project", "ld-score"})
+"""Commands that look at autosomes alone, or at no chromosome in particular."""

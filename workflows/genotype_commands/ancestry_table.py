@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cohorts.errors import DesignError, InputError
+from cohorts.errors import DesignError, InputError, unreadable
 from gwas.ancestry_assignment import assign_ancestry
 
 
@@ -93,7 +93,7 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path, sep=r"\s+", dtype=str, keep_default_na=False)
     except OSError as error:
-        raise InputError("cannot be read", where=path, found=error.strerror) from error
+        raise unreadable(path, error) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError("is not a table with a header", where=path) from error
     frame = frame.rename(columns={name: str(name).lstrip("#") for name in frame.columns})

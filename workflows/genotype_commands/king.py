@@ -23,10 +23,6 @@ def tables(
     king_cutoff: float | None = None,
 ) -> Outcome:
     """KING-robust kinship of pairs, and a maximal set of people none of whom are related beyond a cutoff."""
-    if king_cutoff is not None and not 0 <= king_cutoff < 0.5:
-        raise DesignError(
-            "no such kinship", where="--king-cutoff", found=f"{king_cutoff:g}", expected="0 to below 0.5"
-        )
     n = genotypes.n_samples
     pairs = n * (n - 1) // 2
     if king_table_filter is None and pairs > MOST_PAIRS:

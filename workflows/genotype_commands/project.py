@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cohorts.errors import CareomeError, DesignError, InputError
+from cohorts.errors import CareomeError, DesignError, InputError, unreadable
 from gwas.components import Pca, project
 from gwas.counts import sample_sums
 from gwas.genotypes import Genotypes
@@ -203,9 +203,7 @@ def _read(path: Path, needed: list[str], header: int | None = 0) -> pd.DataFrame
     try:
         frame = pd.read_csv(path, sep="\t", header=header, dtype=str, keep_default_na=False)
     except OSError as error:
-        raise InputError(
-            "cannot be read", where=path, found=error.strerror, fix="give the --out of careome pca"
-        ) from error
+        raise unreadable(path, error, fix="give the --out of careome pca") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError("is damaged", where=path, fix="make the components again") from error
     lacking = [name for name in needed if name not in frame.columns]
