@@ -21,12 +21,12 @@ def main() -> None:
         ("10 QT", ["--phenoFile", f"{data}.qt.pheno"]),
         ("BT3", ["--phenoFile", f"{data}.bt.pheno", "--phenoColList", "BT3", "--bt"]),
     ):
-        shared = ["--bfile", data, "--extract", variants, *traits, "--covarFile", f"{data}.covar"]
+        shared = ["--extract", variants, *traits, "--covarFile", f"{data}.covar"]
         shared += ["--bsize", "1000", "--threads", "2", "--out"]
         runs = alternate(
             {
-                "careome wgr": careome("wgr", *shared, folder / "ours"),
-                "REGENIE": [regenie, "--step", "1", *shared, str(folder / "theirs")],
+                "careome wgr": careome("wgr", "--bfile", data, *shared, folder / "ours"),
+                "REGENIE": [regenie, "--step", "1", "--bed", data, *shared, str(folder / "theirs")],
             },
             times=times,
         )

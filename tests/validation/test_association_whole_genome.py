@@ -8,15 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gwas.association import associate
 from gwas.design import Design, make_design
 from gwas.genotypes import Genotypes, open_genotypes
 from gwas.kernels.packed import pack
+from gwas.offsets import read_offsets
 from gwas.whole_genome import WholeGenomeFit, whole_genome_regression
 from gwas.whole_genome.columns import Column, Columns
 from gwas.whole_genome.moments import PROBES, first_pass
 from gwas.whole_genome.panel import make_panel
 from gwas.whole_genome.priors import Prior
 from gwas.whole_genome.response import make_response
+from workflows.genotype_inputs import GenotypeSource
+from workflows.wgr import run_wgr
 
 RIDGE = Prior(1.0, 0.0)
 
@@ -178,3 +182,73 @@ def test_bad_variants_and_traits_are_skipped_and_named(tmp_path: Path) -> None:
     assert "constant" in fit.skipped["flat"]
     assert fit.skipped_variants == {"no calls": 1, "minor allele count below 5": 2}
     assert np.isfinite(fit.offsets.values).all()
+
+
+def test_files_of_the_command_are_read_back_by_associations(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    calls = _calls(rng, 220, 300)
+    genotypes = _write(tmp_path, calls)
+    z = _standardised(calls)
+    y = z.T @ rng.normal(size=220) / 15 + rng.normal(size=300)
+    case = (y > 1.0).astype(int)
+    rows = "".join(f"f{i} i{i} {y[i]:.6f} {case[i]}\n" for i in range(300))
+    (tmp_path / "p.txt").write_text("FID IID Q B\n" + rows)
+    source = GenotypeSource(path=tmp_path / "g.bed")
+    run_wgr(source=source, pheno=tmp_path / "p.txt", out=tmp_path / "s", folds=5)
+    people = list(zip(genotypes.samples["fid"], genotypes.samples["iid"], strict=True))
+    offsets = read_offsets(tmp_path / "s_pred.list", people)
+    table = pd.DataFrame({"Q": np.round(y, 6), "B": case}, index=list(genotypes.samples["iid"]))
+    design = make_design(list(genotypes.samples["iid"]), table)
+    fit = whole_genome_regression(genotypes, design, folds=5)
+    assert np.allclose(offsets.values, fit.offsets.values, rtol=1e-5, atol=1e-6)
+    found = associate(genotypes, design, offsets=offsets, logistic="score")
+    # chromosome 2 of variants 44 to 88, against the plain formula
+    centred = (table["Q"] - table["Q"].mean()).to_numpy()
+    unit = np.sqrt((centred**2).sum() / 299)
+    left = centred - unit * offsets.of("Q", "2", design.samples)
+    left -= left.mean()
+    g = calls[50] - calls[50].mean()
+    beta = g @ left / (g @ g)
+    se = np.sqrt(((left - beta * g) ** 2).sum() / 298 / (g @ g))
+    assert found["Q"]["T_STAT"].iloc[50] == pytest.approx(beta / se, rel=1e-6)
+    fixed = offsets.of("B", "2", design.samples)
+    base = 0.0
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-(base + fixed)))
+        base += (case - p).sum() / (p * (1 - p)).sum()
+    w = p * (1 - p)
+    variance = (w * calls[50] ** 2).sum() - (w * calls[50]).sum() ** 2 / w.sum()
+    assert found["B"]["T_STAT"].iloc[50] == pytest.approx(
+        calls[50] @ (case - p) / np.sqrt(variance), rel=1e-5
+    )
+
+
+@pytest.mark.slow
+def test_relatives_inflate_tests_without_offsets_and_not_with_them(tmp_path: Path) -> None:
+    """900 sibling pairs among 3,900 people; the tested half of the genome does nothing."""
+    rng = np.random.default_rng(2)
+    n, m, pairs = 3900, 4400, 900
+    frequency = rng.uniform(0.05, 0.5, m)[:, None]
+
+    def haplotypes(k: int) -> np.ndarray:
+        return (rng.random((m, k)) < frequency).astype(np.int8)
+
+    parents = [haplotypes(pairs) for _ in range(4)]
+    calls = np.empty((m, n), np.int8)
+    for sibling in range(2):
+        first, second = (np.repeat(rng.random((m // 50, pairs)) < 0.5, 50, axis=0) for _ in range(2))
+        calls[:, sibling : 2 * pairs : 2] = np.where(first, *parents[:2]) + np.where(second, *parents[2:])
+    calls[:, 2 * pairs :] = haplotypes(n - 2 * pairs) + haplotypes(n - 2 * pairs)
+    genotypes = _write(tmp_path, calls, chromosomes=22)
+    z = _standardised(calls)[: m // 2]
+    signal = rng.normal(size=(16, m // 2)) @ z
+    signal /= signal.std(axis=1, keepdims=True)
+    traits = np.sqrt(0.8) * signal + np.sqrt(0.2) * rng.normal(size=signal.shape)
+    people = list(genotypes.samples["iid"])
+    design = make_design(people, pd.DataFrame(traits.T, people, columns=[f"Q{t}" for t in range(16)]))
+    fit = whole_genome_regression(genotypes, design)
+    null = genotypes.select(variants=np.arange(m // 2, m))
+    without = pd.concat(associate(null, design).values())["T_STAT"] ** 2
+    with_offsets = pd.concat(associate(null, design, offsets=fit.offsets).values())["T_STAT"] ** 2
+    assert without.mean() > 1.05
+    assert 0.93 < with_offsets.mean() <= 1.03
