@@ -46,10 +46,11 @@ app.add_typer(plot_cli.app, name="plot")
 SEVERAL_WORDS = {
     "--pheno-name", "--covar-name", "--chr", "--score", "--indep-pairwise", "--bgen", "--region",
     "--mach-r2-filter", "--export", "--phenoCol", "--phenoColList", "--covarCol", "--covarColList",
-    "--catCovarList", "--condition", "--glm",
+    "--catCovarList", "--condition", "--glm", "--vcf", "--bcf", "--pfile", "--pgen", "--pca", "--not-chr",
+    "--snps", "--snp", "--snps-only", "--extract", "--exclude", "--hwe",
 }  # fmt: skip
 # and these may stand alone
-NO_WORDS = {"--glm"}
+NO_WORDS = {"--glm", "--pca", "--snps-only"}
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

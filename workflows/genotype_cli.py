@@ -83,6 +83,7 @@ def _sex_check(
 
 def _king(
     *,
+    make_king_table: Annotated[bool, typer.Option("--make-king-table", help="Done anyway.")] = False,
     king_table_filter: Annotated[float | None, typer.Option(help="Smallest kinship to list.")] = None,
     king_cutoff: Annotated[
         float | None,
@@ -90,6 +91,7 @@ def _king(
     ] = None,
 ) -> Options:
     """KING-robust kinship of pairs: OUT.kin0, and OUT.king.cutoff.in.id and .out.id."""
+    del make_king_table
     return {"king_table_filter": king_table_filter, "king_cutoff": king_cutoff}
 
 
@@ -108,12 +110,19 @@ def _prune(
 
 def _pca(
     *,
-    pca: Annotated[int, typer.Option("--pca", min=1, help="Number of components.")] = 10,
+    pca: Annotated[
+        str, typer.Option("--pca", help="Number of components; approx and allele-wts are done anyway.")
+    ] = "10",
     build: Annotated[Build | None, typer.Option(help="Leave out its regions of long-range LD.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 1,
 ) -> Options:
     """Principal components: OUT.eigenvec, OUT.eigenval, and OUT.eigenvec.allele with OUT.acount."""
-    return {"components": pca, "build": build, "seed": seed}
+    number, *modifiers = [
+        word for word in pca.replace(",", " ").split() if word not in ("approx", "allele-wts")
+    ] or ["10"]
+    if modifiers or not number.isdigit() or int(number) < 1:
+        raise typer.BadParameter(f"--pca {pca!r}: expected a number of components, e.g. 10")
+    return {"components": int(number), "build": build, "seed": seed}
 
 
 def _project(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil, floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 Values = Literal["dosage", "hard-call"]
 Verify = Literal["full", "size", "off"]
+ListKind = Literal["ids", "bed0", "bed1"]
 
 SUFFIXES: Final = {
     "--bfile": (".bed",),
@@ -43,7 +45,7 @@ class GenotypeSource:
         The file with the calls, or a prefix that only one file has.
     values
         Dosages or hard calls; None takes dosages where the file has them.
-    hard_call_threshold, sample_file, bgen_ref, regions, verify
+    hard_call_threshold, sample_file, bgen_ref, vcf_dosage, regions, verify
         See :func:`gwas.genotypes.open_genotypes`.
     """
 
@@ -52,6 +54,7 @@ class GenotypeSource:
     hard_call_threshold: float = 0.1
     sample_file: Path | None = None
     bgen_ref: Literal["first", "last"] = "first"
+    vcf_dosage: Literal["DS", "GP"] | None = None
     regions: tuple[str, ...] = ()
     verify: Verify = "full"
 
@@ -73,6 +76,7 @@ class GenotypeSource:
             hard_call_threshold=self.hard_call_threshold,
             sample_file=self.sample_file,
             bgen_ref=self.bgen_ref,
+            vcf_dosage=self.vcf_dosage,
             regions=self.regions or None,
             verify=self.verify,
         )
@@ -119,6 +123,12 @@ class Filters:
     maf: float | None = None
     mac: float | None = None
     mach_r2: tuple[float, float] | None = None
+    extract_as: ListKind = "ids"
+    exclude_as: ListKind = "ids"
+    snps: tuple[str, ...] = ()
+    snps_only: Literal["any", "acgt"] | None = None
+    not_chr: tuple[str, ...] = ()
+    hwe_midp: bool = False
 
 
 def source_options(
@@ -127,12 +137,16 @@ def source_options(
         Path | None, typer.Option("--bfile", "--bed", help="Prefix of PLINK 1 .bed, .bim and .fam.")
     ] = None,
     pfile: Annotated[
-        Path | None, typer.Option("--pfile", "--pgen", help="Prefix of PLINK 2 .pgen, .pvar and .psam.")
+        str | None,
+        typer.Option("--pfile", "--pgen", help="Prefix of PLINK 2 .pgen, .pvar(.zst) and .psam."),
     ] = None,
     bgen: Annotated[str | None, typer.Option(help="BGEN file; with ref-first (default) or ref-last.")] = None,
     sample: Annotated[Path | None, typer.Option(help=".sample file of the BGEN.")] = None,
-    vcf: Annotated[Path | None, typer.Option(help="VCF file, plain or compressed.")] = None,
-    bcf: Annotated[Path | None, typer.Option(help="BCF file.")] = None,
+    vcf: Annotated[
+        str | None,
+        typer.Option(help="VCF file, plain or compressed; with dosage=DS or dosage=GP that field."),
+    ] = None,
+    bcf: Annotated[str | None, typer.Option(help="BCF file; the same.")] = None,
     zarr: Annotated[Path | None, typer.Option(help="VCF Zarr store.")] = None,
     genotypes: Annotated[
         Values | None, typer.Option(help="What to use; default dosage where the file has dosages.")
@@ -141,6 +155,10 @@ def source_options(
         float, typer.Option(min=0, max=0.499999, help="A dosage nearer to a whole number is called.")
     ] = 0.1,
     chr: Annotated[str | None, typer.Option("--chr", help="Chromosomes, e.g. 1-4,22,X.")] = None,
+    from_kb: Annotated[float | None, typer.Option(min=0, help="The same in kilobases.")] = None,
+    to_kb: Annotated[float | None, typer.Option(min=0, help="The same in kilobases.")] = None,
+    from_mb: Annotated[float | None, typer.Option(min=0, help="The same in megabases.")] = None,
+    to_mb: Annotated[float | None, typer.Option(min=0, help="The same in megabases.")] = None,
     from_bp: Annotated[int | None, typer.Option(min=1, help="First position on the one --chr.")] = None,
     to_bp: Annotated[int | None, typer.Option(min=1, help="Last position on the one --chr.")] = None,
     region: Annotated[str | None, typer.Option(help="Regions, e.g. 7:1000-2000,X.")] = None,
@@ -150,16 +168,19 @@ def source_options(
 ) -> GenotypeSource:
     """The options that name a genotype file."""
     bgen_file, bgen_ref = _bgen(bgen)
+    prefix = _pfile(pfile)
+    vcf_file, vcf_dosage = _vcf("--vcf", vcf)
+    bcf_file, bcf_dosage = _vcf("--bcf", bcf)
     files: dict[str, Path | None] = {
         "--bfile": _with_suffix(bfile, ".bed"),
-        "--pfile": _with_suffix(pfile, ".pgen"),
+        "--pfile": _with_suffix(prefix, ".pgen"),
         "--bgen": bgen_file,
-        "--vcf": vcf,
-        "--bcf": bcf,
+        "--vcf": vcf_file,
+        "--bcf": bcf_file,
         "--zarr": zarr,
     }
     given = {option: path for option, path in files.items() if path is not None}
-    for option, named in {**given, "--bfile": bfile, "--pfile": pfile}.items():
+    for option, named in {**given, "--bfile": bfile, "--pfile": prefix}.items():
         if named is not None:
             _refuse_other_format(option, named)
     if len(given) != 1:
@@ -173,7 +194,13 @@ def source_options(
         hard_call_threshold=hard_call_threshold,
         sample_file=sample,
         bgen_ref=bgen_ref,
-        regions=_regions(chr, from_bp, to_bp, region),
+        vcf_dosage=vcf_dosage or bcf_dosage,
+        regions=_regions(
+            chr,
+            _one_start("from", ceil, {"bp": from_bp, "kb": from_kb, "mb": from_mb}),
+            _one_start("to", floor, {"bp": to_bp, "kb": to_kb, "mb": to_mb}),
+            region,
+        ),
         verify=verify,
     )
 
@@ -182,8 +209,18 @@ def filter_options(
     *,
     keep: Annotated[Path | None, typer.Option(help="Only these samples.")] = None,
     remove: Annotated[Path | None, typer.Option(help="Not these samples.")] = None,
-    extract: Annotated[Path | None, typer.Option(help="Only these variants.")] = None,
-    exclude: Annotated[Path | None, typer.Option(help="Not these variants.")] = None,
+    extract: Annotated[
+        str | None,
+        typer.Option(help="Only these variants: IDs, or bed0, bed1 or range and a file of places."),
+    ] = None,
+    exclude: Annotated[str | None, typer.Option(help="Not these variants; the same.")] = None,
+    snps: Annotated[
+        str | None, typer.Option("--snps", "--snp", help="Only these variants, or ranges: rs1,rs5-rs9.")
+    ] = None,
+    snps_only: Annotated[
+        str | None, typer.Option("--snps-only", help="Only alleles of one letter; just-acgt: of these.")
+    ] = None,
+    not_chr: Annotated[str | None, typer.Option("--not-chr", help="Not these chromosomes.")] = None,
     maf: Annotated[float | None, typer.Option(min=0, max=0.5, help="Least minor allele frequency.")] = None,
     mac: Annotated[
         int | None, typer.Option("--mac", "--minMAC", min=0, help="Least number of minor alleles.")
@@ -194,20 +231,30 @@ def filter_options(
     mind: Annotated[
         float | None, typer.Option(min=0, max=1, help="Largest missing rate of a sample.")
     ] = None,
-    hwe: Annotated[float | None, typer.Option(min=0, max=1, help="Least Hardy-Weinberg P.")] = None,
+    hwe: Annotated[str | None, typer.Option(help="Least Hardy-Weinberg P; with midp mid-P.")] = None,
     mach_r2_filter: Annotated[
         str | None, typer.Option(help="Least (and largest) MaCH r2, e.g. 0.3 2; the largest is 2 by default.")
     ] = None,
 ) -> Filters:
     """The options that filter samples and variants."""
+    extracted, excluded = _listed("--extract", extract), _listed("--exclude", exclude)
+    least, midp = _hwe(hwe)
+    if snps_only not in (None, "", "just-acgt"):
+        raise typer.BadParameter(f"--snps-only {snps_only}: expected nothing or just-acgt")
     return Filters(
         keep=keep,
         remove=remove,
-        extract=extract,
-        exclude=exclude,
+        extract=extracted[0],
+        extract_as=extracted[1],
+        exclude=excluded[0],
+        exclude_as=excluded[1],
+        snps=tuple(words(snps or "")),
+        snps_only=None if snps_only is None else "acgt" if snps_only else "any",
+        not_chr=tuple(chromosomes(words(not_chr))) if not_chr else (),
         mind=mind,
         geno=geno,
-        hwe=hwe,
+        hwe=least,
+        hwe_midp=midp,
         maf=maf,
         mac=mac,
         mach_r2=None if mach_r2_filter is None else _bounds(mach_r2_filter),
@@ -298,6 +345,71 @@ def _bgen(text: str | None) -> tuple[Path | None, Literal["first", "last"]]:
     if mode == "ref-unknown":
         raise typer.BadParameter("--bgen ref-unknown: say ref-first or ref-last, results count ALT")
     return Path(name), "last" if mode == "ref-last" else "first"
+
+
+def _pfile(text: str | None) -> Path | None:
+    """PLINK 2's ``PREFIX vzs`` says that the .pvar is compressed, which is seen anyway."""
+    if text is None:
+        return None
+    name, comma, mode = text.rpartition(",")
+    if not comma or mode != "vzs":
+        return Path(text)
+    prefix = Path(name)
+    if (
+        not prefix.with_name(f"{prefix.name}.pvar.zst").exists()
+        or prefix.with_name(f"{prefix.name}.pvar").exists()
+    ):
+        raise typer.BadParameter(
+            f"--pfile {name} vzs: expected {prefix.name}.pvar.zst and no {prefix.name}.pvar"
+        )
+    return prefix
+
+
+def _vcf(option: str, text: str | None) -> tuple[Path | None, Literal["DS", "GP"] | None]:
+    """``FILE dosage=DS`` or ``FILE dosage=GP``."""
+    name, comma, mode = (text or "").rpartition(",")
+    if not comma or "=" not in mode:
+        return (None if text is None else Path(text)), None
+    if mode not in ("dosage=DS", "dosage=GP"):
+        raise typer.BadParameter(f"{option} {name} {mode}: expected dosage=DS or dosage=GP")
+    return Path(name), "DS" if mode == "dosage=DS" else "GP"
+
+
+def _one_start(which: str, rounded: Callable[[float], int], given: dict[str, float | None]) -> int | None:
+    """One bound of --chr, in bases."""
+    bases = {"bp": 1.0, "kb": 1e3, "mb": 1e6}
+    found = {unit: value * bases[unit] for unit, value in given.items() if value is not None}
+    if len(found) > 1:
+        raise typer.BadParameter(f"one of {', '.join(f'--{which}-{unit}' for unit in found)} is enough")
+    # decimal kilobases are not exact in binary
+    return next((max(1, rounded(round(value, 3))) for value in found.values()), None)
+
+
+def _listed(option: str, text: str | None) -> tuple[Path | None, ListKind]:
+    """A file of IDs, or ``bed0``, ``bed1`` or ``range`` and a file of places."""
+    if text is None:
+        return None, "ids"
+    kind, comma, name = text.partition(",")
+    if not comma or kind not in ("bed0", "bed1", "range"):
+        if comma and not Path(text).exists():
+            raise typer.BadParameter(
+                f"{option} {text.replace(',', ' ')}: expected one file, or bed0, bed1 or range FILE"
+            )
+        return Path(text), "ids"
+    return Path(name), "bed0" if kind == "bed0" else "bed1"
+
+
+def _hwe(text: str | None) -> tuple[float | None, bool]:
+    if text is None:
+        return None, False
+    number, *modifiers = words(text) or [""]
+    try:
+        least = float(number)
+    except ValueError as error:
+        raise typer.BadParameter(f"--hwe {text!r}: expected a number, e.g. 1e-6, or 1e-6 midp") from error
+    if not 0 <= least <= 1 or modifiers not in ([], ["midp"]):
+        raise typer.BadParameter(f"--hwe {text!r}: expected 0 to 1, and midp or nothing after it")
+    return least, bool(modifiers)
 
 
 def _regions(chr: str | None, first: int | None, last: int | None, region: str | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ the file was opened, lists need no call, and every hard call is read once for al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import cache
 
 import numpy as np
@@ -66,8 +66,18 @@ def _by_lists(genotypes: Genotypes, filters: Filters, lines: list[str]) -> Genot
             option = "--keep" if wanted else "--remove"
             genotypes = _samples(genotypes, listed == wanted, option, lines)
             lines += _strangers(option, unknown)
-    for path, wanted in ((filters.extract, True), (filters.exclude, False)):
-        if path is not None:
+    genotypes = _by_names(genotypes, filters, lines)
+    for path, kind, wanted in (
+        (filters.extract, filters.extract_as, True),
+        (filters.exclude, filters.exclude_as, False),
+    ):
+        if path is not None and kind != "ids":
+            from workflows.gwas_tables import read_places
+
+            within = within_places(genotypes, read_places(path, first=0 if kind == "bed0" else 1))
+            option = f"{'--extract' if wanted else '--exclude'} {kind}"
+            genotypes = _variants(genotypes, within == wanted, option, lines)
+        elif path is not None:
             from workflows.gwas_tables import read_variant_list
 
             names = read_variant_list(path)
@@ -78,6 +88,57 @@ def _by_lists(genotypes: Genotypes, filters: Filters, lines: list[str]) -> Genot
             genotypes = _variants(genotypes, ids.isin(names.keys()).to_numpy() == wanted, option, lines)
             lines += _strangers(option, strangers)
     return genotypes
+
+
+def _by_names(genotypes: Genotypes, filters: Filters, lines: list[str]) -> Genotypes:
+    """Chromosomes, kinds of alleles and IDs that the command line names."""
+    if filters.not_chr:
+        kept = ~np.isin(genotypes.variant_values("chrom").astype(str), filters.not_chr)
+        genotypes = _variants(genotypes, kept, f"--not-chr {','.join(filters.not_chr)}", lines)
+    if filters.snps_only is not None:
+        ref, alt = genotypes.variants["ref"], genotypes.variants["alt"]
+        kept = ((ref.str.len() == 1) & (alt.str.len() == 1)).to_numpy()
+        if filters.snps_only == "acgt":
+            known = [*"ACGTacgt", ".", "0"]
+            kept &= (ref.isin(known) & alt.isin(known)).to_numpy()
+        genotypes = _variants(
+            genotypes, kept, "--snps-only" + " just-acgt" * (filters.snps_only == "acgt"), lines
+        )
+    if filters.snps:
+        ids = genotypes.variant_values("id")
+        last = {name: row for row, name in enumerate(ids.tolist())}
+        kept = np.zeros(len(ids), dtype=bool)
+        for item in filters.snps:
+            begin, end = _ends(item, last)
+            kept |= ids == begin
+            if begin != end:
+                kept[int(np.argmax(ids == begin)) : last[end] + 1] = True
+        genotypes = _variants(genotypes, kept, "--snps", lines)
+    return genotypes
+
+
+def _ends(item: str, known: Container[str]) -> tuple[str, str]:
+    """First and last ID of a range; an ID may hold a dash."""
+    if item in known:
+        return item, item
+    for dash in (at for at, letter in enumerate(item) if letter == "-"):
+        if item[:dash] in known and item[dash + 1 :] in known:
+            return item[:dash], item[dash + 1 :]
+    raise DesignError("no such variant", where="--snps", found=item, fix="check the ID")
+
+
+def within_places(genotypes: Genotypes, places: Sequence[tuple[str, int, int]]) -> Mask:
+    """Variants in any of the places (chromosome, first and last position), bool (m,)."""
+    chrom, pos = genotypes.variant_values("chrom"), genotypes.variant_values("pos")
+    inside = np.zeros(len(pos), dtype=bool)
+    for name in {place[0] for place in places}:
+        here = np.flatnonzero(chrom == name)
+        spans = np.array(sorted((first, last) for of, first, last in places if of == name), dtype=np.int64)
+        # the farthest end of all that begin no later
+        reach = np.maximum.accumulate(spans[:, 1])
+        begun = np.searchsorted(spans[:, 0], pos[here], side="right") - 1
+        inside[here] = (begun >= 0) & (reach[np.maximum(begun, 0)] >= pos[here])
+    return inside
 
 
 def _strangers(option: str, lines: Sequence[int]) -> list[str]:
@@ -150,7 +211,9 @@ def _tests(
         tests.append((f"--geno {geno:g}", lambda: _called(everyone.counts, male.counts, kinds, geno)))
     if (hwe := filters.hwe) is not None:
         groups = [calls.of(calls.founder & sex) for sex in (calls.founder, calls.female, calls.male)]
-        tests.append((f"--hwe {hwe:g}", lambda: _hwe_p(groups, kinds) >= hwe * (1 - _SLACK)))
+        midp = filters.hwe_midp
+        option = f"--hwe {hwe:g}" + " midp" * midp
+        tests.append((option, lambda: _hwe_p(groups, kinds, midp) >= hwe * (1 - _SLACK)))
     if filters.maf is not None or filters.mac is not None:
         tests += _frequency_tests(genotypes, filters, calls)
     if filters.mach_r2 is not None:
@@ -211,7 +274,7 @@ def _imputed(genotypes: Genotypes, low: float, high: float) -> Mask:
     return np.asarray(np.isnan(r2) | ((r2 >= low) & (r2 <= high)))
 
 
-def _hwe_p(groups: Sequence[GenotypeTally], kinds: npt.NDArray[np.str_]) -> Floats:
+def _hwe_p(groups: Sequence[GenotypeTally], kinds: npt.NDArray[np.str_], midp: bool) -> Floats:
     """Exact P among founders, women and men of them; on X of known sex, with men's alleles; 1 on Y and MT."""
     from gwas.hwe import hwe_exact, hwe_exact_x
 
@@ -219,7 +282,7 @@ def _hwe_p(groups: Sequence[GenotypeTally], kinds: npt.NDArray[np.str_]) -> Floa
     p = np.ones(len(kinds))
     diploid, on_x = kinds == "diploid", kinds == "x"
     none, one, two = founder[diploid, :3].T
-    p[diploid] = hwe_exact(one, none, two)
+    p[diploid] = hwe_exact(one, none, two, midp=midp)
     women, men = female[on_x], male[on_x]
-    p[on_x] = hwe_exact_x(women[:, 1], women[:, 0], women[:, 2], men[:, 0], men[:, 2])
+    p[on_x] = hwe_exact_x(women[:, 1], women[:, 0], women[:, 2], men[:, 0], men[:, 2], midp=midp)
     return np.where(np.isnan(p), 1.0, p)

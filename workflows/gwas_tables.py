@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cohorts.errors import InputError, unreadable
-from gwas.kernels.text import split_lines
+from gwas.kernels.text import joined_lines, split_lines
 
 MISSING_TOKENS: Final = frozenset({"na", "nan", "-nan", "none", ".", "n/a", "-9"})
 """What stands for a missing value, in any case; -9 too, as PLINK 2 reads it in phenotypes and covariates."""
@@ -149,6 +149,34 @@ def _bytes(path: Path) -> bytes:
         raise unreadable(path, error) from error
 
 
+def read_places(path: Path, *, first: int) -> list[tuple[str, int, int]]:
+    """Read stretches of chromosomes, ``CHROM START END`` a line: first and last position, from 1.
+
+    ``first`` is what the file calls the first base: 1, or 0 where, as in a UCSC BED, END is not of the stretch.
+
+    Raises
+    ------
+    InputError
+        Unreadable, or a line is none of it.
+    """
+    from gwas.genotypes.chromosomes import canonical_chromosome
+
+    found = []
+    for number, fields in _lines(path):
+        if fields[0].startswith("#"):
+            continue
+        numbers = [int(text) if text.isdigit() else -1 for text in fields[1:3]]
+        if len(numbers) < 2 or min(numbers) < first or numbers[0] + (1 - first) > numbers[1]:
+            raise InputError(
+                "a line is not a stretch of a chromosome",
+                where=f"{path}:{number}",
+                expected=f"chromosome, first and last position from {first}",
+                fix="correct the line",
+            )
+        found.append((canonical_chromosome(fields[0]), numbers[0] + 1 - first, numbers[1]))
+    return found
+
+
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     try:
         text = _bytes(path).decode("utf-8-sig")
@@ -184,7 +212,11 @@ def _read_regular(path: Path) -> tuple[list[str], npt.NDArray[np.int64], Cells] 
         body.decode()
     except UnicodeDecodeError:
         return None
-    return header, np.arange(2, 2 + len(columns[0].start)), lambda k: columns[k].strings()
+    return (
+        header,
+        np.arange(2, 2 + len(columns[0].start)),
+        lambda k: joined_lines([columns[k]]).decode().split("\n")[:-1],
+    )
 
 
 def _read_any(path: Path) -> tuple[list[str], npt.NDArray[np.int64], Cells]:

@@ -53,6 +53,7 @@ def open_genotypes(
     hard_call_threshold: float = HARD_CALL_THRESHOLD,
     sample_file: str | Path | None = None,
     bgen_ref: Literal["first", "last"] = "first",
+    vcf_dosage: Literal["DS", "GP"] | None = None,
     regions: str | Region | Sequence[str | Region] | None = None,
     verify: Verify = "full",
 ) -> Genotypes:
@@ -72,6 +73,8 @@ def open_genotypes(
         The .sample file of a BGEN that does not carry its sample identifiers, or carries no sex.
     bgen_ref
         Which allele of a BGEN's variants is REF: the ``first`` (most biobanks) or the ``last``.
+    vcf_dosage
+        The one field of a VCF or BCF that dosages come from. Default: DS, else GP.
     regions
         Only variants in these, e.g. ``["22", "7:1000-2000"]`` or ``"22,7:1000-2000"`` (1-based, inclusive). A
         file with an index is read there alone.
@@ -105,6 +108,7 @@ def open_genotypes(
     for name, choice, choices in (
         ("values", values, (None, *get_args(Values))),
         ("bgen_ref", bgen_ref, ("first", "last")),
+        ("vcf_dosage", vcf_dosage, (None, "DS", "GP")),
         ("verify", verify, get_args(Verify)),
     ):
         if choice not in choices:
@@ -116,6 +120,7 @@ def open_genotypes(
         hard_call_threshold=hard_call_threshold,
         sample_file=None if sample_file is None else Path(sample_file),
         bgen_ref=bgen_ref,
+        vcf_dosage=vcf_dosage,
         regions=chosen or None,
     )
     file, suffix = locate(path)

@@ -80,6 +80,7 @@ class OpenOptions:
     hard_call_threshold: float = HARD_CALL_THRESHOLD
     sample_file: Path | None = None
     bgen_ref: Literal["first", "last"] = "first"
+    vcf_dosage: Literal["DS", "GP"] | None = None
     regions: Sequence[Region] | None = None
 
     def values_of(self, reader: Reader) -> Values:

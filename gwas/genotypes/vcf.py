@@ -252,7 +252,15 @@ def open_vcf(path: Path, options: OpenOptions) -> Genotypes:
     else:
         header, stream, stretches = _indexed(kind, path, index, options.regions or [])
     samples = sample_frame(path, header.samples)
-    fields = (header.formats & {"DS", "GP"}) | {"GT"}
+    if options.vcf_dosage is not None and options.vcf_dosage not in header.formats:
+        raise InputError(
+            f"has no {options.vcf_dosage}",
+            where=path,
+            found=f"fields {', '.join(sorted(header.formats)[:20])} in its header",
+            fix="choose another field of dosages, or none",
+        )
+    asked = {"DS", "GP"} if options.vcf_dosage is None else {options.vcf_dosage}
+    fields = (header.formats & asked) | {"GT"}
     table = RecordTable(path, options.regions, fields)
     for first, last in stretches:
         scan = bcf.scan_bcf if kind == "BCF" else scan_text
@@ -266,7 +274,7 @@ def open_vcf(path: Path, options: OpenOptions) -> Genotypes:
         fields=fields,
         strings=header.strings,
         threshold=options.hard_call_threshold,
-        ignored=tuple(sorted((table.seen() & {"DS", "GP"}) - fields)),
+        ignored=tuple(sorted((table.seen() & {"DS", "GP"}) - header.formats)),
     )
     if len(variants) and not any(records.has(column) for column in (_GT, _DS, _GP)):
         raise InputError(

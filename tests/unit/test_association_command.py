@@ -105,7 +105,7 @@ def replaced(study: Path, old: str, new: str, *, end: str = ".txt") -> None:
         ({"pheno_name": ["FLAT"]}, DesignError, "no trait can be analysed.*FLAT: the trait is constant"),
         ({"covar_name": ["AGE", "FLAT"]}, DesignError, "FLAT: a covariate has the same value"),
         ({"filters": Filters(mac=1000)}, DesignError, "no variant is left"),
-        ({"pheno": Path("nowhere.txt")}, InputError, "nowhere.txt: cannot be read"),
+        ({"pheno": Path("nowhere.txt")}, InputError, "nowhere.txt: file not found"),
         ({"source": GenotypeSource(path=Path("nowhere.bed"))}, InputError, "nowhere"),
     ],
 )

@@ -340,3 +340,16 @@ def test_r2_may_be_asked_by_plinks_name(small: Path) -> None:
 def test_a_kinship_that_cannot_be_is_refused(small: Path) -> None:
     with pytest.raises(click.BadParameter, match="2.0 is not in the range"):
         run("king", "--bfile", small, "--king-cutoff", "2", "--out", small.parent / "o")
+
+
+def test_plinks_words_of_kinship_and_components_are_taken(small: Path) -> None:
+    out = small.parent / "o"
+    run("king", "--bfile", small, "--make-king-table", "--out", out)
+    assert (small.parent / "o.kin0").exists()
+    run("pca", "--bfile", small, "--pca", "3", "approx", "allele-wts", "--out", out)
+    assert len((small.parent / "o.eigenval").read_text().split()) == 3
+    run("pca", "--bfile", small, "--out", out, "--pca")
+    assert len((small.parent / "o.eigenval").read_text().split()) == 10
+    for words in (["0"], ["3", "meanimpute"], ["x"]):
+        with pytest.raises(typer.BadParameter, match="expected a number of components"):
+            run("pca", "--bfile", small, "--pca", *words, "--out", out)

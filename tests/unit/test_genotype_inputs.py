@@ -143,3 +143,34 @@ def test_a_file_of_another_format_is_refused_and_a_prefix_is_not(tmp_path: Path)
 def test_a_comma_parts_regions_and_thousands() -> None:
     source, _ = given("--bfile", "a", "--region", "7:1,000-2,000", "X")
     assert source.regions == ("7:1,000-2,000", "X")
+
+
+def test_plinks_words_after_a_file_are_read(tmp_path: Path) -> None:
+    assert given("--vcf", "a.vcf", "dosage=GP")[0].vcf_dosage == "GP"
+    assert given("--bcf", "a.bcf", "dosage=DS")[0] == GenotypeSource(path=Path("a.bcf"), vcf_dosage="DS")
+    with pytest.raises(typer.BadParameter, match="expected dosage=DS or dosage=GP"):
+        given("--vcf", "a.vcf", "dosage=HDS")
+    (tmp_path / "p.pvar.zst").touch()
+    assert given("--pfile", str(tmp_path / "p"), "vzs")[0].path == tmp_path / "p.pgen"
+    (tmp_path / "p.pvar").touch()
+    with pytest.raises(typer.BadParameter, match="expected p.pvar.zst and no p.pvar"):
+        given("--pfile", str(tmp_path / "p"), "vzs")
+
+
+def test_the_field_of_dosages_is_the_one_asked_for(tmp_path: Path) -> None:
+    names = "##fileformat=VCFv4.3\n##contig=<ID=1>\n" + "".join(
+        f'##FORMAT=<ID={name},Number={number},Type={kind},Description="x">\n'
+        for name, number, kind in (("GT", 1, "String"), ("DS", "A", "Float"), ("GP", "G", "Float"))
+    )
+    row = "1\t5\tv\tG\tA\t.\t.\t.\tGT:DS:GP\t0/1:0.8:0.5,0.5,0\n"
+    columns = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ta\n"
+    (tmp_path / "a.vcf").write_text(names + columns + row)
+    for field, dosage in ((None, 0.8), ("DS", 0.8), ("GP", 0.5)):
+        genotypes = open_genotypes(tmp_path / "a.vcf", vcf_dosage=field)  # type: ignore[arg-type]
+        assert genotypes.read_dosage_block(0, 1).dosages[0, 0] == pytest.approx(dosage)
+        assert "not declared" not in genotypes.describe()
+    (tmp_path / "b.vcf").write_text(
+        (names + columns + row).replace("ID=GP", "ID=GQ").replace("DS:GP", "DS:GQ")
+    )
+    with pytest.raises(InputError, match="has no GP"):
+        open_genotypes(tmp_path / "b.vcf", vcf_dosage="GP")
