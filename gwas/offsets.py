@@ -77,7 +77,7 @@ class LocoOffsets:
         left_out = chrom if chrom in self.chromosomes else "X"
         row = self.values[self.traits.index(trait), self.chromosomes.index(left_out)]
         if samples is self.samples:
-            return row.astype(np.float64)
+            return np.asarray(row, dtype=np.float64)
         at = self._places(samples)
         return np.asarray(np.where(at >= 0, row[at], np.nan), dtype=np.float64)
 
