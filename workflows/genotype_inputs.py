@@ -140,6 +140,8 @@ def source_options(
         str | None,
         typer.Option("--pfile", "--pgen", help="Prefix of PLINK 2 .pgen, .pvar(.zst) and .psam."),
     ] = None,
+    pvar: Annotated[Path | None, typer.Option(help="Beside --pgen, of its name.")] = None,
+    psam: Annotated[Path | None, typer.Option(help="Beside --pgen, of its name.")] = None,
     bgen: Annotated[str | None, typer.Option(help="BGEN file; with ref-first (default) or ref-last.")] = None,
     sample: Annotated[Path | None, typer.Option(help=".sample file of the BGEN.")] = None,
     vcf: Annotated[
@@ -183,6 +185,7 @@ def source_options(
     for option, named in {**given, "--bfile": bfile, "--pfile": prefix}.items():
         if named is not None:
             _refuse_other_format(option, named)
+    _refuse_elsewhere(given.get("--pfile"), {"--pvar": pvar, "--psam": psam})
     if len(given) != 1:
         found = f"{' and '.join(given)} were given" if given else "none was given"
         raise typer.BadParameter(f"one of {', '.join(files)} is needed; {found}")
@@ -326,6 +329,17 @@ def _refuse_other_format(option: str, path: Path) -> None:
     prefix = option in ("--bfile", "--pfile") and not path.exists()
     if other is not None and not prefix and not path.name.endswith(SUFFIXES[option]):
         raise typer.BadParameter(f"{option} {path}: a file of that name goes with {other}")
+
+
+def _refuse_elsewhere(pgen: Path | None, beside: dict[str, Path | None]) -> None:
+    """The files of a fileset are told by the name of the .pgen; others would be passed over."""
+    ends = {"--pvar": (".pvar", ".pvar.zst", ".bim"), "--psam": (".psam", ".fam")}
+    for option, path in beside.items():
+        if path is not None and (
+            pgen is None or path not in [pgen.with_suffix(end) for end in ends[option] if path.suffix]
+        ):
+            expected = "--pgen" if pgen is None else str(pgen.with_suffix(ends[option][0]))
+            raise typer.BadParameter(f"{option} {path}: goes with a file of the same name, {expected}")
 
 
 def _with_suffix(prefix: Path | None, suffix: str) -> Path | None:

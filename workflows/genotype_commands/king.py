@@ -39,10 +39,11 @@ def tables(
     listed = related if king_table_filter is None else related[related["kinship"] >= lowest]
     listed = listed.sort_values(["row2", "row1"], kind="stable")
     ids = sample_columns(genotypes)
+    names = [str(name) for name in ids.columns]
     first, second = ids.iloc[listed["row2"]], ids.iloc[listed["row1"]]
     columns = {
-        **{f"{name}1": first[name].to_numpy() for name in ids},
-        **{f"{name.lstrip('#')}2": second[name].to_numpy() for name in ids},
+        **{f"{name}1": first[name].to_numpy() for name in names},
+        **{f"{name.lstrip('#')}2": second[name].to_numpy() for name in names},
         "NSNP": listed["nsnp"].to_numpy(),
         "HETHET": listed["hethet"].to_numpy(),
         "IBS0": listed["ibs0"].to_numpy(),
