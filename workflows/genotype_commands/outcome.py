@@ -56,7 +56,7 @@ def write_tables(out: Path, tables: Sequence[Table]) -> list[Path]:
         ]
         for handle, table in zip(handles, tables, strict=True):
             if table.header:
-                handle.write("\t".join(table.frame) + "\n")
+                handle.write("\t".join(map(str, table.frame)) + "\n")
             for text in _texts(table.frame):
                 handle.write(text)
     return paths
@@ -64,7 +64,7 @@ def write_tables(out: Path, tables: Sequence[Table]) -> list[Path]:
 
 def _texts(frame: pd.DataFrame | Cells) -> Iterator[str]:
     """Lines of text, nine significant digits, ``NA`` for nan; much faster than pandas."""
-    columns = [_cells(frame[name]) for name in frame]
+    columns = [_cells(frame[name]) for name in frame]  # type: ignore[index]
     for first in range(0, len(columns[0].start), ROWS_AT_ONCE):
         rows = slice(first, first + ROWS_AT_ONCE)
         part = [TextColumn(text, start[rows], length[rows]) for text, start, length in columns]
