@@ -142,7 +142,8 @@ def pca(
             expected=f"more than {components} of each",
             fix="ask for fewer components or relax the filters",
         )
-    matrix = StandardisedGenotypes(chosen.select(samples=fitted), mean, scale, threads=threads)
+    those = chosen if fitted.all() else chosen.select(samples=fitted)
+    matrix = StandardisedGenotypes(those, mean, scale, threads=threads)
     # The dense work is small, and BLAS threads that wait for each other burn more than they save.
     with one_blas_thread("numpy"):
         found = leading_eigenpairs(

@@ -104,15 +104,19 @@ def leading_eigenpairs(
     basis = np.empty((n, room), order="F")
     projected = np.zeros((room, room))
     block, _ = _orthonormal(rng.standard_normal((n, width)))
-    size, look, last = 0, 1, (0, np.inf)
+    size, since, look, last = 0, 0, 1, (0, np.inf)
     with ThreadPoolExecutor(max_workers=checked_threads(threads)) as pool:
         for passes in range(1, max_passes + 1):
             if size + width > room:
-                size = _restart(basis, projected, size, room // 2)
+                size = since = _restart(basis, projected, size, room // 2)
             old, size = size, size + width
             basis[:, old:size] = block
             new = apply(block)
-            edge = _orthogonalise(new, basis[:, :size], pool)
+            # But for rounding, A v lies in the latest two blocks and the next, or in all just after a restart.
+            near = 0 if old == since else max(old - width, 0)
+            edge = np.zeros((size, width))
+            edge[near:] = _take_out(new, basis[:, near:size], pool)
+            edge += _take_out(new, basis[:, :size], pool)
             projected[:size, old:size] = edge
             projected[old:size, :size] = edge.T
             block, triangle = _orthonormal(new)
@@ -124,7 +128,7 @@ def leading_eigenpairs(
                 look, last = _next_look(passes, residual, last, tolerance), (passes, residual)
             steps = np.abs(np.diagonal(triangle))
             if steps.min() <= EXHAUSTED * steps.max():
-                _orthogonalise(block, basis[:, :size], pool)
+                _take_out(block, basis[:, :size], pool)
                 block, _ = _orthonormal(block)
     return Eigenpairs(values, basis[:, :size] @ turn, residual, passes)
 
@@ -161,18 +165,17 @@ def _orthonormal(block: F64) -> tuple[F64, F64]:
     return block, whole
 
 
-def _orthogonalise(block: F64, basis: F64, pool: ThreadPoolExecutor) -> F64:
-    """Take ``basis`` out of ``block``, in place; returns what was taken. Twice is enough."""
+def _take_out(block: F64, basis: F64, pool: ThreadPoolExecutor) -> F64:
+    """Take ``basis`` out of ``block``, in place; returns what was taken."""
     parts = [slice(first, first + ROWS) for first in range(0, len(block), ROWS)]
+    taken: F64 = np.zeros((basis.shape[1], block.shape[1]))
+    for part in pool.map(lambda rows: basis[rows].T @ block[rows], parts):
+        taken += part
 
     def take(rows: slice) -> None:
-        block[rows] -= basis[rows] @ share
+        block[rows] -= basis[rows] @ taken
 
-    taken = np.zeros((basis.shape[1], block.shape[1]))
-    for _ in range(2):
-        share = sum(pool.map(lambda rows: basis[rows].T @ block[rows], parts))
-        list(pool.map(take, parts))
-        taken += share
+    list(pool.map(take, parts))
     return taken
 
 

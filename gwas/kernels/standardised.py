@@ -13,8 +13,8 @@ COLUMNS: Final = 16
 """Columns of every matrix that is multiplied with: a register of single-precision numbers."""
 
 GROUP: Final = 8
-TILE: Final = 512
-BAND: Final = 64
+TILE: Final = 256
+BAND: Final = 128
 
 F32 = npt.NDArray[np.float32]
 Packed = npt.NDArray[np.uint8]

@@ -9,6 +9,7 @@ result depends neither on its threads nor on how busy the machine is, and a miss
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
@@ -42,6 +43,28 @@ def _fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.fadd(builder.fmul(a, b, flags=_FUSE), c, flags=_FUSE)
 
 
+def _by_code(context: Any, builder: Any, value: list[Any]) -> Callable[[Any], Any]:
+    """Code that takes, in each lane, the one of four values that the lane's lowest two bits say."""
+    if "+avx512f" in context.codegen().magic_tuple()[2]:
+        kind = ir.FunctionType(_FLOATS, [_FLOATS, _WORDS])
+        name = "llvm.x86.avx512.vpermilvar.ps.512"
+        permute = cgutils.get_or_insert_function(builder.module, kind, name)
+        four = value[0]
+        for k in range(1, 4):
+            lanes = [j if j % 4 != k else COLUMNS + j for j in range(COLUMNS)]
+            four = builder.shuffle_vector(four, value[k], ir.Constant(_WORDS, lanes))
+        return lambda code: builder.call(permute, [four, code])
+    zero, one, two = (ir.Constant(_WORDS, [k] * COLUMNS) for k in range(3))
+
+    def select(code: Any) -> Any:
+        low = builder.icmp_unsigned("!=", builder.and_(code, one), zero)
+        high = builder.icmp_unsigned("!=", builder.and_(code, two), zero)
+        lower = builder.select(low, value[1], value[0])
+        return builder.select(high, builder.select(low, value[3], value[2]), lower)
+
+    return select
+
+
 @intrinsic
 def decode_words(
     typing_context: Any, packed: Any, byte: Any, words: Any, values: Any, row: Any, calls: Any, to: Any
@@ -56,7 +79,6 @@ def decode_words(
         out = _pointer(context, builder, kinds[5], args[5], ir.FloatType())
         size = args[1].type
         shifts = ir.Constant(_WORDS, list(range(0, 2 * COLUMNS, 2)))
-        zero, one, two = (ir.Constant(_WORDS, [k] * COLUMNS) for k in range(3))
         first = builder.mul(args[4], ir.Constant(size, 4))
         value = [
             _splat(
@@ -66,16 +88,13 @@ def decode_words(
             )
             for k in range(4)
         ]
+        looked_up = _by_code(context, builder, value)
         with cgutils.for_range(builder, args[2]) as loop:
             at = builder.add(args[1], builder.mul(loop.index, ir.Constant(size, 4)))
             word = builder.load(_at(builder, source, at, ir.IntType(32)), align=1)
             code = builder.lshr(_splat(builder, word, _WORDS), shifts)
-            low = builder.icmp_unsigned("!=", builder.and_(code, one), zero)
-            high = builder.icmp_unsigned("!=", builder.and_(code, two), zero)
-            lower = builder.select(low, value[1], value[0])
-            upper = builder.select(low, value[3], value[2])
             to = builder.add(args[6], builder.mul(loop.index, ir.Constant(size, COLUMNS)))
-            builder.store(builder.select(high, upper, lower), _at(builder, out, to, _FLOATS), align=4)
+            builder.store(looked_up(code), _at(builder, out, to, _FLOATS), align=4)
         return context.get_dummy_value()
 
     return signature, generate
