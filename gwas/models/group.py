@@ -123,7 +123,7 @@ def make_group(
     columns[positions] = True
     wide = np.zeros((n_columns, basis.q.shape[1]))
     wide[positions] = basis.q
-    to_covariates = np.linalg.inv(basis.r).T
+    to_covariates = np.asarray(np.linalg.inv(basis.r).T, dtype=np.float64)
     inflation = (to_covariates**2).sum(axis=0)[1:] * len(positions)
     return Group(columns, positions, basis, wide, to_covariates, inflation)
 

@@ -230,7 +230,7 @@ def _without_missing(
         group.to_covariates,
         -qy,
     )
-    spans = group.cross_of(left)
+    sums, spread = group.cross_of(left)
     dots, squares, fine = whitened_products(left, columns, least=_SINGULAR)
     bad = rows[~fine]
     verdict[bad] = np.where(verdict[bad] == status.CONSTANT, status.CONSTANT, status.RANK_DEFICIENT)
@@ -240,7 +240,8 @@ def _without_missing(
     on_traits[rows] -= dots[:, 1 + k :]
     trait_squares[rows] -= yy + squares[:, 1 + k :]
     predictors = Predictors(
-        *(span[fine] for span in spans),
+        sums[fine],
+        spread[fine],
         inverse=squares[:, 1 : 1 + k],
         coefficients=dots[:, 1 : 1 + k],
         with_genotype=on_basis[rows] @ group.basis.r,

@@ -174,13 +174,6 @@ class PackedTile:
         return of_calls.missing_cross_products(self.packed, variants, basis, traits)
 
 
-def _of_dosages() -> Any:
-    """Kernels of dosages; they take numba, which hard calls do without."""
-    from gwas.kernels import dosage_products
-
-    return dosage_products
-
-
 @dataclass(frozen=True, eq=False)
 class DosageTile:
     """Dosages: float32 (m, n), copies of ALT from 0 to 2, NaN where missing."""
@@ -198,12 +191,16 @@ class DosageTile:
 
     def alleles(self, columns: Mask) -> tuple[Floats, Ints]:
         """See :class:`Tile`."""
-        found = _of_dosages().summarise_dosages(self.dosages, columns)
+        from gwas.kernels import dosage_products as of_dosages
+
+        found = of_dosages.summarise_dosages(self.dosages, columns)
         return found[:, 1], found[:, 0].astype(np.int64)
 
     def summarise(self, columns: Mask, flip: Mask) -> Calls:
         """See :class:`Tile`."""
-        n, total, squares, least, largest = _of_dosages().summarise_dosages(self.dosages, columns).T
+        from gwas.kernels import dosage_products as of_dosages
+
+        n, total, squares, least, largest = of_dosages.summarise_dosages(self.dosages, columns).T
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(flip, 2 - total / n, total / n)
             alt_frequency = total / (2 * n)
@@ -215,14 +212,20 @@ class DosageTile:
 
     def products(self, flip: Mask, right: RightSides) -> tuple[Floats, Floats]:
         """See :class:`Tile`."""
-        return _of_dosages().dosage_products(self.dosages, flip, right.linear, right.squared)
+        from gwas.kernels import dosage_products as of_dosages
+
+        return of_dosages.dosage_products(self.dosages, flip, right.linear, right.squared)
 
     def missing_sums(self, variants: Ints, columns: Floats) -> Floats:
         """See :class:`Tile`."""
-        return _of_dosages().absent_sums(self.dosages, variants, columns)
+        from gwas.kernels import dosage_products as of_dosages
+
+        return of_dosages.absent_sums(self.dosages, variants, columns)
 
     def missing_cross_products(
         self, variants: Ints, basis: Floats, traits: Floats
     ) -> tuple[Floats, Floats, Floats]:
         """See :class:`Tile`."""
-        return _of_dosages().absent_cross_products(self.dosages, variants, basis, traits)
+        from gwas.kernels import dosage_products as of_dosages
+
+        return of_dosages.absent_cross_products(self.dosages, variants, basis, traits)
