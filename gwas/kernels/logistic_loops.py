@@ -417,3 +417,283 @@ def refit_dosages(
         j = rows[v]
         fill_dosages(dosages[j], positions, flip[j] != 0, x[k])
         _refit(means[j], covariates, y, offset, start, drop != 0, method, x, room, small, strips, out[v])
+
+
+BATCH: Final = 8
+"""Variants that go through a strip of people together, so that covariates come from the cache."""
+MAX_SWEEPS: Final = 12
+CLOSE_ENOUGH: Final = 1e-8
+"""A step whose squared length, in standard errors, is below this is the last."""
+APART: Final = 0.01
+"""The part of a genotype's information that covariates may take, for the null model's to be theirs: SE within 1e-5."""
+
+
+@njit(cache=True, error_model="numpy", fastmath=_SUM)
+def _add_rows(x: Any, first: int, last: int, by: Any, sign: Any, out: Any) -> None:
+    """Add rows of covariates, four at a time, to a strip."""
+    k = by.shape[0]
+    whole = k - k % 4
+    for b in range(0, whole, 4):
+        f0, f1, f2, f3 = sign * by[b], sign * by[b + 1], sign * by[b + 2], sign * by[b + 3]
+        x0, x1, x2, x3 = x[b], x[b + 1], x[b + 2], x[b + 3]
+        for i in range(last - first):
+            j = first + i
+            out[i] += (f0 * x0[j] + f1 * x1[j]) + (f2 * x2[j] + f3 * x3[j])
+    for b in range(whole, k):
+        factor = sign * by[b]
+        for i in range(last - first):
+            out[i] += factor * x[b, first + i]
+
+
+@njit(cache=True, error_model="numpy", fastmath=_SUM)
+def _beside(g: Any, mean: Any, a: Any, x: Any, first: int, last: int, drop: Any, gt: Any, use: Any) -> None:
+    """Genotypes beside the covariates, g - mean - x'a, in a strip of people, and who is used (1 or 0)."""
+    for i in range(last - first):
+        absent = np.isnan(g[first + i])
+        gt[i] = 0.0 if absent else np.float64(g[first + i]) - mean
+        use[i] = 0.0 if absent and drop else 1.0
+    _add_rows(x, first, last, a, -1.0, gt)
+
+
+@njit(cache=True, error_model="numpy", fastmath=_SUM)
+def _sums(x: Any, first: int, last: int, r: Any, wg: Any, gradient: Any, cross: Any) -> None:
+    for b in range(x.shape[0]):
+        one, other = 0.0, 0.0
+        for i in range(last - first):
+            one += x[b, first + i] * r[i]
+            other += x[b, first + i] * wg[i]
+        gradient[b] += one
+        cross[b] += other
+
+
+@njit(cache=True, error_model="numpy", fastmath=_SUM)
+def _at_null(gt: Any, use: Any, r0: Any, w0: Any, first: int, last: int, r: Any, wg: Any, total: Any) -> None:
+    u, d, f = 0.0, 0.0, 0.0
+    for i in range(last - first):
+        w = use[i] * w0[first + i]
+        r[i] = use[i] * r0[first + i]
+        wg[i] = w * gt[i]
+        u += r[i] * gt[i]
+        d += wg[i] * gt[i]
+        f += w
+    total[0] += u
+    total[1] += d
+    total[2] += f
+
+
+@njit(cache=True, error_model="numpy", fastmath=_SUM)
+def _at_estimate(
+    eta: Any,
+    gt: Any,
+    use: Any,
+    y: Any,
+    x: Any,
+    delta: Any,
+    beta: Any,
+    first: int,
+    last: int,
+    r: Any,
+    wg: Any,
+    total: Any,
+) -> None:
+    for i in range(last - first):
+        r[i] = eta[first + i] + beta * gt[i]
+    _add_rows(x, first, last, delta, 1.0, r)
+    u, d = 0.0, 0.0
+    for i in range(last - first):
+        q = 1.0 / (1.0 + fast_exp(-min(max(r[i], -700.0), 700.0)))
+        r[i] = use[i] * (y[first + i] - q)
+        wg[i] = use[i] * q * (1.0 - q) * gt[i]
+        u += r[i] * gt[i]
+        d += wg[i] * gt[i]
+    total[0] += u
+    total[1] += d
+
+
+@njit(cache=True, error_model="numpy")
+def _step(
+    lower: Any, share: Any, total: Any, gradient: Any, cross: Any, along: Any, lean: Any, out: Any
+) -> None:
+    """Newton's step with the null model's information of the covariates; out: beta's, decrement, 1/SE²."""
+    k = gradient.shape[0]
+    solve(lower, cross, along)
+    solve(lower, gradient, lean)
+    left, slope = total[1], total[0]
+    for b in range(k):
+        along[b] /= share
+        lean[b] /= share
+        left -= along[b] * cross[b]
+        slope -= along[b] * gradient[b]
+    out[0] = slope / left
+    out[1] = slope * out[0]
+    for b in range(k):
+        out[1] += lean[b] * gradient[b]
+        lean[b] -= along[b] * out[0]
+    out[2] = left
+
+
+@njit(cache=True, error_model="numpy")
+def _sweep(
+    copies: Any,
+    means: Any,
+    active: Any,
+    x: Any,
+    y: Any,
+    eta: Any,
+    r0: Any,
+    w0: Any,
+    drop: Any,
+    started: Any,
+    state: Any,
+    strip: Any,
+    sums: Any,
+) -> None:
+    """Gradient and information of a batch's variants at where they stand, in one pass of the covariates."""
+    k, n = x.shape
+    gt, use, r, wg = strip[0], strip[1], strip[2], strip[3]
+    sums[:] = 0.0
+    for first in range(0, n, STRIP):
+        last = min(first + STRIP, n)
+        for v in range(copies.shape[0]):
+            if not active[v]:
+                continue
+            _beside(copies[v], means[v], state[v, :k], x, first, last, drop, gt, use)
+            total = sums[v, 2 * k :]
+            if started:
+                beta = state[v, 2 * k]
+                _at_estimate(eta, gt, use, y, x, state[v, k : 2 * k], beta, first, last, r, wg, total)
+            else:
+                _at_null(gt, use, r0, w0, first, last, r, wg, total)
+            _sums(x, first, last, r, wg, sums[v, :k], sums[v, k : 2 * k])
+
+
+@njit(cache=True, error_model="numpy")
+def _maximise(
+    copies: Any,
+    means: Any,
+    drop: Any,
+    x: Any,
+    y: Any,
+    eta: Any,
+    r0: Any,
+    w0: Any,
+    lower: Any,
+    strip: Any,
+    state: Any,
+    sums: Any,
+    small: Any,
+    out: Any,
+) -> None:
+    """Maximum likelihood of a batch; out: 1 where found, coefficient, SE.
+
+    A genotype is taken beside the covariates as the null model weighs them, so that its coefficient and theirs
+    hardly depend on one another, and the null model's information of the covariates serves to the end.
+    """
+    k = x.shape[0]
+    m = copies.shape[0]
+    active, along, lean, found = small[0, :m], small[1, :k], small[2, :k], small[3, :3]
+    active[:] = 1.0
+    state[:] = 0.0
+    whole = 0.0
+    for i in range(w0.shape[0]):
+        whole += w0[i]
+    _sweep(copies, means, active, x, y, eta, r0, w0, drop, False, state, strip, sums)
+    for v in range(m):
+        share = sums[v, 2 * k + 2] / whole
+        _step(lower, share, sums[v, 2 * k :], sums[v, :k], sums[v, k : 2 * k], along, lean, found)
+        state[v, 2 * k + 1] = share
+        state[v, 2 * k] = found[0]
+        state[v, 2 * k + 2] = np.inf
+        for b in range(k):
+            # the step was taken beside the raw genotype: beside what is left of it, along belongs to lean
+            state[v, b] = along[b]
+            state[v, k + b] = lean[b] + along[b] * found[0]
+        if not (share > 0.0 and found[2] > 0.0):
+            active[v] = 0.0
+    for _ in range(MAX_SWEEPS):
+        if not active.any():
+            return
+        _sweep(copies, means, active, x, y, eta, r0, w0, drop, True, state, strip, sums)
+        for v in range(m):
+            if active[v] == 0.0:
+                continue
+            share = state[v, 2 * k + 1]
+            _step(lower, share, sums[v, 2 * k :], sums[v, :k], sums[v, k : 2 * k], along, lean, found)
+            state[v, 2 * k] += found[0]
+            for b in range(k):
+                state[v, k + b] += lean[b]
+            decrement = found[1]
+            apart = found[2] > (1.0 - APART) * sums[v, 2 * k + 1]
+            if not (apart and decrement < 0.5 * state[v, 2 * k + 2]):
+                # not on its way: left to the careful fit
+                active[v] = 0.0
+            elif decrement < CLOSE_ENOUGH:
+                active[v] = 0.0
+                out[v, 0], out[v, 1], out[v, 2] = 1.0, state[v, 2 * k], 1.0 / np.sqrt(found[2])
+            state[v, 2 * k + 2] = decrement
+
+
+@njit(cache=True, error_model="numpy")
+def maximise_calls(
+    packed: Any,
+    rows: Any,
+    flip: Any,
+    means: Any,
+    positions: Any,
+    x: Any,
+    y: Any,
+    eta: Any,
+    r0: Any,
+    w0: Any,
+    lower: Any,
+    drop: int,
+    copies: Any,
+    some: Any,
+    strip: Any,
+    state: Any,
+    sums: Any,
+    small: Any,
+    out: Any,
+) -> None:
+    for first in range(0, rows.shape[0], BATCH):
+        m = min(BATCH, rows.shape[0] - first)
+        for v in range(m):
+            j = rows[first + v]
+            some[v] = means[j]
+            fill_calls(packed[j], positions, flip[j] != 0, copies[v])
+        _maximise(
+            copies[:m], some, drop != 0, x, y, eta, r0, w0, lower, strip, state, sums, small, out[first:]
+        )
+
+
+@njit(cache=True, error_model="numpy")
+def maximise_dosages(
+    dosages: Any,
+    rows: Any,
+    flip: Any,
+    means: Any,
+    positions: Any,
+    x: Any,
+    y: Any,
+    eta: Any,
+    r0: Any,
+    w0: Any,
+    lower: Any,
+    drop: int,
+    copies: Any,
+    some: Any,
+    strip: Any,
+    state: Any,
+    sums: Any,
+    small: Any,
+    out: Any,
+) -> None:
+    for first in range(0, rows.shape[0], BATCH):
+        m = min(BATCH, rows.shape[0] - first)
+        for v in range(m):
+            j = rows[first + v]
+            some[v] = means[j]
+            fill_dosages(dosages[j], positions, flip[j] != 0, copies[v])
+        _maximise(
+            copies[:m], some, drop != 0, x, y, eta, r0, w0, lower, strip, state, sums, small, out[first:]
+        )

@@ -14,7 +14,9 @@ saddle-point
 The saddle-point approximates a density. With few carriers the score is as good as a count of cases among them,
 and the approximation, at a point of that lattice, is several times too small (five carriers, three of them cases at
 1:100: 1.7e-6 where 8.4e-6 is right). Lugannani and Rice's form for lattices, averaged over P(S >= s) and P(S > s)
-(mid-P), only changes t to 2 tanh(t / 2) in the correction; that is used for calls, and the original for dosages.
+(mid-P), only changes t to 2 tanh(t / 2) in the correction.
+That is used for calls of alleles with up to 20 copies: beyond, the original's errors and the lattice's steps cancel,
+and its type I error is the nearer to nominal. Dosages have no lattice.
 
 Only those who carry the rarer allele (or miss a call) are looked at one by one. Everyone else has g̃ = -x'a, small
 where carriers are few, and enters by the second and third cumulants, which come from products over everyone;
@@ -122,7 +124,7 @@ def tilted_tests(
     null
         The null model.
     method
-        ``FIRTH``; ``SADDLE``, as in SPAtest; ``SADDLE_OF_COUNTS``, corrected for copies being whole numbers.
+        ``FIRTH``; ``SADDLE``, as in SPAtest; ``SADDLE_OF_COUNTS``, corrected for whole copies where few.
 
     Returns
     -------

@@ -25,6 +25,8 @@ FLAT: Final = 0.1
 """A score within so many standard deviations has no tail to approximate."""
 BEYOND: Final = 1.5
 """How much further than its first guess a coefficient may go before the choice of whom to list is made anew."""
+FEW_COPIES: Final = 20.0
+"""Up to so many copies of the rarer allele the score is taken for a count of cases."""
 CROWD: Final = 0.6
 """With more than this part of the people listed, all are."""
 
@@ -272,7 +274,7 @@ def _list_all(a: Any, design: Any, p: Any, residual: Any, who: Any, n: int, room
 
 
 @njit(cache=True, error_model="numpy")
-def _solve(method: int, g: Any, p: Any, n: int, rest: Any, k: Any, out: Any) -> Any:
+def _solve(method: int, counts: bool, g: Any, p: Any, n: int, rest: Any, k: Any, out: Any) -> Any:
     """Run the method on those listed; give the coefficient furthest from 0 that it looked at."""
     out[:] = np.nan
     out[0] = 0.0
@@ -287,7 +289,6 @@ def _solve(method: int, g: Any, p: Any, n: int, rest: Any, k: Any, out: Any) -> 
         _penalised(s, variance, reach, g, p, n, rest, k, out)
         return out[1] if out[0] == 1.0 else s / variance
     out[0], out[1], out[2] = 1.0, s / variance, 1.0 / np.sqrt(variance)
-    counts = method == SADDLE_OF_COUNTS
     _one_side(s, variance, reach, g, p, n, rest, counts, k, out[3:5])
     _one_side(-s, variance, reach, g, p, n, rest, counts, k, out[5:7])
     return s / variance
@@ -310,17 +311,22 @@ def _test(
     out: Any,
 ) -> None:
     rest, k = room[3, :4], room[3, 4:9]
+    copies = 0.0
+    for i in range(n):
+        # less than one is the mean that stands for a missing call
+        copies += room[2, i] if room[2, i] >= 1.0 else 0.0
+    counts = method == SADDLE_OF_COUNTS and copies <= FEW_COPIES
     few = n < CROWD * p.shape[0]
     if few:
         _list(a, people, p, residual, first, second, third, who, n, room, rest)
         guess = BEYOND * rest[0] / rest[3]
         few = _fourth_order(guess, rest[1], second[0, 0]) < SMALL
     if few:
-        reached = _solve(method, room[0], room[1], n, rest, k, out)
+        reached = _solve(method, counts, room[0], room[1], n, rest, k, out)
         few = _fourth_order(reached, rest[1], second[0, 0]) < SMALL
     if not few:
         _list_all(a, design, p, residual, who, n, room, rest)
-        _solve(method, room[0], room[1], p.shape[0], rest, k, out)
+        _solve(method, counts, room[0], room[1], p.shape[0], rest, k, out)
 
 
 @njit(cache=True, error_model="numpy")

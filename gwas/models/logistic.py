@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,9 @@ from gwas.models.tile import Calls, Tile
 from gwas.tails import log10p_normal, z_of_log10p
 
 LogisticMode = Literal["wald", "score", "score-firth", "score-firth-approx", "score-spa"]
+
+MANY: Final = 2000
+"""With fewer people the null model's information is not near enough to the full model's, and there is no hurry."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +182,9 @@ def wald_tests(
     result = np.full((len(verdict), 4), np.nan)
     separated = _allele_separates(null, tile)
     by_ml = np.flatnonzero((verdict == status.OK) & ~separated).astype(np.int64)
+    if null.converged and null.group.n >= MANY:
+        result[by_ml, :3] = refit.maximise_variants(tile.genotypes, by_ml, **_given(null, calls, missing))
+    by_ml = by_ml[result[by_ml, 0] != 1]
     result[by_ml] = _refit(null, calls, tile, by_ml, missing=missing, method=refit.WALD)
     failed = (verdict == status.OK) & ~(result[:, 0] == 1)
     used_firth = np.zeros(len(verdict), dtype=bool)
@@ -369,19 +375,21 @@ def _refit(
     missing: Missing,
     method: int,
 ) -> Floats:
-    return refit.refit_variants(
-        tile.genotypes,
-        variants,
-        flip=calls.flip,
-        means=calls.mean,
-        positions=null.group.positions,
-        covariates=null.design,
-        outcome=null.outcome,
-        offset=null.offset,
-        start=null.coefficients,
-        drop_missing=missing == "complete-case",
-        method=method,
-    )
+    return refit.refit_variants(tile.genotypes, variants, method=method, **_given(null, calls, missing))
+
+
+def _given(null: LogisticNull, calls: Calls, missing: Missing) -> dict[str, Any]:
+    """What every fit of single variants is given."""
+    return {
+        "flip": calls.flip,
+        "means": calls.mean,
+        "positions": null.group.positions,
+        "covariates": null.design,
+        "outcome": null.outcome,
+        "offset": null.offset,
+        "start": null.coefficients,
+        "drop_missing": missing == "complete-case",
+    }
 
 
 def _clean(result: Floats, verdict: npt.NDArray[np.int8], calls: Calls) -> tuple[Floats, Floats]:

@@ -14,7 +14,8 @@ from scipy import optimize, special, stats
 from gwas.association import associate
 from gwas.design import make_design
 from gwas.genotypes import Genotypes, open_genotypes
-from gwas.kernels import tilted, tilted_loops
+from gwas.kernels import refit, tilted, tilted_loops
+from gwas.kernels.logistic import logistic_newton
 from gwas.kernels.packed import pack
 
 Floats = npt.NDArray[np.float64]
@@ -319,6 +320,37 @@ def test_an_offset_equals_a_covariate_of_known_effect() -> None:
 
     np.testing.assert_allclose(gradient(null.coefficients), 0, atol=1e-6)
     np.testing.assert_allclose(null.linear[:, 0], y - special.expit(known + null.coefficients @ null.design))
+
+
+@pytest.mark.parametrize("drop", [False, True])
+@pytest.mark.parametrize("case_share", [0.4, 0.05])
+def test_many_fits_at_once_equal_single_fits(case_share: float, drop: bool) -> None:
+    n = 5000
+    design, _, null = null_model(n, 5, case_share, 41)
+    table = calls_of(n, np.linspace(0.02, 0.5, 21), 42, missing=0.02)
+    y = null.residual + null.p
+    start = np.zeros(5)
+    assert logistic_newton(design, y, np.zeros(n), start)[0]
+    g = np.where(table < 0, np.nan, table.astype(float))
+    given = {
+        "flip": np.zeros(21, dtype=bool),
+        "means": np.nanmean(g, axis=1),
+        "positions": np.arange(n),
+        "covariates": design,
+        "outcome": y,
+        "offset": np.zeros(n),
+        "start": start,
+        "drop_missing": drop,
+    }
+    rows = np.arange(21)
+    single = refit.refit_variants(pack(table), rows, method=refit.WALD, **given)
+    for genotypes in (pack(table), g.astype(np.float32)):
+        many = refit.maximise_variants(genotypes, rows, **given)
+        found = many[:, 0] == 1
+        assert found.mean() > 0.6
+        assert (np.abs(many[:, 1] - single[:, 1])[found] < 1e-5 * single[found, 2]).all()
+        np.testing.assert_allclose(many[found, 2], single[found, 2], rtol=1e-4)
+        np.testing.assert_array_equal(many[3:5], refit.maximise_variants(genotypes, rows[3:5], **given))
 
 
 def test_vector_exp_and_log_are_accurate() -> None:
