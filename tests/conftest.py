@@ -62,6 +62,12 @@ def plink1() -> str:
 
 
 @pytest.fixture(scope="session")
+def gemma() -> str:
+    """Path of Debian's gemma."""
+    return _peer("gemma")
+
+
+@pytest.fixture(scope="session")
 def pruning_orders(plink2: str) -> dict[str, list[str]]:
     """Orders of LD pruning that this plink2 knows, with its options; before 2023 it had PLINK 1's alone."""
     told = subprocess.run([plink2, "--help", "indep-order"], capture_output=True, text=True, check=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from gwas.association import associate, associate_blocks
 from gwas.design import Design, make_design
 from gwas.genotypes import Genotypes, open_genotypes
 from gwas.kernels.packed import pack
+from gwas.offsets import CHROMOSOMES, LocoOffsets
 
 N, M = 241, 150
 NUMBERS = ["A1_FREQ", "BETA", "SE", "T_STAT", "LOG10_P"]
@@ -161,8 +163,6 @@ def test_selecting_samples_equals_a_file_of_those_samples(
     a = associate(selected, make_design(list(selected.samples["iid"]), tables[0][names], tables[1]))
     again = [frame.iloc[chosen].set_axis(renamed) for frame in tables]
     own_samples = own.samples.assign(sex=selected.samples["sex"].to_numpy())
-    from dataclasses import replace
-
     b = associate(replace(own, samples=own_samples), make_design(renamed, again[0][names], again[1]))
     for name in names:
         assert_same(a[name], b[name], tolerance=1e-8)
@@ -200,3 +200,61 @@ def test_carriers_without_phenotype_leave_no_result(
     found = associate(study, make_design(ids, phenotypes))
     assert found["y"]["ERRCODE"][0] == "CONST_OMITTED_ALLELE"
     assert found["z"]["ERRCODE"][0] == "."
+
+
+@pytest.fixture(scope="module")
+def offsets(genotypes: Genotypes) -> LocoOffsets:
+    rng = np.random.default_rng(23)
+    names = ("q0", "q1", "b0", "b1")
+    values = rng.normal(scale=0.5, size=(len(names), len(CHROMOSOMES), N)).astype(np.float32)
+    return LocoOffsets(names, CHROMOSOMES, tuple(genotypes.samples["iid"]), values)
+
+
+def test_with_offsets_neither_company_nor_order_nor_threads_matter(
+    genotypes: Genotypes, tables: tuple[pd.DataFrame, pd.DataFrame], offsets: LocoOffsets
+) -> None:
+    names = ["q0", "q1", "b0", "b1"]
+    whole = associate(genotypes, full_design(genotypes, tables, names), offsets=offsets, threads=1)
+    again = associate(genotypes, full_design(genotypes, tables, names), offsets=offsets, threads=2)
+    order = np.random.default_rng(5).permutation(N)
+    shuffled = genotypes.select(samples=order)
+    other = associate(shuffled, full_design(shuffled, tables, names), offsets=offsets, block_size=33)
+    for name in names:
+        pd.testing.assert_frame_equal(whole[name], again[name], check_exact=True)
+        assert_same(whole[name], other[name], tolerance=1e-7)
+        alone = associate(genotypes, full_design(genotypes, tables, [name]), offsets=offsets)
+        assert_same(whole[name], alone[name])
+        without = associate(genotypes, full_design(genotypes, tables, [name]))
+        assert (without[name]["T_STAT"] - alone[name]["T_STAT"]).abs().max() > 0.1
+
+
+def test_with_offsets_flipping_alleles_flips_the_sign_of_the_effect_alone(
+    genotypes: Genotypes,
+    table: np.ndarray,
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+    offsets: LocoOffsets,
+    tmp_path: Path,
+) -> None:
+    flipped = write(tmp_path / "flipped", np.where(table < 0, -9, 2 - table))
+    design = full_design(genotypes, tables, ["q0", "b0"])
+    a = associate(genotypes, design, offsets=offsets)
+    for name, frame in associate(flipped, design, offsets=offsets).items():
+        turned = frame.assign(BETA=-frame["BETA"], T_STAT=-frame["T_STAT"], A1_FREQ=1 - frame["A1_FREQ"])
+        assert_same(a[name], turned, tolerance=1e-7)
+
+
+@pytest.mark.parametrize("missing", ["mean", "complete-case"])
+@pytest.mark.parametrize("predicted", [False, True])
+def test_dosages_that_are_whole_numbers_give_the_answers_of_calls(
+    genotypes: Genotypes,
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+    offsets: LocoOffsets,
+    missing: str,
+    predicted: bool,
+) -> None:
+    design = full_design(genotypes, tables, ["q0", "q1", "b0"])
+    taken_out = offsets if predicted else None
+    calls = associate(genotypes, design, missing=missing, offsets=taken_out)
+    dosages = associate(replace(genotypes, values="dosage"), design, missing=missing, offsets=taken_out)
+    for name, frame in calls.items():
+        assert_same(frame, dosages[name], tolerance=1e-6)
