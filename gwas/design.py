@@ -96,6 +96,13 @@ class Design:
                 )
         return replace(self, offsets=aligned)
 
+    def without_offset(self, trait: Trait) -> int:
+        """How many of a trait's people have no whole-genome prediction, where the design has offsets."""
+        if self.offsets is None:
+            return 0
+        known = self.offsets.of(trait.name, "X", self.offsets.samples)
+        return int((self.mask(trait) & np.isnan(known)).sum())
+
     def only(self, samples: Sequence[str]) -> Design:
         """The same design with everyone outside `samples` missing for every trait."""
         wanted = set(samples)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -68,12 +68,7 @@ class LocoOffsets:
         ([2.0, nan], [3.0])
         """
         if trait not in self.traits:
-            raise DesignError(
-                "no whole-genome predictions of a trait",
-                where=trait,
-                found=f"predictions of {', '.join(self.traits)}",
-                fix="run careome wgr with it, or leave it out",
-            )
+            raise _unpredicted(trait, self.traits)
         left_out = chrom if chrom in self.chromosomes else "X"
         row = self.values[self.traits.index(trait), self.chromosomes.index(left_out)]
         if samples is self.samples:
@@ -92,7 +87,13 @@ class LocoOffsets:
         return np.array([place.get(sample, -1) for sample in samples], dtype=np.int64)
 
 
-def read_offsets(prediction_list: Path, samples: Sequence[tuple[str, str]]) -> LocoOffsets:
+def read_offsets(
+    prediction_list: Path,
+    samples: Sequence[tuple[str, str]],
+    *,
+    traits: Sequence[str] | None = None,
+    chromosomes: Collection[str] = (),
+) -> LocoOffsets:
     """Read REGENIE's list of predictions (``OUT_pred.list``: trait and .loco file, a line each).
 
     Parameters
@@ -100,12 +101,19 @@ def read_offsets(prediction_list: Path, samples: Sequence[tuple[str, str]]) -> L
     prediction_list
         The list; a relative path in it is tried from where the list is, too.
     samples
-        FID and IID of those wanted; a .loco file names people ``FID_IID``.
+        FID and IID of those wanted; a .loco file names people ``FID_IID``. Who is not in it, or ``NA``
+        there, has no prediction.
+    traits
+        Those wanted; the files of others are not opened. None for all.
+    chromosomes
+        Those to be tested (canonical names): each needs its line, all but autosomes line 23.
 
     Raises
     ------
     InputError
-        If a file is unreadable or not in that form.
+        If a file is unreadable, not in that form, or without a chromosome that is to be tested.
+    DesignError
+        If there are no predictions of a trait that is wanted.
     """
     entries = [line.split() for line in _text(prediction_list).splitlines() if line.strip()]
     if not entries or any(len(entry) != 2 for entry in entries):
@@ -115,15 +123,35 @@ def read_offsets(prediction_list: Path, samples: Sequence[tuple[str, str]]) -> L
             expected="a trait and its .loco file on each line",
             fix="give the _pred.list of step 1",
         )
+    files = dict(entries)
+    names = tuple(files) if traits is None else tuple(traits)
+    for name in names:
+        if name not in files:
+            raise _unpredicted(name, tuple(files))
     wanted = {f"{fid}_{iid}": i for i, (fid, iid) in enumerate(samples)}
-    values = np.full((len(entries), len(CHROMOSOMES), len(samples)), np.nan, dtype=np.float32)
-    for t, (_, name) in enumerate(entries):
-        path = Path(name)
+    needed = {CHROMOSOMES.index(chrom if chrom in CHROMOSOMES else "X") for chrom in chromosomes}
+    values = np.full((len(names), len(CHROMOSOMES), len(samples)), np.nan, dtype=np.float32)
+    for t, name in enumerate(names):
+        path = Path(files[name])
         if not path.is_absolute() and not path.exists():
             path = prediction_list.parent / path
-        _read_loco(path, wanted, values[t])
-    return LocoOffsets(
-        tuple(entry[0] for entry in entries), CHROMOSOMES, tuple(iid for _, iid in samples), values
+        if absent := sorted(needed - _read_loco(path, wanted, values[t])):
+            raise InputError(
+                "has no predictions for a chromosome to be tested",
+                where=path,
+                found=f"no line of chromosome {', '.join(str(row + 1) for row in absent)}",
+                expected="a line for each chromosome tested; 23 for all but autosomes",
+                fix="give the files as step 1 wrote them, or test other chromosomes (--chr)",
+            )
+    return LocoOffsets(names, CHROMOSOMES, tuple(iid for _, iid in samples), values)
+
+
+def _unpredicted(trait: str, traits: Sequence[str]) -> DesignError:
+    return DesignError(
+        "no whole-genome predictions of a trait",
+        where=trait,
+        found=f"predictions of {', '.join(traits)}",
+        fix="run careome wgr with it, or leave it out",
     )
 
 
@@ -134,7 +162,8 @@ def _text(path: Path) -> str:
         raise InputError("cannot be read", where=path, fix="check the path") from error
 
 
-def _read_loco(path: Path, wanted: dict[str, int], out: npt.NDArray[np.float32]) -> None:
+def _read_loco(path: Path, wanted: dict[str, int], out: npt.NDArray[np.float32]) -> set[int]:
+    """Fill rows of `out`, and return which."""
     lines = _text(path).splitlines()
     header = lines[0].split() if lines else []
     if not header or header[0] != "FID_IID":
@@ -153,10 +182,11 @@ def _read_loco(path: Path, wanted: dict[str, int], out: npt.NDArray[np.float32])
             expected="FID_IID as in the genotype files",
             fix="check the IDs",
         )
+    filled = set()
     for number, line in enumerate(lines[1:], start=2):
-        chrom, *cells = line.split()
+        chrom, *cells = line.split() or [""]
         try:
-            row = np.array(cells, dtype=np.float32)
+            row = np.array(["nan" if cell == "NA" else cell for cell in cells], dtype=np.float32)
             left_out = int(chrom) - 1
         except ValueError as error:
             raise InputError(
@@ -170,4 +200,8 @@ def _read_loco(path: Path, wanted: dict[str, int], out: npt.NDArray[np.float32])
                 expected=f"chromosomes 1-23, {len(at)} values",
                 fix="write the file anew",
             )
+        if np.isinf(row).any():
+            raise InputError("is not finite", where=f"{path}:{number}", fix="write the file anew")
         out[left_out, at[at >= 0]] = row[at >= 0]
+        filled.add(left_out)
+    return filled

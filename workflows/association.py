@@ -144,8 +144,16 @@ def run_gwas(
     lines += filtered + left + describe_design(design)
     if pred is not None:
         people = list(zip(genotypes.samples["fid"], genotypes.samples["iid"], strict=True))
-        design = design.with_offsets(read_offsets(pred, people))
+        wanted = [trait.name for trait in design.traits]
+        chromosomes = set(genotypes.variant_values("chrom"))
+        offsets = read_offsets(pred, people, traits=wanted, chromosomes=chromosomes)
+        design = design.with_offsets(offsets)
         lines.append(f"whole-genome predictions taken out: {pred}")
+        lines += [
+            f"{trait.name}: {count} people without prediction left out"
+            for trait in design.traits
+            if (count := design.without_offset(trait))
+        ]
     options = AssociationOptions(
         missing=missing_genotypes,
         logistic=logistic,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from workflows.gwas_traits import describe_design, read_design
 from workflows.installation import version
 from workflows.outputs import atomic_text, write_text
 
+MAC: Final = 5
+"""Variants with fewer minor alleles are left out unless filters say otherwise."""
+
 
 def run_wgr(
     *,
@@ -30,7 +34,7 @@ def run_wgr(
     filters: Filters | None = None,
     traits: TraitOptions | None = None,
     folds: int = 10,
-    mac: float = 5,
+    unused: Sequence[str] = (),
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Path]:
@@ -43,8 +47,11 @@ def run_wgr(
     out
         Prefix of the outputs: ``OUT_pred.list`` and ``OUT_<i>.loco`` as REGENIE writes them,
         ``OUT.<trait>.weights``, a polygenic score in the PGS Catalog's columns, and ``OUT.log``.
-    folds, mac, threads, progress
-        See :func:`gwas.whole_genome.whole_genome_regression`.
+    folds, threads, progress
+        See :func:`gwas.whole_genome.whole_genome_regression`. Its `mac` is `filters.mac`, by default
+        :data:`MAC`.
+    unused
+        Options of REGENIE that were given and change nothing here, for the log.
 
     Returns
     -------
@@ -58,7 +65,9 @@ def run_wgr(
     """
     begun = time.monotonic()
     opened = source.open()
-    genotypes, filtered = apply_filters(opened, filters or Filters())
+    filters = filters or Filters()
+    mac = MAC if filters.mac is None else max(filters.mac, 1)
+    genotypes, filtered = apply_filters(opened, filters)
     design = read_design(
         genotypes,
         pheno,
@@ -78,6 +87,7 @@ def run_wgr(
         f"careome {version()} wgr",
         *source.told(opened),
         "whole-genome regression: hard calls of autosomes; other chromosomes get the prediction of them all",
+        *(f"{option}: accepted for REGENIE's sake, changes nothing here" for option in unused),
         *filtered,
         *describe_design(design),
         *(f"left out: {count} variants, {why}" for why, count in fit.skipped_variants.items()),

@@ -12,6 +12,8 @@ from workflows.genotype_inputs import Filters, GenotypeSource, filter_options, s
 from workflows.gwas_cli import Tables, table_options, trait_options
 from workflows.gwas_options import TraitOptions
 
+UNUSED = "REGENIE's, accepted for compatibility, changes nothing"
+
 
 def register(app: typer.Typer, use_threads: Callable[[int | None], int]) -> None:
     """Add the command to an application.
@@ -32,23 +34,23 @@ def register(app: typer.Typer, use_threads: Callable[[int | None], int]) -> None
         traits: TraitOptions,
         out: Annotated[Path, typer.Option("--out", help="Prefix of the result files.")],
         cv: Annotated[int, typer.Option("--cv", min=4, help="Folds; each is predicted by the others.")] = 10,
-        min_mac: Annotated[
-            float, typer.Option("--minMAC", min=1, help="Variants with fewer minor alleles are left out.")
-        ] = 5,
         bsize: Annotated[
-            int | None, typer.Option("--bsize", min=1, help="REGENIE's; there are no blocks to choose here.")
+            int | None, typer.Option("--bsize", min=1, help=f"{UNUSED}: there are no blocks to choose.")
         ] = None,
         loocv: Annotated[
-            bool, typer.Option("--loocv", help="REGENIE's; predictions are of other people anyway.")
+            bool, typer.Option("--loocv", help=f"{UNUSED}: predictions are by other people anyway.")
         ] = False,
         lowmem: Annotated[
-            bool, typer.Option("--lowmem", help="REGENIE's; memory is bounded anyway.")
+            bool, typer.Option("--lowmem", help=f"{UNUSED}: memory is bounded anyway.")
         ] = False,
-        step: Annotated[int, typer.Option("--step", min=1, max=1, help="REGENIE's.")] = 1,
+        step: Annotated[int, typer.Option("--step", min=1, max=1, help=f"{UNUSED}.")] = 1,
         threads: Annotated[int | None, typer.Option("--threads", min=1)] = None,
     ) -> None:
-        """Whole-genome regression: what other chromosomes predict of each trait, for careome gwas --pred."""
-        del bsize, loocv, lowmem, step
+        """Whole-genome regression: what other chromosomes predict of each trait, for careome gwas --pred.
+
+        Variants with fewer than five minor alleles are left out, or with fewer than --minMAC.
+        """
+        del step
         from cohorts.errors import OutputError
 
         count = use_threads(threads)
@@ -68,7 +70,11 @@ def register(app: typer.Typer, use_threads: Callable[[int | None], int]) -> None
                 filters=filters,
                 traits=traits,
                 folds=cv,
-                mac=min_mac,
+                unused=[
+                    name
+                    for name, given in (("--bsize", bsize), ("--loocv", loocv), ("--lowmem", lowmem))
+                    if given
+                ],
                 threads=count,
                 progress=advance,
             )
