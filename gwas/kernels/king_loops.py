@@ -99,7 +99,7 @@ def _add_counts(
 
 
 @njit(error_model="numpy")
-def _kinship(counts: Any, at: int) -> float:
+def _kinship(counts: Any, at: int) -> Any:
     fewer = counts[at + 2] + min(counts[at + 3], counts[at + 4])
     if fewer == 0:
         return np.nan

@@ -122,7 +122,7 @@ def moments(hom: Any, alt: Any, out: Any) -> None:
 
 
 @njit
-def _products(hom: Any, alt: Any, words: int, i: int, j: int, first: int, last: int, counts: Any) -> int:
+def _products(hom: Any, alt: Any, words: int, i: int, j: int, first: int, last: int, counts: Any) -> Any:
     """Sum of products over the words from ``first`` to ``last``, a missing call as 0."""
     counts[0] = 0
     counts[1] = 0
@@ -244,7 +244,7 @@ def prepare(hom: Any, alt: Any, n: int, part: int, calls: Any, known: Any, table
 @njit
 def _apart(
     known: Any, table: Any, n: int, i: int, j: int, covariance: float, rest: float, threshold: float
-) -> bool:
+) -> Any:
     """Whether r2 is surely not above the threshold.
 
     ``covariance`` (sum of products about the means, missing calls being the commoner homozygote) is known to
@@ -281,7 +281,7 @@ def _linked(
     j: int,
     threshold: float,
     counts: Any,
-) -> bool:
+) -> Any:
     """Whether r2 of rows i and j is above the threshold."""
     dot = _products(hom, alt, words, i, j, 0, part, counts)
     mean1, mean2 = table[i, MEAN], table[j, MEAN]

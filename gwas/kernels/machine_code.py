@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-import llvmlite  # type: ignore[import-untyped]
+import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 

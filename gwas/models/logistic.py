@@ -316,7 +316,8 @@ def _approximate_tail(
     """Put approximate Firth into the tail's results; give those for which it did not converge."""
     found = _tilted(null, null.by_firth, calls, tile, tail, on_basis, missing=missing, method=tilted.FIRTH)
     result[tail] = found[:, :4]
-    return tail[found[:, 0] != 1]
+    unfit: Ints = tail[found[:, 0] != 1]
+    return unfit
 
 
 def _saddle_tail(
