@@ -48,15 +48,15 @@ class StandardisedGenotypes:
         table = (COPIES[None, :] - mean[:, None]) / scale[:, None]
         table[:, 1] = 0.0
         self._values: F32 = table.astype(np.float32)
-        self._width = (self.n + 3) // 4
+        self._words = (self.n + 15) // 16
         self._held: list[tuple[slice, Packed]] | None = None
-        if self.m * self._width <= HELD_BYTES:
+        if self.m * self._words * kernel.WORD <= HELD_BYTES:
             self._held = list(self._read())
 
     def gram(self, vectors: F64) -> F64:
         """``Z' Z v``: float64 (n, k) of float64 (n, k), in one pass over the genotypes."""
         total = np.zeros((self.n, vectors.shape[1]))
-        right = _columns(vectors, 4 * self._width)
+        right = self._by_word(vectors)
         with ThreadPoolExecutor(max_workers=self._threads) as pool:
             for rows, packed in self._chunks():
                 values = self._values[rows]
@@ -67,7 +67,7 @@ class StandardisedGenotypes:
     def times(self, vectors: F64) -> F64:
         """``Z v``: float64 (m, k) of float64 (n, k)."""
         out = np.empty((self.m, vectors.shape[1]))
-        right = _columns(vectors, 4 * self._width)
+        right = self._by_word(vectors)
         with ThreadPoolExecutor(max_workers=self._threads) as pool:
             for rows, packed in self._chunks():
                 parts = [self._times(pool, packed, self._values[rows], part) for part in right]
@@ -81,11 +81,15 @@ class StandardisedGenotypes:
         with ThreadPoolExecutor(max_workers=self._threads) as pool:
             for rows, packed in self._chunks():
                 values = self._values[rows]
-                weights = _columns(loadings[rows], len(values))
+                weights = _by_variant(loadings[rows])
                 total += self._weigh(pool, packed, values, weights)[:, : loadings.shape[1]]
                 ones = np.ones((len(values), kernel.COLUMNS), dtype=np.float32)
                 squares += self._weigh(pool, packed, values**2, [ones])[:, 0]
         return total, squares
+
+    def _by_word(self, matrix: F64) -> list[F32]:
+        groups = range(0, matrix.shape[1], kernel.COLUMNS)
+        return [kernel.by_word(matrix[:, g : g + kernel.COLUMNS], self._words) for g in groups]
 
     def _times(self, pool: ThreadPoolExecutor, packed: Packed, values: F32, right: F32) -> F32:
         out = np.empty((len(packed), kernel.COLUMNS), dtype=np.float32)
@@ -95,13 +99,13 @@ class StandardisedGenotypes:
     def _weigh(self, pool: ThreadPoolExecutor, packed: Packed, values: F32, weights: list[F32]) -> F32:
         parts = []
         for part in weights:
-            out = np.zeros((4 * self._width, kernel.COLUMNS), dtype=np.float32)
+            out = kernel.no_words(self._words)
             self._share(
                 pool,
-                self._width,
+                self._words,
                 lambda a, b, part=part, out=out: kernel.weigh(packed, values, part, a, b, out),
             )
-            parts.append(out[: self.n])
+            parts.append(kernel.from_words(out, self.n))
         return np.concatenate(parts, axis=1)
 
     def _share(self, pool: ThreadPoolExecutor, size: int, job: Callable[[int, int], None]) -> None:
@@ -114,14 +118,14 @@ class StandardisedGenotypes:
 
     def _read(self) -> Iterator[tuple[slice, Packed]]:
         for block in self._genotypes.blocks(ROWS):
-            yield slice(block.start, block.stop), np.ascontiguousarray(block.packed_selected())
+            yield slice(block.start, block.stop), kernel.whole_words(block.packed_selected())
 
 
-def _columns(matrix: F64, rows: int) -> list[F32]:
-    """Groups of COLUMNS columns as float32, padded with zeros to whole groups and to ``rows`` rows."""
+def _by_variant(matrix: F64) -> list[F32]:
+    """Groups of COLUMNS columns as float32, padded with zeros to whole groups."""
     groups = -(-matrix.shape[1] // kernel.COLUMNS)
-    padded = np.zeros((groups, rows, kernel.COLUMNS), dtype=np.float32)
+    padded = np.zeros((groups, len(matrix), kernel.COLUMNS), dtype=np.float32)
     for g in range(groups):
         part = matrix[:, kernel.COLUMNS * g : kernel.COLUMNS * (g + 1)]
-        padded[g, : len(matrix), : part.shape[1]] = part
+        padded[g, :, : part.shape[1]] = part
     return list(padded)

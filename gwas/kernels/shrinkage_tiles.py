@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numba import njit, prange
 
-from gwas.kernels.standardised_loops import decode_words
+from gwas.kernels.decoding import decode_words
 
 SAMPLES: Final = 2048
 """Samples in a tile."""
