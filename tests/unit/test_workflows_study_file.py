@@ -40,7 +40,7 @@ def test_a_study_is_the_same_wherever_its_folder_lies(tmp_path):
     there = canonical_text(read_study(written(tmp_path, DEMO.read_text())))
     assert there == canonical_text(read_study(DEMO))
     assert str(tmp_path) not in there
-    other = DEMO.read_text().replace("seed: 1", "seed: 2")
+    other = DEMO.read_text().replace("seed: 4", "seed: 2")
     assert canonical_text(read_study(written(tmp_path, other))) != there
 
 
