@@ -223,6 +223,34 @@ def test_files_of_the_command_are_read_back_by_associations(tmp_path: Path) -> N
     )
 
 
+def test_null_variants_of_unrelated_people_keep_their_distribution_beside_offsets(tmp_path: Path) -> None:
+    """Half of the genome makes a trait; the other half is tested: QT, and BT of 1:1 and 1:20."""
+    rng = np.random.default_rng(17)
+    n, m, each = 2000, 3000, 4
+    calls = _calls(rng, m, n)
+    genotypes = _write(tmp_path, calls, chromosomes=22)
+    liability = rng.normal(size=(3 * each, m // 2)) @ _standardised(calls)[: m // 2]
+    liability /= liability.std(axis=1, keepdims=True)
+    liability = np.sqrt(0.6) * liability + np.sqrt(0.4) * rng.normal(size=liability.shape)
+    parts = {"QT": None, "BT1:1": 0.5, "BT1:20": 1 - 1 / 21}
+    traits = {}
+    for i, (kind, cut) in enumerate(parts.items()):
+        for t in range(each):
+            row = liability[i * each + t]
+            traits[f"{kind} {t}"] = row if cut is None else (row > np.quantile(row, cut)).astype(float)
+    design = _design(genotypes, traits, rng.normal(size=(n, 2)))
+    fit = whole_genome_regression(genotypes, design)
+    assert all(fit.held_out_r2[f"QT {t}"] > 0.05 for t in range(each))
+    # chromosome 11 straddles the halves
+    null = genotypes.select(variants=np.flatnonzero(genotypes.variant_values("chrom").astype(int) > 11))
+    found = associate(null, design, offsets=fit.offsets, logistic="score")
+    for kind in parts:
+        chi2 = np.concatenate([found[f"{kind} {t}"]["T_STAT"].to_numpy() ** 2 for t in range(each)])
+        assert chi2.mean() == pytest.approx(1.0, abs=5 * np.sqrt(2 / len(chi2)))
+        assert np.median(chi2) / 0.4549 == pytest.approx(1.0, abs=0.12)
+        assert 0.005 < (chi2 > 6.635).mean() < 0.015
+
+
 @pytest.mark.slow
 def test_relatives_inflate_tests_without_offsets_and_not_with_them(tmp_path: Path) -> None:
     """900 sibling pairs among 3,900 people; the tested half of the genome does nothing."""
