@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -73,10 +73,46 @@ def kinship(
     >>> round(DEGREES["second"], 4)
     0.0884
     """
+    pairs = king_pairs(genotypes, variants=variants, at_least=at_least, threads=threads)
+    iid = genotypes.samples["iid"].to_numpy()
+    return pd.DataFrame(
+        {
+            "iid1": iid[pairs.row1],
+            "iid2": iid[pairs.row2],
+            "nsnp": pairs.nsnp,
+            "hethet": pairs.hethet,
+            "ibs0": pairs.ibs0,
+            "kinship": pairs.kinship,
+            "relation": relation_of(pairs.kinship, pairs.ibs0, strangers=pairs.strangers_ibs0),
+            "row1": pairs.row1,
+            "row2": pairs.row2,
+        }
+    )
+
+
+class KingPairs(NamedTuple):
+    """Pairs of samples: the columns of :func:`kinship` as arrays, and the IBS0 fraction of strangers."""
+
+    row1: Index
+    row2: Index
+    nsnp: Index
+    hethet: npt.NDArray[np.float64]
+    ibs0: npt.NDArray[np.float64]
+    kinship: npt.NDArray[np.float64]
+    strangers_ibs0: float
+
+
+def king_pairs(
+    genotypes: Genotypes,
+    *,
+    variants: npt.ArrayLike | None = None,
+    at_least: float = DEGREES["third"],
+    threads: int = 2,
+) -> KingPairs:
+    """:func:`kinship` without a frame, for tables of millions of pairs."""
     hom, alt = _padded_planes(genotypes, variants, threads=threads)
     n = genotypes.n_samples
     hets = np.bitwise_count(alt[:n] & ~hom[:n]).sum(axis=1, dtype=np.int64)
-    starts = list(range(0, n, ROWS))
 
     def rows(start: int) -> tuple[Index, Index, npt.NDArray[np.float64]]:
         stop = min(start + ROWS, n)
@@ -86,32 +122,25 @@ def kinship(
                 hom, alt, hets, start, stop, at_least=at_least, capacity=capacity
             )
             if size <= capacity:
-                order = np.lexsort((index[:, 1], index[:, 0]))
+                order = np.argsort(index[:, 0] * n + index[:, 1])
                 return index[order], found[order], phi[order]
             capacity = size
 
     with ThreadPoolExecutor(max_workers=checked_threads(threads)) as pool:
-        parts = list(pool.map(rows, starts))
+        parts = list(pool.map(rows, range(0, n, ROWS)))
     index = np.concatenate([p[0] for p in parts]) if parts else np.empty((0, 2), dtype=np.int64)
     found = np.concatenate([p[1] for p in parts]) if parts else np.empty((0, 3), dtype=np.int64)
     phi = np.concatenate([p[2] for p in parts]) if parts else np.empty(0)
     shared = np.maximum(found[:, 0], 1)
-    iid = genotypes.samples["iid"].to_numpy()
-    table = pd.DataFrame(
-        {
-            "iid1": iid[index[:, 0]],
-            "iid2": iid[index[:, 1]],
-            "nsnp": found[:, 0],
-            "hethet": found[:, 2] / shared,
-            "ibs0": found[:, 1] / shared,
-            "kinship": phi,
-            "row1": index[:, 0],
-            "row2": index[:, 1],
-        }
+    return KingPairs(
+        row1=index[:, 0],
+        row2=index[:, 1],
+        nsnp=found[:, 0],
+        hethet=found[:, 2] / shared,
+        ibs0=found[:, 1] / shared,
+        kinship=phi,
+        strangers_ibs0=_strangers_ibs0(hom[:n], alt[:n]),
     )
-    strangers = _strangers_ibs0(hom[:n], alt[:n])
-    table.insert(6, "relation", relation_of(table["kinship"], table["ibs0"], strangers=strangers))
-    return table
 
 
 def sample_planes(

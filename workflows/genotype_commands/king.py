@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
 from cohorts.errors import DesignError
 from gwas.counts import AUTOSOME, variant_group
 from gwas.genotypes import Genotypes
-from gwas.relatedness import kinship, unrelated
-from workflows.genotype_commands.outcome import Outcome, Table, sample_columns
+from gwas.relatedness import king_pairs, unrelated
+from workflows.genotype_commands.outcome import Outcome, Table, sample_cells
 
 MOST_PAIRS: Final = 20_000_000
 
@@ -34,26 +35,31 @@ def tables(
         )
     lowest = -np.inf if king_table_filter is None else king_table_filter
     wanted = lowest if king_cutoff is None else min(lowest, king_cutoff)
-    related = kinship(genotypes, at_least=wanted, threads=threads)
+    related = king_pairs(genotypes, at_least=wanted, threads=threads)
+    chosen = np.arange(len(related.kinship))
+    if king_table_filter is not None:
+        chosen = np.flatnonzero(related.kinship >= lowest)
     # PLINK 2 names the later sample first and orders by it.
-    listed = related if king_table_filter is None else related[related["kinship"] >= lowest]
-    listed = listed.sort_values(["row2", "row1"], kind="stable")
-    ids = sample_columns(genotypes)
-    names = [str(name) for name in ids.columns]
-    first, second = ids.iloc[listed["row2"]], ids.iloc[listed["row1"]]
+    chosen = chosen[np.argsort(related.row2[chosen] * n + related.row1[chosen])]
+    ids = sample_cells(genotypes)
+    first, second = related.row2[chosen], related.row1[chosen]
     columns = {
-        **{f"{name}1": first[name].to_numpy() for name in names},
-        **{f"{name.lstrip('#')}2": second[name].to_numpy() for name in names},
-        "NSNP": listed["nsnp"].to_numpy(),
-        "HETHET": listed["hethet"].to_numpy(),
-        "IBS0": listed["ibs0"].to_numpy(),
-        "KINSHIP": listed["kinship"].to_numpy(),
+        **{f"{name}1": cells.take(first) for name, cells in ids.items()},
+        **{f"{name.lstrip('#')}2": cells.take(second) for name, cells in ids.items()},
+        "NSNP": related.nsnp[chosen],
+        "HETHET": related.hethet[chosen],
+        "IBS0": related.ibs0[chosen],
+        "KINSHIP": related.kinship[chosen],
     }
-    files = [Table("kin0", listed[[]].assign(**columns))]
+    files = [Table("kin0", columns)]
     autosomal = int((variant_group(genotypes) == AUTOSOME).sum())
-    notes = [f"{autosomal} autosomal variants, {pairs} pairs, {len(listed)} listed"]
+    notes = [f"{autosomal} autosomal variants, {pairs} pairs, {len(chosen)} listed"]
     if king_cutoff is not None:
-        kept = unrelated(n, related, above=king_cutoff)
-        files += [Table("king.cutoff.in.id", ids[kept]), Table("king.cutoff.out.id", ids[~kept])]
+        close = related.kinship > king_cutoff
+        joined = {name: getattr(related, name)[close] for name in ("row1", "row2", "kinship")}
+        kept = unrelated(n, pd.DataFrame(joined), above=king_cutoff)
+        for side, rows in (("in", kept), ("out", ~kept)):
+            people = {name: cells.take(np.flatnonzero(rows)) for name, cells in ids.items()}
+            files.append(Table(f"king.cutoff.{side}.id", people))
         notes.append(f"--king-cutoff {king_cutoff:g}: {int((~kept).sum())} removed, {int(kept.sum())} remain")
     return Outcome(files, notes)
