@@ -100,11 +100,11 @@ class StandardisedGenotypes:
         parts = []
         for part in weights:
             out = kernel.no_words(self._words)
-            self._share(
-                pool,
-                self._words,
-                lambda a, b, part=part, out=out: kernel.weigh(packed, values, part, a, b, out),
-            )
+
+            def job(a: int, b: int, part: F32 = part, out: F32 = out) -> None:
+                kernel.weigh(packed, values, part, a, b, out)
+
+            self._share(pool, self._words, job)
             parts.append(kernel.from_words(out, self.n))
         return np.concatenate(parts, axis=1)
 
