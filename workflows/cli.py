@@ -180,6 +180,10 @@ def score(
         Literal["mean", "zero"], typer.Option(help="What a missing genotype counts as.")
     ] = "mean",
     freq: Annotated[Path | None, typer.Option("--read-freq", help="Reference allele frequencies.")] = None,
+    palindromic: Annotated[
+        Literal["drop", "keep", "frequency"],
+        typer.Option(help="What to do with A/T and C/G; keep where the weights are of these very files."),
+    ] = "drop",
     threads: Annotated[int | None, typer.Option(min=1)] = None,
 ) -> None:
     """Polygenic scores of published weights, with a log of every variant's match."""
@@ -196,6 +200,7 @@ def score(
             out=out,
             missing=missing,
             freq=freq,
+            palindromic=palindromic,
             threads=count,
             progress=advance,
         )

@@ -46,7 +46,8 @@ def run_wgr(
         As in :func:`workflows.association.run_gwas`.
     out
         Prefix of the outputs: ``OUT_pred.list`` and ``OUT_<i>.loco`` as REGENIE writes them,
-        ``OUT.<trait>.weights``, a polygenic score in the PGS Catalog's columns, and ``OUT.log``.
+        ``OUT.<trait>.weights``, a polygenic score in the PGS Catalog's columns (for the same files
+        ``careome score --palindromic keep``: their strand is known), and ``OUT.log``.
     folds, threads, progress
         See :func:`gwas.whole_genome.whole_genome_regression`. Its `mac` is `filters.mac`, by default
         :data:`MAC`.

@@ -32,7 +32,7 @@ def step1(tmp_path_factory: pytest.TempPathFactory, careome: Careome) -> Path:
     (folder / "g.bed").write_bytes(b"\x6c\x1b\x01" + pack(calls.astype(np.int8)).tobytes())
     (folder / "g.fam").write_text("".join(f"f{i} i{i} 0 0 1 -9\n" for i in range(N)))
     chrom = np.arange(M) * CHROMOSOMES // M + 1
-    (folder / "g.bim").write_text("".join(f"{chrom[j]} v{j} 0 {j + 1} A C\n" for j in range(M)))
+    (folder / "g.bim").write_text("".join(f"{chrom[j]} v{j} 0 {j + 1} A {'CT'[j % 2]}\n" for j in range(M)))
     age = rng.normal(size=N)
     q = 40 + 5 * (signal + 0.5 * age + 0.7 * rng.normal(size=N))
     b = (1.5 * signal + rng.logistic(size=N) > 0.5).astype(int)
@@ -181,7 +181,9 @@ def test_the_weights_are_a_score_of_the_whole_prediction(step1: Path, careome: C
     for t, trait in enumerate(("Q", "B")):
         out = step1 / f"score{trait}"
         weights = step1 / f"s.{trait}.weights"
-        done = careome("score", "--bfile", step1 / "g", "--score", weights, "--out", out)
+        done = careome(
+            "score", "--bfile", step1 / "g", "--score", weights, "--palindromic", "keep", "--out", out
+        )
         assert done.returncode == 0, done.stderr
         (file,) = step1.glob(f"score{trait}*.sscore")
         table = pd.read_csv(file, sep="\t")
