@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -32,6 +32,10 @@ RELATIONS: Final = np.array(
 
 BLOCK: Final = 1024
 ROWS: Final = 4 * TILE
+PLANES_BYTES: Final = 2**30
+"""Planes of more are made of two parts of the samples at a time, each time reading the file."""
+
+_Found = tuple[Index, Index, npt.NDArray[np.float64]]
 
 
 def kinship(
@@ -110,63 +114,95 @@ def king_pairs(
     threads: int = 2,
 ) -> KingPairs:
     """:func:`kinship` without a frame, for tables of millions of pairs."""
-    hom, alt = _padded_planes(genotypes, variants, threads=threads)
-    n = genotypes.n_samples
-    hets = np.bitwise_count(alt[:n] & ~hom[:n]).sum(axis=1, dtype=np.int64)
-
-    def rows(start: int) -> tuple[Index, Index, npt.NDArray[np.float64]]:
-        stop = min(start + ROWS, n)
-        capacity = 4096 if np.isfinite(at_least) else (stop - start) * (n - start)
-        while True:
-            index, found, phi, size = king_rows(
-                hom, alt, hets, start, stop, at_least=at_least, capacity=capacity
-            )
-            if size <= capacity:
-                order = np.argsort(index[:, 0] * n + index[:, 1])
-                return index[order], found[order], phi[order]
-            capacity = size
-
-    with ThreadPoolExecutor(max_workers=checked_threads(threads)) as pool:
-        parts = list(pool.map(rows, range(0, n, ROWS)))
-    index = np.concatenate([p[0] for p in parts]) if parts else np.empty((0, 2), dtype=np.int64)
-    found = np.concatenate([p[1] for p in parts]) if parts else np.empty((0, 3), dtype=np.int64)
-    phi = np.concatenate([p[2] for p in parts]) if parts else np.empty(0)
-    shared = np.maximum(found[:, 0], 1)
+    autosomal = _autosomal(genotypes, variants)
+    n = autosomal.n_samples
+    found: list[_Found] = []
+    strangers = 0.0
+    for samples, other in _shares(n, plane_words(autosomal.n_variants)):
+        chosen = autosomal if len(samples) == n else autosomal.select(samples=samples)
+        hom, alt = _padded_planes(chosen, threads=threads)
+        if not found:
+            strangers = _strangers_ibs0(hom[: len(samples)], alt[: len(samples)])
+        found += [
+            (samples[index], counts, phi)
+            for index, counts, phi in _pairs_of(hom, alt, len(samples), other, at_least, threads)
+        ]
+    index = np.concatenate([part[0] for part in found]) if found else np.empty((0, 2), dtype=np.int64)
+    counts = np.concatenate([part[1] for part in found]) if found else np.empty((0, 3), dtype=np.int64)
+    phi = np.concatenate([part[2] for part in found]) if found else np.empty(0)
+    order = np.argsort(index[:, 0] * n + index[:, 1])
+    index, counts = index[order], counts[order]
+    shared = np.maximum(counts[:, 0], 1)
     return KingPairs(
         row1=index[:, 0],
         row2=index[:, 1],
-        nsnp=found[:, 0],
-        hethet=found[:, 2] / shared,
-        ibs0=found[:, 1] / shared,
-        kinship=phi,
-        strangers_ibs0=_strangers_ibs0(hom[:n], alt[:n]),
+        nsnp=counts[:, 0],
+        hethet=counts[:, 2] / shared,
+        ibs0=counts[:, 1] / shared,
+        kinship=phi[order],
+        strangers_ibs0=strangers,
     )
+
+
+def _shares(n: int, words: int) -> Iterator[tuple[Index, int]]:
+    """Samples whose planes are in memory together, and the place among them from which partners are taken.
+
+    Everybody at once, unless that is too much: then two parts of the samples at a time.
+    """
+    most = PLANES_BYTES // (16 * max(words, 1))
+    parts = 1 if n <= most else -(-n // max(most // 2, 1))
+    edges = np.linspace(0, n, parts + 1).astype(int).tolist()
+    runs = [np.arange(a, b, dtype=np.int64) for a, b in pairwise(edges)]
+    for k, run in enumerate(runs):
+        yield run, 0
+        for later in runs[k + 1 :]:
+            yield np.concatenate([run, later]), len(run)
+
+
+def _pairs_of(hom: Words, alt: Words, n: int, other: int, at_least: float, threads: int) -> list[_Found]:
+    hets = np.bitwise_count(alt[:n] & ~hom[:n]).sum(axis=1, dtype=np.int64)
+    last = other or n
+
+    def rows(start: int) -> _Found:
+        stop = min(start + ROWS, last)
+        capacity = 4096 if np.isfinite(at_least) else (stop - start) * (n - start)
+        while True:
+            index, counts, phi, size = king_rows(
+                hom, alt, hets, start, stop, other=other, at_least=at_least, capacity=capacity
+            )
+            if size <= capacity:
+                return index, counts, phi
+            capacity = size
+
+    with ThreadPoolExecutor(max_workers=checked_threads(threads)) as pool:
+        return list(pool.map(rows, range(0, last, ROWS)))
 
 
 def sample_planes(
     genotypes: Genotypes, variants: npt.ArrayLike | None = None, *, threads: int = 2
 ) -> tuple[Words, Words]:
     """Bit-planes of all samples over the autosomal variants: two uint64 arrays (n, words)."""
-    hom, alt = _padded_planes(genotypes, variants, threads=threads)
+    hom, alt = _padded_planes(_autosomal(genotypes, variants), threads=threads)
     return hom[: genotypes.n_samples], alt[: genotypes.n_samples]
 
 
-def _padded_planes(
-    genotypes: Genotypes, variants: npt.ArrayLike | None, *, threads: int
-) -> tuple[Words, Words]:
-    """Planes in whole registers of words, with the empty rows that the kernel reads past the last sample."""
+def _autosomal(genotypes: Genotypes, variants: npt.ArrayLike | None) -> Genotypes:
     autosomal = variant_group(genotypes) == AUTOSOME
     if variants is not None:
         chosen = np.zeros(genotypes.n_variants, dtype=np.bool_)
         chosen[np.asarray(variants)] = True
         autosomal &= chosen
-    subset = genotypes if autosomal.all() else genotypes.select(variants=autosomal)
-    n = subset.n_samples
-    hom = np.zeros((n + PARTNERS, plane_words(subset.n_variants)), dtype=np.uint64)
+    return genotypes if autosomal.all() else genotypes.select(variants=autosomal)
+
+
+def _padded_planes(genotypes: Genotypes, *, threads: int) -> tuple[Words, Words]:
+    """Planes in whole registers of words, with the empty rows that the kernel reads past the last sample."""
+    n = genotypes.n_samples
+    hom = np.zeros((n + PARTNERS, plane_words(genotypes.n_variants)), dtype=np.uint64)
     alt = np.zeros_like(hom)
     cuts = np.linspace(0, (n + 63) // 64, checked_threads(threads) + 1).astype(int).tolist()
     with ThreadPoolExecutor(max_workers=checked_threads(threads)) as pool:
-        for block in subset.blocks(BLOCK):
+        for block in genotypes.blocks(BLOCK):
             codes = whole_codes(selected_calls(block.packed, block.sample_index))
             jobs = [
                 pool.submit(add_sample_planes, codes, n, (a, b), block.start, hom, alt)

@@ -22,7 +22,7 @@ _KING: Final = MachineCode(
     *["uint64:1"] * 2,
     "int64",
     "int64:1",
-    *["int64"] * 2,
+    *["int64"] * 3,
     "float64",
     *["int64:1"] * 2,
     *["int64:2"] * 2,
@@ -32,9 +32,17 @@ _KING: Final = MachineCode(
 
 
 def king_rows(
-    hom: Words, alt: Words, hets: Index, first: int, last: int, *, at_least: float, capacity: int
+    hom: Words,
+    alt: Words,
+    hets: Index,
+    first: int,
+    last: int,
+    *,
+    other: int = 0,
+    at_least: float,
+    capacity: int,
 ) -> tuple[Index, Index, npt.NDArray[np.float64], int]:
-    """Pairs (i, j), ``first <= i < last``, ``j > i``, whose kinship is at least ``at_least``.
+    """Pairs (i, j), ``first <= i < last``, ``j > i`` and ``j >= other``, whose kinship is at least ``at_least``.
 
     Parameters
     ----------
@@ -45,6 +53,8 @@ def king_rows(
         int64 (n,): heterozygous calls of each sample.
     first, last
         Rows to do; ``first`` a multiple of TILE. Threads share the work by rows.
+    other
+        First partner.
     at_least
         Smallest kinship to keep; use -inf for all pairs.
     capacity
@@ -71,6 +81,7 @@ def king_rows(
         hets,
         first,
         last,
+        other,
         at_least,
         distances,
         counts,

@@ -140,6 +140,7 @@ def king_rows(
     hets: Any,
     first: int,
     last: int,
+    other: int,
     at_least: float,
     distances: Any,
     counts: Any,
@@ -157,7 +158,7 @@ def king_rows(
     size[0] = 0
     for i0 in range(first, last, TILE):
         i1 = min(last, i0 + TILE)
-        for j0 in range(i0, n, TILE):
+        for j0 in range(max(i0, other), n, TILE):
             j1 = min(n, j0 + TILE)
             if every:
                 _tile_counts(hom, alt, words, i0, i1, j0, j1, counts)

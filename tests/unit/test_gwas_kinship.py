@@ -59,6 +59,19 @@ def test_every_pair_equals_the_plain_formula(genotypes_of, m) -> None:
     assert again[["iid1", "iid2"]].to_numpy().tolist() == close[["iid1", "iid2"]].to_numpy().tolist()
 
 
+@pytest.mark.parametrize("at_least", [-np.inf, 0.01])
+def test_planes_of_some_samples_at_a_time_give_the_same(genotypes_of, monkeypatch, at_least: float) -> None:
+    rng = np.random.default_rng(9)
+    calls = rng.binomial(2, rng.uniform(0.1, 0.6, 700)[:, None], (700, 131)).astype(np.int8)
+    calls[rng.random(calls.shape) < 0.02] = -9
+    whole = kinship(genotypes_of(calls), at_least=at_least)
+    monkeypatch.setattr("gwas.relatedness.PLANES_BYTES", 16 * 16 * 90)
+    pd.testing.assert_frame_equal(
+        kinship(genotypes_of(calls), at_least=at_least).drop(columns="relation"),
+        whole.drop(columns="relation"),
+    )
+
+
 def test_sex_chromosomes_do_not_count(genotypes_of) -> None:
     calls = family(600, seed=1)
     chrom = ["1"] * 400 + ["X"] * 200
