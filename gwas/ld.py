@@ -69,19 +69,29 @@ def ld_prune(
     """
     if not 0.0 <= r2 < 1.0 or window < 2 or not 1 <= step <= window:
         raise ValueError("pruning needs 0 <= r2 < 1, a window of at least 2 variants and a step within it")
-    chrom = genotypes.variants["chrom"].to_numpy()
-    runs = [np.flatnonzero(chrom == name) for name in dict.fromkeys(chrom.tolist())]
+    place = genotypes.variant_values("pos")
 
     def one(rows: Index) -> Index:
-        pos = genotypes.variants["pos"].to_numpy()[rows]
+        pos = place[rows]
         if (np.diff(pos) < 0).any():
             raise ValueError("variants are not in order of position within their chromosome")
         spans = windows(len(rows), window=window, step=step) if kb is None else kb_windows(pos, kb=kb)
         return rows[_prune_chromosome(genotypes.select(variants=rows), *spans, r2=r2, order=order)]
 
+    runs = _chromosomes(genotypes)
     with ThreadPoolExecutor(max_workers=checked_threads(threads)) as pool:
         kept = list(pool.map(one, runs))
     return np.sort(np.concatenate(kept)) if kept else np.empty(0, dtype=np.int64)
+
+
+def _chromosomes(genotypes: Genotypes) -> list[Index]:
+    """Rows of each chromosome, in one piece or not."""
+    names, lengths = genotypes.variant_text("chrom").runs()
+    stops = np.cumsum(lengths)
+    rows: dict[str, list[Index]] = {}
+    for name, start, stop in zip(names, (stops - lengths).tolist(), stops.tolist(), strict=True):
+        rows.setdefault(name, []).append(np.arange(start, stop, dtype=np.int64))
+    return [np.concatenate(parts) for parts in rows.values()]
 
 
 def windows(count: int, *, window: int, step: int) -> tuple[Index, Index]:

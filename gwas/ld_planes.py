@@ -56,10 +56,10 @@ def ld_people(genotypes: Genotypes) -> LdPeople:
     ValueError
         If variants of several kinds of chromosome are mixed.
     """
-    kinds = np.unique(ploidy_class(genotypes.variants["chrom"])).tolist()
+    kinds = np.unique(ploidy_class(genotypes.variant_text("chrom"))).tolist()
     if len(kinds) > 1:
         raise ValueError("correlations are of variants of one chromosome")
-    sex = genotypes.samples["sex"].to_numpy()
+    sex = genotypes.sample_values("sex")
     everyone = np.arange(genotypes.n_samples)
     if kinds == ["x"]:
         order = np.concatenate([everyone, everyone[sex != "M"]])

@@ -45,7 +45,7 @@ def families(iids: Sequence[str], kinship: pd.DataFrame, *, above: float = DEGRE
     representative = np.arange(len(iids), dtype=np.int64)
     left = [row_of[iid] for iid in close["iid1"]]
     right = [row_of[iid] for iid in close["iid2"]]
-    for group in connected(len(iids), left, right):
+    for group in connected(left, right):
         representative[group] = group[0]
     labels, _ = pd.factorize(representative)
     return labels.astype(np.int64)

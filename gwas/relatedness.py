@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from gwas.counts import AUTOSOME, variant_group
 from gwas.engines.threads import checked_threads
@@ -17,6 +16,9 @@ from gwas.genotypes import Genotypes
 from gwas.independent_set import independent_set
 from gwas.kernels.king import PARTNERS, TILE, king_rows
 from gwas.kernels.planes import Words, add_sample_planes, plane_words, selected_calls, whole_codes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Index = npt.NDArray[np.int64]
 
@@ -77,6 +79,8 @@ def kinship(
     >>> round(DEGREES["second"], 4)
     0.0884
     """
+    import pandas as pd
+
     pairs = king_pairs(genotypes, variants=variants, at_least=at_least, threads=threads)
     iid = genotypes.samples["iid"].to_numpy()
     return pd.DataFrame(
@@ -275,7 +279,7 @@ def relation_of(kinship: npt.ArrayLike, ibs0: npt.ArrayLike, *, strangers: float
 
 def unrelated(
     n: int,
-    pairs: pd.DataFrame,
+    pairs: pd.DataFrame | Mapping[str, Any],
     *,
     above: float = DEGREES["second"],
     prefer: npt.ArrayLike | None = None,
@@ -291,7 +295,7 @@ def unrelated(
     n
         Number of samples.
     pairs
-        Rows of :func:`kinship`: ``row1``, ``row2``, ``kinship``.
+        Rows of :func:`kinship`, or arrays: ``row1``, ``row2``, ``kinship``.
     above
         Kinship above which two people are related; 0.0884 leaves third degree in.
     prefer
@@ -304,19 +308,20 @@ def unrelated(
 
     Examples
     --------
+    >>> import pandas as pd
     >>> trio = pd.DataFrame({"row1": [0, 1], "row2": [2, 2], "kinship": [0.25, 0.25]})
     >>> unrelated(3, trio).tolist()
     [True, True, False]
     """
-    close = pairs[pairs["kinship"] > above]
+    close = np.asarray(pairs["kinship"]) > above
     wish = np.zeros(n) if prefer is None else np.asarray(prefer, dtype=np.float64)
-    left, right = close["row1"].tolist(), close["row2"].tolist()
+    left, right = (np.asarray(pairs[name])[close].tolist() for name in ("row1", "row2"))
     relatives: dict[int, set[int]] = {}
     for a, b in zip(left, right, strict=True):
         relatives.setdefault(a, set()).add(b)
         relatives.setdefault(b, set()).add(a)
     kept = np.ones(n, dtype=np.bool_)
-    for family in connected(n, left, right):
+    for family in connected(left, right):
         family.sort(key=lambda person: (-wish[person], person))
         place = {person: k for k, person in enumerate(family)}
         chosen = independent_set([sum(1 << place[other] for other in relatives[person]) for person in family])
@@ -350,23 +355,31 @@ def duplicates_to_drop(
     same = pairs[pairs["kinship"] > above]
     rate = np.asarray(call_rate, dtype=np.float64)
     dropped = np.zeros(n, dtype=np.bool_)
-    for group in connected(n, same["row1"].tolist(), same["row2"].tolist()):
+    for group in connected(same["row1"].tolist(), same["row2"].tolist()):
         best = min(group, key=lambda person: (-rate[person], person))
         dropped[[person for person in group if person != best]] = True
     return dropped
 
 
-def connected(n: int, left: Sequence[int], right: Sequence[int]) -> list[list[int]]:
-    """Groups of two and more among ``0 … n - 1`` that the edges ``left[k] - right[k]`` hold together."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(n, n))
-    _, label = connected_components(graph, directed=False)
-    groups: dict[int, list[int]] = {}
-    for person in sorted({*left, *right}):
-        groups.setdefault(int(label[person]), []).append(person)
-    return list(groups.values())
+def connected(left: Sequence[int], right: Sequence[int]) -> list[list[int]]:
+    """Groups of two and more that the edges ``left[k] - right[k]`` hold together, each in order."""
+    joined: dict[int, list[int]] = {}
+    for a, b in zip(left, right, strict=True):
+        joined.setdefault(a, []).append(b)
+        joined.setdefault(b, []).append(a)
+    groups = []
+    seen: set[int] = set()
+    for person in sorted(joined):
+        if person in seen:
+            continue
+        seen.add(person)
+        group = [person]
+        for member in group:
+            fresh = [other for other in joined[member] if other not in seen]
+            seen.update(fresh)
+            group.extend(dict.fromkeys(fresh))
+        groups.append(sorted(group))
+    return groups
 
 
 def _strangers_ibs0(hom: Words, alt: Words) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import pandas as pd
 
 from cohorts.errors import DesignError
 from gwas.counts import AUTOSOME, variant_group
@@ -57,7 +56,7 @@ def tables(
     if king_cutoff is not None:
         close = related.kinship > king_cutoff
         joined = {name: getattr(related, name)[close] for name in ("row1", "row2", "kinship")}
-        kept = unrelated(n, pd.DataFrame(joined), above=king_cutoff)
+        kept = unrelated(n, joined, above=king_cutoff)
         for side, rows in (("in", kept), ("out", ~kept)):
             people = {name: cells.take(np.flatnonzero(rows)) for name, cells in ids.items()}
             files.append(Table(f"king.cutoff.{side}.id", people))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from cohorts.errors import InputError
 from gwas.frequencies import founders
@@ -27,31 +26,34 @@ def tables(
 
     Variants without a place (chromosome 0) are in neither list, as in PLINK 2.
     """
-    chrom = genotypes.variants["chrom"]
-    placed = genotypes.select(variants=(chrom != "0").to_numpy(), samples=founders(genotypes))
+    chrom = genotypes.variant_text("chrom")
+    anywhere, alone = ~chrom.equals("0"), founders(genotypes)
+    placed = genotypes
+    if not (anywhere.all() and alone.all()):
+        placed = genotypes.select(variants=anywhere, samples=alone)
     _refuse_disorder(placed)
     kept = np.zeros(placed.n_variants, dtype=np.bool_)
     order: Order = "plink1" if indep_order == 1 else "plink2"
     kept[ld_prune(placed, window=window, step=step, r2=r2, kb=kb, order=order, threads=threads)] = True
-    ids = placed.variants[["id"]]
+    ids = placed.variant_text("id")
     notes = [
         f"{placed.n_samples} founders; {genotypes.n_variants - placed.n_variants} variants without a place",
         f"{int((~kept).sum())} variants removed, {int(kept.sum())} remain",
     ]
-    if bool((chrom == "X").any()):
+    if bool(chrom.equals("X").any()):
         notes.append("on X men weigh half, their heterozygous calls are missing")
-    return Outcome(
-        [Table("prune.in", ids[kept], header=False), Table("prune.out", ids[~kept], header=False)], notes
-    )
+    files = [
+        Table(f"prune.{side}", {"ID": ids.take(np.flatnonzero(rows))}, header=False)
+        for side, rows in (("in", kept), ("out", ~kept))
+    ]
+    return Outcome(files, notes)
 
 
 def _refuse_disorder(genotypes: Genotypes) -> None:
-    variants: pd.DataFrame = genotypes.variants
-    back = (variants["pos"].diff() < 0) & (variants["chrom"] == variants["chrom"].shift())
-    if (
-        bool(back.any())
-        or variants["chrom"].ne(variants["chrom"].shift()).sum() > variants["chrom"].nunique()
-    ):
+    names, lengths = genotypes.variant_text("chrom").runs()
+    back = np.diff(genotypes.variant_values("pos")) < 0
+    back[np.cumsum(lengths)[:-1] - 1] = False
+    if bool(back.any()) or len(set(names)) < len(names):
         raise InputError(
             "variants are not in order of position",
             where=genotypes.path.with_suffix(".bim"),
