@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -109,6 +110,35 @@ def refit_variants(
     return out
 
 
+@dataclass(frozen=True, eq=False)
+class StartingPoint:
+    """A null model's fit, from which the fits of many variants start.
+
+    It is made once a null model: made anew for every block, its sums could round otherwise, and a variant's answer
+    would depend on the block that it stands in.
+
+    Attributes
+    ----------
+    eta, residual, weights
+        float64 (n,): log odds, outcome - p, p (1 - p).
+    lower
+        float64 (k, k): Cholesky factor of the covariates' information.
+    """
+
+    eta: Floats
+    residual: Floats
+    weights: Floats
+    lower: Floats
+
+    @classmethod
+    def of(cls, covariates: Floats, outcome: Floats, offset: Floats, coefficients: Floats) -> StartingPoint:
+        """Evaluate covariates (k, n) at `coefficients` (k,) on top of a known `offset` (n,)."""
+        eta = offset + coefficients @ covariates
+        p = special.expit(eta)
+        weights = p * (1.0 - p)
+        return cls(eta, outcome - p, weights, np.linalg.cholesky((covariates * weights) @ covariates.T))
+
+
 def maximise_variants(
     genotypes: npt.NDArray[np.uint8] | npt.NDArray[np.float32],
     variants: npt.NDArray[np.int64],
@@ -118,16 +148,17 @@ def maximise_variants(
     positions: npt.NDArray[np.int64],
     covariates: Floats,
     outcome: Floats,
-    offset: Floats,
-    start: Floats,
+    start: StartingPoint,
     drop_missing: bool,
 ) -> Floats:
     """Maximum likelihood of many variants at once, where the null model's fit is a good start.
 
     Parameters
     ----------
-    genotypes, variants, flip, means, positions, covariates, outcome, offset, start, drop_missing
-        As in :func:`refit_variants`; `start` must be the null model's estimate.
+    genotypes, variants, flip, means, positions, covariates, outcome, drop_missing
+        As in :func:`refit_variants`.
+    start
+        The null model's fit.
 
     Returns
     -------
@@ -145,9 +176,6 @@ def maximise_variants(
     out = np.zeros((len(variants), 3))
     kernel: Any = _MAXIMUM_OF_CALLS if genotypes.dtype == np.uint8 else _MAXIMUM_OF_DOSAGES
     k, n = covariates.shape
-    eta = offset + start @ covariates
-    p = special.expit(eta)
-    weights = p * (1.0 - p)
     kernel(
         np.ascontiguousarray(genotypes),
         variants,
@@ -156,10 +184,10 @@ def maximise_variants(
         positions,
         np.ascontiguousarray(covariates),
         outcome,
-        eta,
-        outcome - p,
-        weights,
-        np.linalg.cholesky((covariates * weights) @ covariates.T),
+        start.eta,
+        start.residual,
+        start.weights,
+        start.lower,
         int(drop_missing),
         np.empty((_BATCH, n), dtype=np.float32),
         np.empty(_BATCH),

@@ -92,6 +92,11 @@ class LogisticNull:
         return place
 
     @cached_property
+    def starting_point(self) -> refit.StartingPoint:
+        """The fit, for fits of single variants that start from it."""
+        return refit.StartingPoint.of(self.design, self.outcome, self.offset, self.coefficients)
+
+    @cached_property
     def by_likelihood(self) -> tilted.TiltedNull:
         """The null model for the saddle-point."""
         return self._tilted(self.coefficients)
@@ -183,7 +188,9 @@ def wald_tests(
     separated = _allele_separates(null, tile)
     by_ml = np.flatnonzero((verdict == status.OK) & ~separated).astype(np.int64)
     if null.converged and null.group.n >= MANY:
-        result[by_ml, :3] = refit.maximise_variants(tile.genotypes, by_ml, **_given(null, calls, missing))
+        given = _given(null, calls, missing) | {"start": null.starting_point}
+        del given["offset"]
+        result[by_ml, :3] = refit.maximise_variants(tile.genotypes, by_ml, **given)
     by_ml = by_ml[result[by_ml, 0] != 1]
     result[by_ml] = _refit(null, calls, tile, by_ml, missing=missing, method=refit.WALD)
     failed = (verdict == status.OK) & ~(result[:, 0] == 1)
