@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from gwas.genotypes import Genotypes
 from gwas.kernels.text import TextColumn, joined_lines, text_of_floats, text_of_integers, text_of_strings
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 Cells = Mapping[str, Any]
 """Columns by name: arrays, or text as bytes."""
 
-ROWS_AT_ONCE: Final = 1 << 18
+ROWS_AT_ONCE: Final = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,17 +68,29 @@ def write_tables(out: Path, tables: Sequence[Table]) -> list[Path]:
 
 def _texts(frame: pd.DataFrame | Cells) -> Iterator[str]:
     """Lines of text, nine significant digits, ``NA`` for nan; much faster than pandas."""
-    columns = [_cells(frame[name]) for name in frame]  # type: ignore[index]
-    for first in range(0, len(columns[0].start), ROWS_AT_ONCE):
+    columns = [_values(frame[name]) for name in frame]  # type: ignore[index]
+    n = len(columns[0].start if isinstance(columns[0], TextColumn) else columns[0])
+
+    def lines(first: int) -> str:
         rows = slice(first, first + ROWS_AT_ONCE)
-        part = [TextColumn(text, start[rows], length[rows]) for text, start, length in columns]
-        yield joined_lines(part).decode()
+        return joined_lines([_cells(column, rows) for column in columns]).decode()
+
+    threads = max(1, int(os.environ.get("OMP_NUM_THREADS") or 1))
+    starts = iter(range(0, n, ROWS_AT_ONCE))
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        # only so much text at a time is in memory
+        while batch := list(islice(starts, 2 * threads)):
+            yield from pool.map(lines, batch)
 
 
-def _cells(column: Any) -> TextColumn:
+def _values(column: Any) -> TextColumn | npt.NDArray[Any]:
+    return column if isinstance(column, TextColumn) else np.asarray(column)
+
+
+def _cells(column: TextColumn | npt.NDArray[Any], rows: slice) -> TextColumn:
     if isinstance(column, TextColumn):
-        return column
-    values = np.asarray(column)
+        return TextColumn(column.text, column.start[rows], column.length[rows])
+    values = column[rows]
     if values.dtype.kind == "f":
         return text_of_floats(values.astype(np.float64))
     if values.dtype.kind == "i":
