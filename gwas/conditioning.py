@@ -55,7 +55,7 @@ def condition_on(
     >>> prefix = pathlib.Path(tempfile.mkdtemp()) / "x"
     >>> calls = pack(np.array([[0, 1, 2, -9]], dtype=np.int8)).tobytes()
     >>> _ = prefix.with_suffix(".bed").write_bytes(bytes([108, 27, 1]) + calls)
-    >>> _ = prefix.with_suffix(".bim").write_text("1 rs1 0 1 A G")
+    >>> _ = prefix.with_suffix(".bim").write_text("1 rs1 0 1 A G" + chr(10))
     >>> _ = prefix.with_suffix(".fam").write_text("".join(f"{i} {i} 0 0 0 -9 " + chr(10) for i in range(4)))
     >>> condition_on(open_genotypes(prefix), ["rs1"], missing="mean")["rs1"].tolist()
     [0.0, 1.0, 2.0, 1.0]

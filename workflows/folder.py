@@ -30,7 +30,7 @@ import pandas as pd
 
 from cohorts.errors import OutputError
 from workflows.audit import AuditTrail
-from workflows.outputs import PRIVATE_FILE, exclusive, sha256_of, write_json, write_parquet
+from workflows.outputs import PRIVATE_FILE, exclusive, remove_unfinished, sha256_of, write_json, write_parquet
 
 LOG = logging.getLogger("careome")
 NOT_RESULTS = {".lock", "state.json", "manifest.json", "run.log", "audit.jsonl"}
@@ -156,6 +156,7 @@ def open_run_folder(path: Path, *, study: str, inputs: dict[str, str], version: 
         folder = RunFolder(path, fingerprint)
         # What a killed run left here may hold identifiers.
         shutil.rmtree(folder.scratch, ignore_errors=True)
+        remove_unfinished(path)
         handler = _log_to(path / "run.log")
         try:
             folder.audit.record("run started", fingerprint=fingerprint, version=version)

@@ -75,6 +75,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a killed process was writing in `folder` or below; the caller holds the folder alone."""
+    for path in folder.rglob(".*.part"):
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def atomic_text(path: Path) -> Iterator[IO[str]]:
     """Open `path` for UTF-8 text; it appears complete or not at all.

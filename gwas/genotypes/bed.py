@@ -274,7 +274,15 @@ def _read_fields(path: Path, *, what: str) -> list[TextColumn]:
         raise InputError(
             "cannot be read", where=path, found=error.strerror, fix="check its permissions"
         ) from error
-    columns = split_lines(data, 6) if data and _is_text(data) else None
+    readable = bool(data) and _is_text(data)
+    if readable and not data.endswith((b"\n", b"\r")):
+        raise InputError(
+            "ends in the middle of a line",
+            where=path,
+            expected="a newline at the end of its last line",
+            fix="copy the file again, or end its last line if it is whole",
+        )
+    columns = split_lines(data, 6) if readable else None
     return columns or _read_fields_slowly(path, data, what=what)
 
 

@@ -80,3 +80,12 @@ def test_scratch_does_not_outlive_the_run(tmp_path):
         write_text(folder.scratch / "identified.db", "secret")
         raise RuntimeError
     assert not (tmp_path / "run" / ".scratch").exists()
+
+
+def test_what_a_killed_run_was_writing_goes_when_it_goes_on(tmp_path):
+    with pytest.raises(RuntimeError), open_run_folder(tmp_path / "run", **STUDY) as folder:
+        write_text(folder.results / "kept.txt", "whole")
+        (folder.results / ".part-00001.parquet.abc.part").write_text("ha")
+        raise RuntimeError("killed")
+    with open_run_folder(tmp_path / "run", **STUDY) as folder:
+        assert [path.name for path in folder.results.rglob("*") if path.is_file()] == ["kept.txt"]
