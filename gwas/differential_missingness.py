@@ -23,9 +23,7 @@ Mask = npt.NDArray[np.bool_]
 LN_10 = float(np.log(10.0))
 
 
-def compare_missingness(
-    genotypes: Genotypes, cases: npt.ArrayLike, *, midp: bool = False
-) -> pd.DataFrame:
+def compare_missingness(genotypes: Genotypes, cases: npt.ArrayLike, *, midp: bool = False) -> pd.DataFrame:
     """Compare missing calls of cases with those of controls, variant by variant.
 
     Parameters

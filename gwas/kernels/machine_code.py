@@ -24,7 +24,9 @@ _HERE: Final = Path(__file__).parent
 _SHARED: Final = ("machine_code.py", "bitplanes.py", "vectors.py", "planes.py", "elementary.py")
 _SCALARS: Final = {"int64": ctypes.c_int64, "float64": ctypes.c_double}
 # what a kernel may call outside itself: memory and mathematics of the C library
-_OUTSIDE: Final = frozenset({"memset", "memcpy", "memmove", "log", "log10", "exp", "pow", "floor", "rint", "sqrt"})
+_OUTSIDE: Final = frozenset(
+    {"memset", "memcpy", "memmove", "log", "log10", "exp", "pow", "floor", "rint", "sqrt"}
+)
 
 
 class MachineCode:
