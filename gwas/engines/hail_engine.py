@@ -32,8 +32,8 @@ from types import ModuleType, TracebackType
 from typing import Any, Final
 
 from cohorts.errors import CareomeError, DesignError, InputError, OutputError
+from cohorts.java import INSTALL, find_java
 from gwas.design import Design
-from gwas.engines.java import INSTALL, find_java
 from gwas.engines.protocol import BlockTests
 from gwas.engines.spark_tasks import Task, anonymous, portable, ranges, release, run_task
 from gwas.genotypes.descriptor import Genotypes

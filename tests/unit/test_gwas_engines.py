@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cohorts import java
 from cohorts.errors import CareomeError, InputError
 from gwas.design import make_design
-from gwas.engines import java
 from gwas.engines.local import LocalEngine
 from gwas.engines.spark_tasks import anonymous, portable, ranges, release, run_task
 from gwas.genotypes import Genotypes
