@@ -81,8 +81,8 @@ def random_lines(rng: np.random.Generator, *, n_records: int, n_samples: int) ->
     return lines
 
 
-def tbi_of(vcf_gz: Path) -> Path:
-    """Write a .tbi of a small BGZF VCF whose chromosomes come one after another."""
+def index_of(vcf_gz: Path, suffix: str = ".tbi") -> Path:
+    """Write a .tbi or a .csi of a small BGZF VCF whose chromosomes come one after another."""
     data, starts, at = b"", [], 0
     whole = vcf_gz.read_bytes()
     while at < len(whole):
@@ -113,13 +113,18 @@ def tbi_of(vcf_gz: Path) -> Path:
             bins.setdefault(chrom.decode(), {}).setdefault(number, []).append(stretch)
         offset += len(line)
     names = b"".join(name.encode() + b"\0" for name in bins)
-    out = b"TBI\1" + struct.pack("<8i", len(bins), 2, 1, 2, 0, ord("#"), 0, len(names)) + names
+    about = struct.pack("<7i", 2, 1, 2, 0, ord("#"), 0, len(names)) + names
+    if suffix == ".tbi":
+        out = b"TBI\1" + struct.pack("<i", len(bins)) + about
+    else:
+        out = b"CSI\1" + struct.pack("<3i", 14, 5, len(about)) + about + struct.pack("<i", len(bins))
     for contig in bins.values():
         out += struct.pack("<i", len(contig))
         for number, stretches in contig.items():
-            out += struct.pack("<Ii", number, len(stretches))
+            first = [min(stretches)[0]] if suffix == ".csi" else []
+            out += struct.pack("<IQi" if first else "<Ii", number, *first, len(stretches))
             out += b"".join(struct.pack("<QQ", *stretch) for stretch in stretches)
-        out += struct.pack("<i", 0)
-    path = vcf_gz.with_name(vcf_gz.name + ".tbi")
+        out += b"" if suffix == ".csi" else struct.pack("<i", 0)
+    path = vcf_gz.with_name(vcf_gz.name + suffix)
     path.write_bytes(bgzip(out))
     return path

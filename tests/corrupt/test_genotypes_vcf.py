@@ -163,7 +163,7 @@ def test_mutated_indexes_lose_nothing(
     path = tmp_path / "i.vcf.gz"
     path.write_bytes(whole[".vcf.gz"])
     expected = open_genotypes(path, regions=["22:200-300"]).variants
-    index = vcf_files.tbi_of(path)
+    index = vcf_files.index_of(path)
     data, rng = index.read_bytes(), np.random.default_rng(count)
     refused = 0
     for _ in range(100):

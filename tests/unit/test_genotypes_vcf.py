@@ -170,12 +170,13 @@ def regional(vcf_files: ModuleType, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "regions", [["22:5000-9000"], ["X"], ["chrX:1", "7:300000-999999999"], ["22:2-3"], ["1"]]
 )
+@pytest.mark.parametrize("end", [".tbi", ".csi"])
 def test_regions_by_index_are_those_of_a_whole_scan(
-    tmp_path: Path, vcf_files: ModuleType, regions: list[str]
+    tmp_path: Path, vcf_files: ModuleType, regions: list[str], end: str
 ) -> None:
     path = regional(vcf_files, tmp_path)
     whole = open_genotypes(path, regions=regions)
-    index = vcf_files.tbi_of(path)
+    index = vcf_files.index_of(path, end)
     os.utime(index, ns=(path.stat().st_mtime_ns, path.stat().st_mtime_ns + 10**9))
     part = open_genotypes(path, regions=regions)
     if regions != ["1"]:
@@ -187,7 +188,7 @@ def test_regions_by_index_are_those_of_a_whole_scan(
 
 def test_index_older_than_its_file_is_left_alone(tmp_path: Path, vcf_files: ModuleType) -> None:
     path = regional(vcf_files, tmp_path)
-    index = vcf_files.tbi_of(path)
+    index = vcf_files.index_of(path)
     index.write_bytes(b"not an index")
     os.utime(index, ns=(0, path.stat().st_mtime_ns - 1))
     assert open_genotypes(path, regions=["X:1-2000"]).n_variants == 3
@@ -198,7 +199,7 @@ def test_index_older_than_its_file_is_left_alone(tmp_path: Path, vcf_files: Modu
 
 def test_index_of_another_file_is_refused(tmp_path: Path, vcf_files: ModuleType) -> None:
     path = regional(vcf_files, tmp_path)
-    index = vcf_files.tbi_of(path)
+    index = vcf_files.index_of(path)
     path.write_bytes(vcf_files.bgzip(gzip.decompress(path.read_bytes()), 2000))
     os.utime(index, ns=(0, path.stat().st_mtime_ns + 10**9))
     with pytest.raises(InputError, match="cannot be read by its index"):
