@@ -104,9 +104,10 @@ def code_counts(records: Records, codelists: Mapping[str, CodeList]) -> pd.DataF
     for name, codes in codelists.items():
         number = records.number(codes)
         for i, entry in enumerate(codes.entries):
+            if entry.excluded:
+                continue
             n, people = known.get((number, i), (0, 0))
-            code = f"{entry.code}*" if entry.prefix else entry.code
-            rows.append((name, entry.system, code, int(n), int(people), bool(n)))
+            rows.append((name, entry.system, entry.text, int(n), int(people), bool(n)))
     return pd.DataFrame(rows, columns=["codelist", "system", "code", "records", "people", "seen"])
 
 

@@ -202,27 +202,15 @@ def _code_table(used: pd.DataFrame, codelists: tuple[CodeList, ...]) -> pa.Table
     """Every recorded (system, code) that a list means, with the numbers of the list and its entry."""
     pairs = used[["system", "code"]].dropna().drop_duplicates().sort_values(["system", "code"])
     found: list[tuple[str, str, int, int]] = []
-    for number, codelist in enumerate(codelists):
-        for system, group in pairs.groupby("system", sort=True):
-            found += [
-                (str(system), code, number, entry) for code, entry in _entries(codelist, str(system), group)
-            ]
+    for system, group in pairs.groupby("system", sort=True):
+        # one spelling may be recorded in several ways, and each list is asked about the spelling once
+        written: dict[str, list[str]] = {}
+        for code in group["code"]:
+            written.setdefault(normalised(str(system), code), []).append(code)
+        clean = sorted(written)
+        for number, codelist in enumerate(codelists):
+            for code, entry in codelist.found_in(str(system), clean):
+                found += [(str(system), raw, number, entry) for raw in written[code]]
     columns = list(zip(*found, strict=True)) or [(), (), (), ()]
     kinds = {"system": pa.string(), "code": pa.string(), "list": pa.int32(), "entry": pa.int32()}
     return pa.table({n: pa.array(c, k) for (n, k), c in zip(kinds.items(), columns, strict=True)})
-
-
-def _entries(codelist: CodeList, system: str, pairs: pd.DataFrame) -> list[tuple[str, int]]:
-    """(code, entry) of the recorded codes of one system that a list means, by its most specific entry."""
-    entries = [(i, e) for i, e in enumerate(codelist.entries) if e.system == system]
-    exact = {e.code: i for i, e in entries if not e.prefix}
-    prefixes = sorted(((e.code, i) for i, e in entries if e.prefix), key=lambda p: -len(p[0]))
-    found = []
-    for code in pairs["code"]:
-        clean = normalised(system, code)
-        entry = exact.get(clean)
-        if entry is None:
-            entry = next((i for prefix, i in prefixes if clean.startswith(prefix)), None)
-        if entry is not None:
-            found.append((code, entry))
-    return found
