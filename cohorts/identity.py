@@ -1,8 +1,8 @@
 """Identifiers: checked, put into one form, and turned into a keyed pseudonym.
 
-Only this module and :mod:`cohorts.linkage` look inside a name, a postcode or an NHS number. Each rule
-exists twice, as a Python function for one value and as a DuckDB expression for millions of rows; the
-tests hold the two equal.
+Only this module and :mod:`cohorts.linkage` look inside a name, a postcode, an NHS number or another
+identifier. Each rule exists twice, as a Python function for one value and as a DuckDB expression for
+millions of rows; the tests hold the two equal.
 
 The pseudonym is HMAC-SHA-256 under the project's key (RFC 2104), cut to 63 bits so that it fits a
 signed 64-bit column. An unkeyed hash would not do: there are only 10^9 NHS numbers and all of them can
@@ -37,6 +37,23 @@ NAME_PLACEHOLDERS = (
     "NULL",
 )
 
+ETHNICITIES = ("white", "mixed", "asian", "black", "other")
+# NHS data dictionary, ETHNIC CATEGORY CODE 2001; Z is "not stated".
+_ETHNIC_CODES = {
+    letter: group
+    for group, letters in zip(ETHNICITIES, ("ABC", "DEFG", "HJKL", "MNP", "RS"), strict=True)
+    for letter in letters
+}
+_ETHNIC_WORDS = (
+    ("WHITE", "white"),
+    ("MIXED", "mixed"),
+    ("ASIAN", "asian"),
+    ("CHINESE", "other"),
+    ("BLACK", "black"),
+    ("OTHER", "other"),
+)
+
+_EMAIL = re.compile(r"[^@]+@[^@.]+(\.[^@.]+)+")
 _SPACES_AND_DASHES = re.compile(r"[\s\-‐‑‒–—]")
 _TEN_DIGITS = re.compile(r"[0-9]{10}")
 _SEXES = {"M": "M", "MALE": "M", "1": "M", "F": "F", "FEMALE": "F", "2": "F"}
@@ -125,6 +142,65 @@ def normalise_postcode(text: str | None) -> str | None:
     return None if plain.startswith("ZZ99") else plain or None
 
 
+def normalise_email(text: str | None) -> str | None:
+    """An e-mail address in small letters; None if it cannot be one.
+
+    Examples
+    --------
+    >>> normalise_email(" Ann.Lee@Example.org ")
+    'ann.lee@example.org'
+    >>> normalise_email("none") is None
+    True
+    """
+    plain = re.sub(r"\s", "", text or "").lower()
+    return plain if _EMAIL.fullmatch(plain) else None
+
+
+def normalise_phone(text: str | None) -> str | None:
+    """Ten to fifteen digits of a telephone number, the United Kingdom's code written 0; else None.
+
+    Examples
+    --------
+    >>> normalise_phone("+44 (0)1632 960 001")
+    '01632960001'
+    >>> normalise_phone("0000000000") is None
+    True
+    """
+    digits = re.sub(r"[^0-9]", "", text or "")
+    digits = re.sub(r"^(0044|44)0?", "0", digits)
+    if not 10 <= len(digits) <= 15 or digits == digits[0] * len(digits):
+        return None
+    return digits
+
+
+def normalise_address(text: str | None) -> str | None:
+    """Lines of an address in capitals, letters and digits alone, one space between words; None if blank.
+
+    Examples
+    --------
+    >>> normalise_address("Flat 2,  14 St. John's Rd")
+    'FLAT 2 14 ST JOHN S RD'
+    """
+    plain = re.sub(r"[^A-Za-z0-9]+", " ", text or "").strip().upper()
+    return plain or None
+
+
+def normalise_ethnicity(text: str | None) -> str | None:
+    """One of :data:`ETHNICITIES` from an NHS data dictionary code (2001) or a plain group; None if not stated.
+
+    Whatever cannot be understood is None as well, so that no free text goes on.
+
+    Examples
+    --------
+    >>> [normalise_ethnicity(text) for text in ("A", "Black or Black British - African", "Z")]
+    ['white', 'black', None]
+    """
+    plain = (text or "").strip().upper()
+    if plain in _ETHNIC_CODES:
+        return _ETHNIC_CODES[plain]
+    return next((group for word, group in _ETHNIC_WORDS if plain.startswith(word)), None)
+
+
 def normalise_sex(text: str | None) -> str | None:
     """``'M'``, ``'F'`` or None; the NHS codes 1 and 2 are understood, all else is unknown.
 
@@ -192,6 +268,51 @@ def sex_sql(column: str) -> str:
     }
     plain = f"upper(trim({column}))"
     return f"(CASE WHEN {plain} IN ({lists['M']}) THEN 'M' WHEN {plain} IN ({lists['F']}) THEN 'F' END)"
+
+
+def email_sql(column: str) -> str:
+    """DuckDB expression equal to :func:`normalise_email`.
+
+    >>> "@" in email_sql("e")
+    True
+    """
+    plain = f"lower(regexp_replace({column}, '\\s', '', 'g'))"
+    return f"(CASE WHEN regexp_full_match({plain}, '{_EMAIL.pattern}') THEN {plain} END)"
+
+
+def phone_sql(column: str) -> str:
+    """DuckDB expression equal to :func:`normalise_phone`.
+
+    >>> "BETWEEN 10 AND 15" in phone_sql("p")
+    True
+    """
+    digits = f"regexp_replace({column}, '[^0-9]', '', 'g')"
+    digits = f"regexp_replace({digits}, '^(0044|44)0?', '0')"
+    return (
+        f"(CASE WHEN length({digits}) BETWEEN 10 AND 15 "
+        f"AND {digits} <> repeat(substr({digits}, 1, 1), length({digits})::INT) THEN {digits} END)"
+    )
+
+
+def address_sql(column: str) -> str:
+    """DuckDB expression equal to :func:`normalise_address`.
+
+    >>> "nullif" in address_sql("a")
+    True
+    """
+    return f"nullif(upper(trim(regexp_replace({column}, '[^A-Za-z0-9]+', ' ', 'g'))), '')"
+
+
+def ethnicity_sql(column: str) -> str:
+    """DuckDB expression equal to :func:`normalise_ethnicity`.
+
+    >>> ethnicity_sql("e").count("starts_with") > 5
+    True
+    """
+    plain = f"upper(trim({column}))"
+    codes = " ".join(f"WHEN {plain} = '{code}' THEN '{group}'" for code, group in _ETHNIC_CODES.items())
+    words = " ".join(f"WHEN starts_with({plain}, '{word}') THEN '{group}'" for word, group in _ETHNIC_WORDS)
+    return f"(CASE {codes} {words} END)"
 
 
 def check_key(key: bytes) -> bytes:

@@ -40,7 +40,21 @@ SYSTEMS: Mapping[str, str] = {
     "read2": "read2",
     "readv2": "read2",
     "ctv3": "ctv3",
+    "loinc": "loinc",
+    "rxnorm": "rxnorm",
+    "icd10cm": "icd10cm",
+    "icd9cm": "icd9cm",
+    "cvx": "cvx",
+    "atc": "atc",
+    "cprdmedcode": "cprd_medcode",
+    "medcodeid": "cprd_medcode",
+    "cprdprodcode": "cprd_prodcode",
+    "prodcodeid": "cprd_prodcode",
+    # concepts of an OMOP vocabulary, where the code behind the concept is not known
+    "omop": "omop",
 }
+
+DIGITS = ("snomed", "dmd", "rxnorm", "cvx", "cprd_medcode", "cprd_prodcode", "omop")
 
 
 @dataclass(frozen=True)
@@ -60,7 +74,8 @@ class Field:
     may_lack
         The column may be absent from the file (numbered columns after the first).
     system
-        Code system of a ``code`` column, where the table has no ``system`` column.
+        Code system of a ``code`` column, where the table has no ``system`` column; of a ``system`` column, what a
+        blank means.
     """
 
     name: str
@@ -84,7 +99,7 @@ class TableSpec:
         return next(field for field in self.fields if field.name == name)
 
 
-def _codes(stem: str, count: int, system: str, *, first_required: bool = False) -> tuple[Field, ...]:
+def _codes(stem: str, count: int, system: str | None, *, first_required: bool = False) -> tuple[Field, ...]:
     return tuple(
         Field(f"{stem}_{i}", "code", system=system, may_lack=i > 1, required=first_required and i == 1)
         for i in range(1, count + 1)
@@ -104,6 +119,11 @@ TABLES: Mapping[str, TableSpec] = {
             Field("birth_date", "date", soft=True),
             Field("sex", "sex", soft=True),
             Field("postcode"),
+            # More to link by, and to judge the linkage by, where a source has it.
+            Field("email", may_lack=True),
+            Field("phone", may_lack=True),
+            Field("address", may_lack=True),
+            Field("ethnicity", may_lack=True),
         )
     ),
     "registrations": TableSpec(
@@ -147,8 +167,9 @@ TABLES: Mapping[str, TableSpec] = {
         (
             _PATIENT,
             Field("date", "date", required=True),
-            Field("underlying", "code", system="icd10"),
-            *_codes("contributory", 3, "icd10"),
+            Field("system", "system", may_lack=True, system="icd10"),
+            Field("underlying", "code"),
+            *_codes("contributory", 3, None),
         )
     ),
     "samples": TableSpec(
@@ -231,8 +252,9 @@ def system_sql(text: str) -> str:
 def code_sql(text: str, system: str) -> str:
     """Expression that puts a code into its one form; ``system`` is an SQL expression.
 
-    Capitals, no dots, spaces or dagger signs; the NHS filler X of three-character ICD-10 (``I10X``) goes.
-    Read codes keep case and dots.
+    Capitals, no dots, spaces or dagger signs. Of ICD-10, what English hospitals add goes too: the filler X of
+    three-character codes (``I10X``) and the A or D that stands for asterisk or dagger. Read codes keep case and
+    dots.
 
     >>> "read2" in code_sql("c", "'icd10'")
     True
@@ -241,9 +263,11 @@ def code_sql(text: str, system: str) -> str:
         f"(CASE WHEN regexp_full_match({text}, '[0-9A-Z]+') THEN {text} "
         f"ELSE upper(regexp_replace({text}, '[.\\s†*]', '', 'g')) END)"
     )
+    mark = "'^([A-Z][0-9]{2}[0-9X][0-9X]?)[AD]$'"
+    unmarked = f"(CASE WHEN length({plain}) > 4 THEN regexp_replace({plain}, {mark}, '\\1') ELSE {plain} END)"
     return (
-        f"nullif((CASE WHEN {system} = 'read2' OR {system} = 'ctv3' THEN {text} "
-        f"WHEN {system} = 'icd10' AND length({plain}) = 4 THEN rtrim({plain}, 'X') ELSE {plain} END), '')"
+        f"nullif((CASE WHEN {system} = 'read2' OR {system} = 'ctv3' THEN {text} WHEN {system} <> 'icd10' THEN {plain} "
+        f"WHEN length({unmarked}) = 4 THEN rtrim({unmarked}, 'X') ELSE {unmarked} END), '')"
     )
 
 
@@ -356,15 +380,16 @@ def _objection(cell: _Cell) -> _Read:
 
 
 def _system(cell: _Cell) -> _Read:
-    return [(system_sql(cell.raw), cell.name)], [
-        cell.unless(f"{cell.read} IS NOT NULL", "not a known code system")
-    ]
+    known = system_sql(cell.raw)
+    if cell.field.system is not None:
+        known = f"(CASE WHEN {cell.raw} IS NULL THEN '{cell.field.system}' ELSE {known} END)"
+    return [(known, cell.name)], [cell.unless(f"{cell.read} IS NOT NULL", "not a known code system")]
 
 
 def _code(cell: _Cell) -> _Read:
     system = f"'{cell.field.system}'" if cell.field.system else '"system"'
     plain = (
-        f"(CASE WHEN {system} = 'snomed' OR {system} = 'dmd' THEN regexp_full_match({cell.read}, '[0-9]+') "
+        f"(CASE WHEN {system} IN {DIGITS} THEN regexp_full_match({cell.read}, '[0-9]+') "
         f"ELSE regexp_full_match({cell.read}, '[0-9A-Za-z.+-]+') END)"
     )
     return [(code_sql(cell.raw, system), cell.name)], [cell.unless(plain, "signs that no code has")]

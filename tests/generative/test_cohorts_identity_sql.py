@@ -11,14 +11,22 @@ from hypothesis import strategies as st
 
 from cohorts.hub import connect
 from cohorts.identity import (
+    address_sql,
+    email_sql,
+    ethnicity_sql,
     name_sql,
     nhs_digits,
     nhs_digits_sql,
     nhs_number_sql,
+    normalise_address,
+    normalise_email,
+    normalise_ethnicity,
     normalise_name,
     normalise_nhs_number,
+    normalise_phone,
     normalise_postcode,
     normalise_sex,
+    phone_sql,
     postcode_sql,
     sex_sql,
 )
@@ -34,6 +42,18 @@ names = st.one_of(
 )
 postcodes = st.one_of(st.text("abZ019 .-", max_size=9), st.sampled_from(["zz99 3wz", "SW1A 1AA", ""]))
 sexes = st.one_of(st.text("mfMF129 ", max_size=3), st.sampled_from(["male", "Female", " m", "U", ""]))
+emails = st.one_of(
+    st.text("aB1@. -", max_size=12), st.sampled_from(["A.b@c.org", " x@y.z", "a@b", "@", "a@@b.c"])
+)
+phones = st.one_of(
+    st.text("0123456789+() -", max_size=18),
+    st.sampled_from(["+44 (0)1632 960001", "00441632960001", "01632 960 001", "0000000000"]),
+)
+addresses = st.one_of(st.text("aB1,.'/- ", max_size=14), st.sampled_from(["Flat 2, 14 St. John's Rd", ""]))
+groups = st.one_of(
+    st.text("ABCDZabz ", max_size=3),
+    st.sampled_from(["White - British", "black or black British", "Z", "Asian", "Chinese", "unknown"]),
+)
 
 
 def in_sql(expression: str, texts: list[str | None]) -> list[str | None]:
@@ -55,6 +75,10 @@ def in_sql(expression: str, texts: list[str | None]) -> list[str | None]:
         (normalise_name, name_sql("x"), names),
         (normalise_postcode, postcode_sql("x"), postcodes),
         (normalise_sex, sex_sql("x"), sexes),
+        (normalise_email, email_sql("x"), emails),
+        (normalise_phone, phone_sql("x"), phones),
+        (normalise_address, address_sql("x"), addresses),
+        (normalise_ethnicity, ethnicity_sql("x"), groups),
     ],
 )
 def test_python_and_sql_agree(python: Callable, sql: str, texts: st.SearchStrategy[str]) -> None:
