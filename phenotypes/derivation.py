@@ -19,6 +19,7 @@ from phenotypes.definitions import NumericTrait, Outcome, Phenotype, Trait
 from phenotypes.diagnostics import Diagnostics
 from phenotypes.narrow import Records, narrow
 from phenotypes.plain_english import explain
+from phenotypes.rules import leaves
 from phenotypes.session import HubLike, session
 from phenotypes.spec import CategoryTraitSpec, NumericTraitSpec, OutcomeSpec, PhenotypeSpec
 from phenotypes.status import CASE, CONTROL, STATUSES, Statuses
@@ -132,7 +133,7 @@ def _derive(
         **{(p, role): q for p in phenotypes.values() for role, q in status.questions(p).items()},
         **{o: outcome.question(o) for o in outcomes.values()},
     }
-    answers, leaf_people = ask(records, questions)
+    answers, hits = ask(records, questions)
     statuses = _statuses(records, phenotypes, answers)
     values = {
         name: trait.numeric(records, t) if isinstance(t, NumericTrait) else trait.category(records, t)
@@ -145,6 +146,7 @@ def _derive(
         *((name, p.rule) for name, p in phenotypes.items() if not (statuses[name].status == CASE).any()),
         *((name, o.event) for name, o in outcomes.items() if not _has_events(survival, name)),
     ]
+    leaf_people = hits.people(dict.fromkeys(leaf for _, rule in empty for leaf in leaves(rule)))
     notes = [
         *((name, remark) for name, codelist in codelists.items() for remark in codelist.remarks),
         *((name, diagnostics.why_nobody(rule, codes, leaf_people)) for name, rule in empty),

@@ -35,8 +35,8 @@ class Records:
         Ibis table (who int32, person_id int64, sex string, birth_date date): `who` is the row number in
         `persons`.
     narrow
-        Ibis table (who int32, day int32 counted from the index date, list int32, entry int32, rx bool,
-        source string, value double, unit int32): a row for each record and code list that means it. A
+        Ibis table (who int32, day int32 counted from the index date, list int16, entry int32, rx bool,
+        source int16, value double, unit int16): a row for each record and code list that means it. A
         record matched by several entries of a list counts for the most specific; a value that cannot be a
         measurement (not a number, not finite, absurdly large) is NULL.
     persons
@@ -45,6 +45,8 @@ class Records:
         The code lists; the number of a list is its position here.
     units
         Canonical spelling of each unit number; None for a blank (0) or unknown unit.
+    sources
+        Name of each source number.
     index_date, end_day
         The index date, and the number of days from it to the day after the end of the data.
     """
@@ -55,12 +57,17 @@ class Records:
     persons: pd.DataFrame
     codelists: tuple[CodeList, ...]
     units: tuple[str | None, ...]
+    sources: tuple[str, ...]
     index_date: date
     end_day: int
 
     def number(self, codelist: CodeList) -> int:
         """Number of a code list in the narrow table."""
         return next(i for i, known in enumerate(self.codelists) if known.id == codelist.id)
+
+    def source(self, name: str) -> int:
+        """Number of a source in the narrow table; -1 for one without records."""
+        return self.sources.index(name) if name in self.sources else -1
 
     def day(self, when: date) -> int:
         """Days from the index date."""
@@ -113,42 +120,38 @@ def narrow(
             expected=f"later than {index_date}",
         )
     units: list[str | None] = [None, *sorted(u for u in used["unit"].dropna().unique() if u.strip())]
+    sources = sorted(used["source"].dropna().unique())
     people = session.load("careome_people", _people_table(persons))
     codes = session.load("careome_codes", _code_table(used, lists))
-    names = session.load(
-        "careome_units",
-        pa.table(
-            {
-                "unit": pa.array(units[1:], pa.string()),
-                "unit_number": pa.array(range(1, len(units)), pa.int32()),
-            }
-        ),
-    )
+    unit_numbers = session.load("careome_units", _numbers("unit", units[1:], first=1))
+    source_numbers = session.load("careome_sources", _numbers("source", sources))
     events = session.table("events")
     rows = (
         events.join(codes, ["system", "code"])
         .join(people.select("who", "person_id"), "person_id")
-        .left_join(names, "unit")
+        .left_join(unit_numbers, "unit")
+        .left_join(source_numbers, "source")
     )
     kept = rows.select(
         "who",
         rows.date.delta(ibis.date(index_date), unit="day").cast("int32").name("day"),
         "list",
         "entry",
-        (rows.kind == "prescription").name("rx"),
-        "source",
+        (rows.kind == "prescription").fill_null(False).name("rx"),
+        rows.source_number.fill_null(-1).cast("int16").name("source"),
         rows.value.between(-LARGEST_VALUE, LARGEST_VALUE)
         .ifelse(rows.value, ibis.null("float64"))
         .name("value"),
-        rows.unit_number.fill_null(0).name("unit"),
+        rows.unit_number.fill_null(0).cast("int16").name("unit"),
     ).filter(lambda t: t.day.notnull())
     return Records(
         session,
         people,
-        session.keep("careome_narrow", kept),
+        session.keep("careome_narrow", kept, by="list"),
         persons,
         lists,
         tuple(canonical_unit(unit) for unit in units),
+        tuple(sources),
         index_date,
         (end + timedelta(days=1) - index_date).days,
     )
@@ -170,7 +173,16 @@ def _checked(persons: pd.DataFrame) -> pd.DataFrame:
 
 def _used_codes(session: Session) -> pd.DataFrame:
     events = session.table("events")
-    return session.frame(events.group_by(["system", "code", "unit"]).agg(last=events.date.max()))
+    return session.frame(events.group_by(["system", "code", "unit", "source"]).agg(last=events.date.max()))
+
+
+def _numbers(column: str, names: list[Any], first: int = 0) -> pa.Table:
+    return pa.table(
+        {
+            column: pa.array(names, pa.string()),
+            f"{column}_number": pa.array(range(first, first + len(names)), pa.int16()),
+        }
+    )
 
 
 def _last_day(session: Session, used: pd.DataFrame) -> date:
@@ -212,5 +224,5 @@ def _code_table(used: pd.DataFrame, codelists: tuple[CodeList, ...]) -> pa.Table
             for code, entry in codelist.found_in(str(system), clean):
                 found += [(str(system), raw, number, entry) for raw in written[code]]
     columns = list(zip(*found, strict=True)) or [(), (), (), ()]
-    kinds = {"system": pa.string(), "code": pa.string(), "list": pa.int32(), "entry": pa.int32()}
+    kinds = {"system": pa.string(), "code": pa.string(), "list": pa.int16(), "entry": pa.int32()}
     return pa.table({n: pa.array(c, k) for (n, k), c in zip(kinds.items(), columns, strict=True)})

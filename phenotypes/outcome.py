@@ -39,7 +39,7 @@ class FollowUp:
 
 def question(outcome: Outcome) -> Question:
     """What to ask of the records: the event, of later records alone where earlier ones do not matter."""
-    return Question(outcome.event, start=None if outcome.exclude_prior else 1)
+    return Question(outcome.event, start=None if outcome.exclude_prior else 1, counted=False)
 
 
 def follow_up(records: Records, *, gap_days: int) -> FollowUp:

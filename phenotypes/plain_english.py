@@ -15,7 +15,9 @@ from phenotypes.rules import (
     First,
     Has,
     InOrder,
+    Last,
     Leaf,
+    Near,
     NoneOf,
     Prescribed,
     Rule,
@@ -84,6 +86,10 @@ def phrase(rule: Rule) -> str:
         return f"{inner} on or after {_when(rule.when)}"
     if isinstance(rule, First):
         return f"a first record ({inner})"
+    if isinstance(rule, Last):
+        return f"a latest record ({inner})"
+    if isinstance(rule, Near):
+        return f"{inner} {'with' if rule.present else 'without'} {phrase(rule.other)} {_around(rule)}"
     if isinstance(rule, Episodes):
         return f"{inner}, counting days no more than {_days(rule.gap_days)} apart as one episode"
     assert isinstance(rule, AtLeast)
@@ -101,13 +107,18 @@ def _leaf(leaf: Leaf) -> str:
         return f"a prescription of {name}"
     assert isinstance(leaf, Value)
     unit = f" {leaf.unit}" if leaf.unit else ""
-    if leaf.low is not None and leaf.high is not None:
-        return f"a {name} measurement from {leaf.low:g} to {leaf.high:g}{unit}"
+    what = f"an eGFR (CKD-EPI 2021, from {name})" if leaf.formula else f"a {name} measurement"
+    if leaf.low is None and leaf.high is None:
+        return what + (f" in{unit}" if unit else "")
+    bounds = []
     if leaf.low is not None:
-        return f"a {name} measurement of at least {leaf.low:g}{unit}"
+        bounds.append(f"{'above' if leaf.low_open else 'of at least'} {leaf.low:g}")
     if leaf.high is not None:
-        return f"a {name} measurement of at most {leaf.high:g}{unit}"
-    return f"a {name} measurement" + (f" in{unit}" if unit else "")
+        bounds.append(f"{'below' if leaf.high_open else 'at most'} {leaf.high:g}")
+    if len(bounds) == 2 and not (leaf.low_open or leaf.high_open):
+        return f"{what} from {leaf.low:g} to {leaf.high:g}{unit}"
+    said = " and ".join(bounds)
+    return f"{what} {'of ' if said.startswith('at most') else ''}{said}{unit}"
 
 
 def _phenotype(phenotype: Phenotype) -> str:
@@ -199,6 +210,29 @@ def _window(window: tuple[int | None, int | None]) -> str:
     said = [] if start is None else [f"from day {start}"]
     said += [] if end is None else [f"to just before day {end}"]
     return f"{' '.join(said)} of the index date"
+
+
+def _around(near: Near) -> str:
+    start, last = near.start, None if near.end is None else near.end - 1
+    if start is None and last is None:
+        return "on any day"
+    if start is None or last is None:
+        day = start if last is None else last
+        assert day is not None
+        way = "earlier" if start is None else "later"
+        away = -day if start is None else day
+        return f"at least {_days(away)} {way}" if away > 0 else f"{_offset(day)} or {way}"
+    if start == last:
+        return _offset(start)
+    if start == -last:
+        return f"within {_days(last)} of it"
+    return f"from {_offset(start)} to {_offset(last)}"
+
+
+def _offset(days: int) -> str:
+    if days == 0:
+        return "the same day"
+    return f"{_days(abs(days))} {'later' if days > 0 else 'earlier'}"
 
 
 def _days(n: int) -> str:

@@ -18,13 +18,15 @@ from phenotypes.rules import (
     After,
     AllOf,
     AnyOf,
-    AtLeast,
     Before,
     Episodes,
     First,
     Has,
     InOrder,
+    Last,
     Leaf,
+    Narrowing,
+    Near,
     NoneOf,
     Prescribed,
     Rule,
@@ -69,14 +71,15 @@ class Found:
     dates: frozenset[int]
 
 
-def evaluate(rule: Rule, events: Iterable[Event], index: date) -> Found:
-    """Evaluate a rule on the records of one person."""
+def evaluate(rule: Rule, events: Iterable[Event], index: date, person: Person | None = None) -> Found:
+    """Evaluate a rule on the records of one person; an eGFR also needs who that is."""
     events = tuple(events)
+    who = person or Person()
     if is_date_rule(rule):
-        dates = _dates(rule, events, index)
+        dates = _dates(rule, events, index, who)
         return Found(bool(dates), min(dates, default=None), frozenset(dates))
     assert isinstance(rule, AnyOf | AllOf | NoneOf | InOrder)
-    parts = [evaluate(part, events, index) for part in rule.parts]
+    parts = [evaluate(part, events, index, who) for part in rule.parts]
     holding = [part for part in parts if part.holds]
     days = [part.day for part in holding if part.day is not None]
     evidence = frozenset().union(*(part.dates for part in holding))
@@ -89,13 +92,18 @@ def evaluate(rule: Rule, events: Iterable[Event], index: date) -> Found:
     return Found(isinstance(rule, NoneOf) and not holding, None, frozenset())
 
 
-def _dates(rule: Rule, events: Sequence[Event], index: date) -> set[int]:
+def _dates(rule: Rule, events: Sequence[Event], index: date, who: Person) -> set[int]:
     if isinstance(rule, Leaf):
-        return {(event.day - index).days for event in events if _is_meant(event, rule)}
+        return {(event.day - index).days for event in events if is_meant(event, rule, who)}
     if isinstance(rule, AnyOf):
-        return set().union(*(_dates(part, events, index) for part in rule.parts))
-    assert isinstance(rule, Within | Before | After | First | Episodes | AtLeast)
-    dates = _dates(rule.rule, events, index)
+        return set().union(*(_dates(part, events, index, who) for part in rule.parts))
+    others = _dates(rule.other, events, index, who) if isinstance(rule, Near) else set()
+    assert isinstance(rule, Narrowing)
+    return kept(rule, _dates(rule.rule, events, index, who), others, index)
+
+
+def kept(rule: Narrowing, dates: set[int], others: set[int], index: date) -> set[int]:
+    """The dates that a narrowing keeps of those of the rule in it; `others` are those of ``Near.other``."""
     if isinstance(rule, Within):
         return {d for d in dates if _inside(d, (rule.start, rule.end))}
     if isinstance(rule, Before):
@@ -104,13 +112,19 @@ def _dates(rule: Rule, events: Sequence[Event], index: date) -> set[int]:
         return {d for d in dates if d >= _day(rule.when, index)}
     if isinstance(rule, First):
         return {min(dates)} if dates else set()
+    if isinstance(rule, Last):
+        return {max(dates)} if dates else set()
+    if isinstance(rule, Near):
+        window = (rule.start, rule.end)
+        return {d for d in dates if any(_inside(e - d, window) for e in others) == rule.present}
     if isinstance(rule, Episodes):
         return {d for d in dates if all(e >= d or d - e > rule.gap_days for e in dates)}
     enough = len(dates) >= rule.n and max(dates) - min(dates) >= rule.gap_days
     return dates if enough else set()
 
 
-def _is_meant(event: Event, leaf: Leaf) -> bool:
+def is_meant(event: Event, leaf: Leaf, who: Person) -> bool:
+    """Whether a leaf means a record of a person."""
     if not leaf.codelist.matches(event.system, event.code):
         return False
     if (event.kind == "prescription") != isinstance(leaf, Prescribed):
@@ -121,13 +135,16 @@ def _is_meant(event: Event, leaf: Leaf) -> bool:
         if not usable_value(event.value):
             return False
         found = cast("float", event.value)
-        if leaf.unit is not None:
+        if leaf.source_unit is not None:
             unit = canonical_unit(event.unit)
-            how, limits = conversion(leaf.analyte, unit, leaf.unit), believable(leaf.analyte, unit)
+            how, limits = conversion(leaf.analyte, unit, leaf.source_unit), believable(leaf.analyte, unit)
             if how is None or (limits is not None and not limits[0] <= found <= limits[1]):
                 return False
             found = how(found)
-        return (leaf.low is None or found >= leaf.low) and (leaf.high is None or found <= leaf.high)
+        if leaf.formula is not None:
+            egfr = _egfr(found, who, event.day)
+            return egfr is not None and leaf.includes(egfr)
+        return leaf.includes(found)
     return True
 
 
@@ -135,7 +152,7 @@ def status(phenotype: Phenotype, person: Person, index: date, end_day: int) -> t
     """Status, day of the case definition and number of dates of evidence (None and 0 unless a case)."""
     limit = 0 if phenotype.until == "index" else end_day
     events = [event for event in person.events if (event.day - index).days < limit]
-    parts = {role: evaluate(rule, events, index) for role, rule in phenotype.parts.items()}
+    parts = {role: evaluate(rule, events, index, person) for role, rule in phenotype.parts.items()}
     starts = [start for start, stop in person.registrations if stop > start]
     observed = bool(events) or any((start - index).days < limit for start in starts)
     case = parts["case"]
@@ -195,9 +212,13 @@ def _measured(trait: NumericTrait, person: Person, event: Event) -> float | None
         return None
     if trait.formula is None:
         return how(value)
-    if person.sex not in ("M", "F") or person.birth is None or how(value) <= 0:
+    return _egfr(how(value), person, event.day)
+
+
+def _egfr(creatinine: float, person: Person, on: date) -> float | None:
+    if person.sex not in ("M", "F") or person.birth is None or creatinine <= 0:
         return None
-    return float(ckd_epi_2021(how(value), years_of_age(person.birth, event.day), person.sex == "F"))
+    return float(ckd_epi_2021(creatinine, years_of_age(person.birth, on), person.sex == "F"))
 
 
 def category(trait: CategoryTrait, person: Person, index: date, end_day: int) -> str | None:
@@ -216,7 +237,7 @@ def survival(outcome: Outcome, person: Person, index: date, end_day: int) -> tup
     """(days of follow-up, state), or why the person is not followed. States as in :mod:`outcome`."""
     start = None if outcome.exclude_prior else 1
     events = [e for e in person.events if _inside((e.day - index).days, (start, end_day))]
-    event = evaluate(outcome.event, events, index)
+    event = evaluate(outcome.event, events, index, person)
     death = None if person.death is None else (person.death - index).days
     if death is not None and death <= 0:
         return "died"
@@ -250,7 +271,7 @@ def _registered_to(outcome: Outcome, person: Person, index: date, death: int | N
 
 
 def _on_drug(adjustment: Adjustment, events: Sequence[Event], day: int, index: date) -> bool:
-    days = [(e.day - index).days for e in events if _is_meant(e, Prescribed(adjustment.drug))]
+    days = [(e.day - index).days for e in events if is_meant(e, Prescribed(adjustment.drug), Person())]
     return any(day - adjustment.within_days <= d < day for d in days)
 
 

@@ -2,7 +2,8 @@
 
 Two kinds of node. A *date rule* gives each person a set of dates: :class:`Has`, :class:`Value`,
 :class:`Prescribed`, and what narrows one (:class:`Within`, :class:`Before`, :class:`After`, :class:`First`,
-:class:`Episodes`, :class:`AtLeast`); :class:`AnyOf` of date rules is their union and again a date rule.
+:class:`Last`, :class:`Episodes`, :class:`Near`, :class:`AtLeast`); :class:`AnyOf` of date rules is their union
+and again a date rule.
 A *condition* (:class:`AllOf`, :class:`NoneOf`, :class:`InOrder`, :class:`AnyOf` with a condition in it) is
 true or false for a person and carries the dates of its evidence. Windows and counts belong on date rules;
 putting one on a condition is refused, because it could mean two things.
@@ -28,6 +29,9 @@ from typing import Any, Literal
 from phenotypes.codelist import CodeList
 
 When = date | Literal["index"]
+Formula = Literal["ckd_epi_2021"]
+
+EGFR_UNIT = "mL/min/1.73m2"
 
 
 class _Chain:
@@ -53,6 +57,18 @@ class _Chain:
         """Keep the earliest date."""
         return First(_dated(self))
 
+    def last(self) -> Last:
+        """Keep the latest date."""
+        return Last(_dated(self))
+
+    def near(self, other: DateRule, start: int | None, end: int | None) -> Near:
+        """Keep dates with a date of `other` from `start` days after them (negative: before) to before `end`."""
+        return Near(_dated(self), _dated(other), start, end, True)
+
+    def not_near(self, other: DateRule, start: int | None, end: int | None) -> Near:
+        """Keep dates without such a date of `other`."""
+        return Near(_dated(self), _dated(other), start, end, False)
+
     def episodes(self, gap_days: int) -> Episodes:
         """Keep the first date of each run of dates; a run ends where more than `gap_days` pass."""
         return Episodes(_dated(self), gap_days)
@@ -75,11 +91,15 @@ class Prescribed(_Chain):
 
 @dataclass(frozen=True)
 class Value(_Chain):
-    """Dates of measurements from `low` to `high`, both included, in `unit`.
+    """Dates of measurements from `low` to `high` in `unit`; a bound is included unless it is `open`.
 
     Records in another unit are converted where the conversion is known (see :mod:`phenotypes.units`);
     those in an unknown unit, or in none, do not count, nor, where the analyte is known, do values no living
     person can have (a "48 %" that was meant as mmol/mol). Without `unit`, numbers are taken as recorded.
+
+    With the formula 'ckd_epi_2021' the measurements are creatinine and the bounds are of the eGFR that each
+    gives with the person's sex and age on the day, unrounded; it gives none where sex or birth date is not
+    known.
     """
 
     codelist: CodeList
@@ -87,6 +107,24 @@ class Value(_Chain):
     low: float | None = None
     high: float | None = None
     analyte: str | None = None
+    low_open: bool = False
+    high_open: bool = False
+    formula: Formula | None = None
+
+    def __post_init__(self) -> None:
+        if self.formula is not None and (self.unit, self.analyte) != (EGFR_UNIT, "creatinine"):
+            raise ValueError(f"an eGFR is made from the analyte creatinine and has the unit {EGFR_UNIT}")
+
+    @property
+    def source_unit(self) -> str | None:
+        """Unit that recorded values are brought to before any formula."""
+        return "umol/L" if self.formula else self.unit
+
+    def includes(self, value: float) -> bool:
+        """Whether a number lies between the bounds."""
+        if self.low is not None and not (value > self.low if self.low_open else value >= self.low):
+            return False
+        return self.high is None or (value < self.high if self.high_open else value <= self.high)
 
 
 @dataclass(frozen=True)
@@ -123,6 +161,33 @@ class First(_Chain):
     """The earliest date of `rule`."""
 
     rule: DateRule
+
+
+@dataclass(frozen=True)
+class Last(_Chain):
+    """The latest date of `rule`."""
+
+    rule: DateRule
+
+
+@dataclass(frozen=True)
+class Near(_Chain):
+    """Dates d of `rule` with (or, where not `present`, without) a date e of `other`: d + start <= e < d + end.
+
+    Neither bound counts days from the index date: "two measurements at least 90 days apart" is
+    ``low.near(low, 90, None)``, "no later code that it was resolved" is ``asthma.not_near(resolved, 0, None)``
+    and "nothing in the year before" is ``code.not_near(code, -365, 0)``.
+    """
+
+    rule: DateRule
+    other: DateRule
+    start: int | None
+    end: int | None
+    present: bool = True
+
+    def __post_init__(self) -> None:
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise ValueError(f"a window must end after it starts: [{self.start}, {self.end})")
 
 
 @dataclass(frozen=True)
@@ -198,7 +263,7 @@ class InOrder:
 
 
 Leaf = Has | Prescribed | Value
-Narrowing = Within | Before | After | First | Episodes | AtLeast
+Narrowing = Within | Before | After | First | Last | Near | Episodes | AtLeast
 DateRule = Leaf | Narrowing | AnyOf
 Rule = DateRule | AllOf | NoneOf | InOrder
 
@@ -226,10 +291,26 @@ def value(
     *,
     at_least: float | None = None,
     at_most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
     analyte: str | None = None,
+    formula: Formula | None = None,
 ) -> Value:
-    """Measurements of a list between two bounds, both included."""
-    return Value(codelist, unit, at_least, at_most, analyte)
+    """Measurements of a list between two bounds: `at_least` and `at_most` count themselves, `above` and `below` not.
+
+    Examples
+    --------
+    >>> low = value(CodeList.of("egfr", [("snomed", "1011481000000105")]), "mL/min/1.73m2", below=60)
+    >>> chronic = low.at_least(2, gap_days=90)
+    >>> low.includes(59.9), low.includes(60)
+    (True, False)
+    """
+    if (at_least is not None and above is not None) or (at_most is not None and below is not None):
+        raise ValueError("a measurement has one lower and one upper bound")
+    low, high = (at_least if above is None else above), (at_most if below is None else below)
+    if formula is not None:
+        unit, analyte = unit or EGFR_UNIT, analyte or "creatinine"
+    return Value(codelist, unit, low, high, analyte, above is not None, below is not None, formula)
 
 
 def all_of(*parts: Rule) -> AllOf:
@@ -281,6 +362,8 @@ def leaves(rule: Rule) -> Iterator[Leaf]:
             yield from leaves(part)
     else:
         yield from leaves(rule.rule)
+        if isinstance(rule, Near):
+            yield from leaves(rule.other)
 
 
 def canonical(rule: Rule) -> dict[str, Any]:

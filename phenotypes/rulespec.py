@@ -2,8 +2,8 @@
 
 Every model refuses unknown keys. A fault inside a rule is located by the keys and positions the author
 wrote, nothing else, e.g. ``('phenotypes', 't2d', 'any', 1, 'all', 0, 'gap_days')``, so that a caller can
-point to the line. The keys of a rule apply in one order, however they are written: window, episodes,
-count, first.
+point to the line. The keys of a rule apply in one order, however they are written: window, near and
+not_near, episodes, count, first or last.
 """
 
 from __future__ import annotations
@@ -71,6 +71,9 @@ class _Dated(Closed):
     before: When | None = Field(default=None, description="dates earlier than this")
     after: When | None = Field(default=None, description="dates on or later than this")
     first: bool = Field(default=False, strict=True, description="only the earliest of the dates left")
+    last: bool = Field(default=False, strict=True, description="only the latest of the dates left")
+    near: NearSpec | None = Field(default=None, description="dates that have one of another rule near them")
+    not_near: NearSpec | None = Field(default=None, description="dates that have none of another near them")
     episodes: Annotated[int, Field(ge=0, strict=True)] | None = Field(
         default=None, description="count runs of dates, a run ending where more than this many days pass"
     )
@@ -86,6 +89,8 @@ class _Dated(Closed):
             raise fault_at(
                 type(self).__name__, ("gap_days",), f"gap_days needs {self._count_key} of 2 or more beside it"
             )
+        if self.first and self.last:
+            raise fault_at(type(self).__name__, ("last",), "first and last cannot stand in one rule")
         return self
 
     _count_key = "at_least"
@@ -93,17 +98,25 @@ class _Dated(Closed):
     def _count(self) -> int | None:
         return cast("int | None", getattr(self, self._count_key, None))
 
-    def _narrow(self, rule: Any) -> rules.DateRule:
+    def _narrow(self, rule: Any, lists: Lists, where: str) -> rules.DateRule:
         if self.within is not None:
             rule = rule.within(*self.within)
         if self.after is not None:
             rule = rule.after(self.after)
         if self.before is not None:
             rule = rule.before(self.before)
+        if self.near is not None:
+            rule = rule.near(self.near.rule.build(lists, f"{where}.near.rule"), *self.near.within)
+        if self.not_near is not None:
+            rule = rule.not_near(
+                self.not_near.rule.build(lists, f"{where}.not_near.rule"), *self.not_near.within
+            )
         if self.episodes is not None:
             rule = rule.episodes(self.episodes)
         if (count := self._count()) is not None:
             rule = rule.at_least(count, gap_days=self.gap_days or 0)
+        if self.last:
+            rule = rule.last()
         return cast("rules.DateRule", rule.first() if self.first else rule)
 
 
@@ -116,7 +129,7 @@ class HasSpec(_Dated):
 
     def build(self, lists: Lists, where: str) -> rules.Rule:
         """The rule, with its code list bound."""
-        return self._narrow(rules.has(bind(lists, self.has, f"{where}.has"), self.source))
+        return self._narrow(rules.has(bind(lists, self.has, f"{where}.has"), self.source), lists, where)
 
 
 class PrescribedSpec(_Dated):
@@ -127,7 +140,8 @@ class PrescribedSpec(_Dated):
 
     def build(self, lists: Lists, where: str) -> rules.Rule:
         """The rule, with its code list bound."""
-        return self._narrow(rules.prescribed(bind(lists, self.prescribed, f"{where}.prescribed")))
+        drug = bind(lists, self.prescribed, f"{where}.prescribed")
+        return self._narrow(rules.prescribed(drug), lists, where)
 
 
 class ValueSpec(_Dated):
@@ -137,24 +151,49 @@ class ValueSpec(_Dated):
     unit: Unit | None = Field(default=None, description="unit of the bounds; records in others are converted")
     at_least: Number | None = Field(default=None, description="smallest value that counts")
     at_most: Number | None = Field(default=None, description="largest value that counts")
+    above: Number | None = Field(default=None, description="values that count are larger than this")
+    below: Number | None = Field(default=None, description="values that count are smaller than this")
     times: Count | None = Field(default=None, description="number of different dates")
     analyte: Analyte | None = Field(default=None, description="what is measured, for conversions")
+    formula: rules.Formula | None = Field(default=None, description="bounds are of the eGFR from creatinine")
 
     _count_key = "times"
 
     @model_validator(mode="after")
     def _bounds_are_ordered(self) -> Self:
-        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
-            raise fault_at("ValueSpec", ("at_most",), "at_most is smaller than at_least")
+        for inner, outer in (("at_least", "above"), ("at_most", "below")):
+            if getattr(self, inner) is not None and getattr(self, outer) is not None:
+                raise fault_at("ValueSpec", (outer,), f"{inner} and {outer} cannot stand in one rule")
+        low = self.at_least if self.above is None else self.above
+        upper = "at_most" if self.below is None else "below"
+        high = getattr(self, upper)
+        if low is not None and high is not None and low > high:
+            lower = "at_least" if self.above is None else "above"
+            raise fault_at("ValueSpec", (upper,), f"{upper} is smaller than {lower}")
+        return self
+
+    @model_validator(mode="after")
+    def _formula_has_its_unit(self) -> Self:
+        if self.formula is not None and self.unit not in (None, rules.EGFR_UNIT):
+            raise fault_at("ValueSpec", ("unit",), f"an eGFR has the unit {rules.EGFR_UNIT}")
+        if self.formula is not None and self.analyte not in (None, "creatinine"):
+            raise fault_at("ValueSpec", ("analyte",), "an eGFR is made from creatinine")
         return self
 
     def build(self, lists: Lists, where: str) -> rules.Rule:
         """The rule, with its code list bound."""
         codes = bind(lists, self.value, f"{where}.value")
-        analyte = self.analyte or analyte_of(self.value, codes.name)
-        return self._narrow(
-            rules.value(codes, self.unit, at_least=self.at_least, at_most=self.at_most, analyte=analyte)
+        rule = rules.value(
+            codes,
+            self.unit,
+            at_least=self.at_least,
+            at_most=self.at_most,
+            above=self.above,
+            below=self.below,
+            analyte="creatinine" if self.formula else self.analyte or analyte_of(self.value, codes.name),
+            formula=self.formula,
         )
+        return self._narrow(rule, lists, where)
 
 
 class AnySpec(_Dated):
@@ -177,7 +216,7 @@ class AnySpec(_Dated):
     def build(self, lists: Lists, where: str) -> rules.Rule:
         """The rule, with its code lists bound."""
         union = rules.AnyOf(build_all(self.any, lists, f"{where}.any"))
-        return self._narrow(union) if self.model_fields_set - {"any"} else union
+        return self._narrow(union, lists, where) if self.model_fields_set - {"any"} else union
 
 
 class AllSpec(Closed):
@@ -255,7 +294,25 @@ RuleSpec = Annotated[
     HasSpec | PrescribedSpec | ValueSpec | AnySpec | AllSpec | NoneSpec | InOrderSpec,
     BeforeValidator(_choose_rule),
 ]
-for _model in (AnySpec, AllSpec, NoneSpec, InOrderSpec):
+
+
+class NearSpec(Closed):
+    """Dates of another rule around each date of this one."""
+
+    rule: RuleSpec
+    within: DayWindow = Field(
+        description="days from a date of this rule, [start, end): [0, null] is that day or later"
+    )
+
+    @model_validator(mode="after")
+    def _is_a_window_of_dates(self) -> Self:
+        check_window(self.within, "NearSpec", "within")
+        if not _gives_dates(self.rule):
+            raise fault_at("NearSpec", ("rule",), "this is a condition, and has no dates to be near")
+        return self
+
+
+for _model in (HasSpec, PrescribedSpec, ValueSpec, AnySpec, AllSpec, NoneSpec, InOrderSpec, NearSpec):
     _model.model_rebuild()
 
 

@@ -41,7 +41,7 @@ class Statuses:
 def questions(phenotype: Phenotype) -> dict[str, Question]:
     """What to ask of the records, by role."""
     end = 0 if phenotype.until == "index" else None
-    return {role: Question(rule, end=end) for role, rule in phenotype.parts.items()}
+    return {role: Question(rule, end=end, counted=role == "case") for role, rule in phenotype.parts.items()}
 
 
 def decide(

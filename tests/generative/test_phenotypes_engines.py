@@ -40,7 +40,7 @@ LISTS = [
     CodeList.of("drugs", [("bnf", "06*"), ("bnf", "0212000Y0")]),
     CodeList.of("absent", [("icd10", "Z99")]),
 ]
-UNITS = [None, "", " ", "%", "mmol/mol", "MMOL/MOL", "stone"]
+UNITS = [None, "", " ", "%", "mmol/mol", "MMOL/MOL", "stone", "µmol/L", "mg/dL"]
 # People are cheap and queries are not: many people in few hubs. CAREOME_EXAMPLES asks for more hubs.
 FEW = settings(
     max_examples=int(os.environ.get("CAREOME_EXAMPLES", "15")),
@@ -92,11 +92,22 @@ leaf_rules = st.one_of(
     st.builds(rules.has, coded, st.sampled_from([None, None, "gp"])),
     st.builds(rules.prescribed, st.sampled_from(LISTS[3:5])),
     st.builds(
-        lambda codes, unit, low, high: rules.value(codes, unit, at_least=low, at_most=high, analyte="hba1c"),
+        lambda codes, unit, low, high, open_: rules.value(
+            codes,
+            unit,
+            **{"above" if open_[0] else "at_least": low, "below" if open_[1] else "at_most": high},
+            analyte="hba1c",
+        ),
         coded,
         st.sampled_from([None, "%", "mmol/mol"]),
         st.none() | st.sampled_from([6.5, 48.0]),
         st.none() | st.sampled_from([48.0, 100.0]),
+        st.tuples(st.booleans(), st.booleans()),
+    ),
+    st.builds(
+        lambda codes, limit: rules.value(codes, below=limit, formula="ckd_epi_2021"),
+        coded,
+        st.sampled_from([60.0, 150.0, 400.0]),
     ),
 )
 offsets = st.none() | st.integers(-10, 0)
@@ -108,6 +119,15 @@ def _narrowed(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.builds(lambda r, w: r.before(w), inner, whens),
         st.builds(lambda r, w: r.after(w), inner, whens),
         st.builds(lambda r: r.first(), inner),
+        st.builds(lambda r: r.last(), inner),
+        st.builds(
+            lambda r, o, a, b, present: (r.near if present else r.not_near)(o, a, b),
+            inner,
+            inner,
+            st.none() | st.integers(-6, 0),
+            st.none() | st.integers(1, 6),
+            st.booleans(),
+        ),
         st.builds(lambda r, g: r.episodes(g), inner, st.integers(0, 4)),
         st.builds(lambda r, n, g: r.at_least(n, gap_days=g), inner, st.integers(2, 3), st.integers(0, 6)),
         st.lists(inner, min_size=2, max_size=3).map(lambda parts: rules.any_of(*parts)),
@@ -146,7 +166,7 @@ def test_compiled_rules_equal_the_reference(
     for i, rule in enumerate(asked):
         for who, person in enumerate(population):
             events = [e for e in person.events if (e.day - INDEX).days < limit]
-            plain = reference.evaluate(rule, events, INDEX)
+            plain = reference.evaluate(rule, events, INDEX, person)
             found = (
                 bool(answers[i].holds[who]),
                 None if np.isnan(answers[i].day[who]) else int(answers[i].day[who]),
@@ -289,5 +309,14 @@ def test_the_generators_reach_every_kind_of_rule() -> None:
 
     collect()
     kinds = [rules.Has, rules.Prescribed, rules.Value, rules.Within, rules.Before, rules.After, rules.First]
-    kinds += [rules.Episodes, rules.AtLeast, rules.AnyOf, rules.AllOf, rules.NoneOf, rules.InOrder]
+    kinds += [
+        rules.Last,
+        rules.Near,
+        rules.Episodes,
+        rules.AtLeast,
+        rules.AnyOf,
+        rules.AllOf,
+        rules.NoneOf,
+        rules.InOrder,
+    ]
     assert seen == {kind.__name__ for kind in kinds}

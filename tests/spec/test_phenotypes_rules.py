@@ -6,6 +6,7 @@ rule and the number of different dates of its evidence.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -236,7 +237,83 @@ CASES: dict[str, tuple[Rule, str, dict[str, str]]] = {
         """,
         {"right": "2011-03-02 2", "sameday": "no", "backward": "no"},
     ),
+    "last keeps the latest date": (
+        has(A).last().before(date(2011, 6, 1)),
+        """
+        who  | date       | code
+        old  | 2010-05-01 | icd10 A00
+        old  | 2011-05-01 | icd10 A00
+        both | 2011-05-01 | icd10 A00
+        both | 2011-07-01 | icd10 A00
+        """,
+        {"old": "2011-05-01 1", "both": "no"},
+    ),
+    "near wants a date of the other rule in a half-open window around each date": (
+        has(A).near(prescribed(D), -30, 30),
+        """
+        who    | date       | code
+        before | 2011-05-01 | bnf 0601022B0
+        before | 2011-05-31 | icd10 A00
+        early  | 2011-04-30 | bnf 0601022B0
+        early  | 2011-05-31 | icd10 A00
+        after  | 2011-05-30 | bnf 0601022B0
+        after  | 2011-05-01 | icd10 A00
+        late   | 2011-05-31 | bnf 0601022B0
+        late   | 2011-05-01 | icd10 A00
+        one    | 2011-05-01 | icd10 A00
+        one    | 2011-09-01 | icd10 A00
+        one    | 2011-09-01 | bnf 0601022B0
+        """,
+        {
+            "before": "2011-05-31 1",
+            "early": "no",
+            "after": "2011-05-01 1",
+            "late": "no",
+            "one": "2011-09-01 1",
+        },
+    ),
+    "not_near leaves out dates that a later code takes back": (
+        has(A).not_near(has(B), 0, None),
+        """
+        who      | date       | code
+        resolved | 2011-05-01 | icd10 A00
+        resolved | 2011-06-01 | icd10 B00
+        again    | 2011-05-01 | icd10 A00
+        again    | 2011-06-01 | icd10 B00
+        again    | 2011-07-01 | icd10 A00
+        never    | 2011-05-01 | icd10 A00
+        """,
+        {"resolved": "no", "again": "2011-07-01 1", "never": "2011-05-01 1"},
+    ),
+    "near itself is a wash-out: nothing in the year before": (
+        has(A).not_near(has(A), -365, 0).within(-365, 0),
+        """
+        who      | date       | code
+        incident | 2011-05-01 | icd10 A00
+        incident | 2011-06-01 | icd10 A00
+        old      | 2010-06-01 | icd10 A00
+        old      | 2011-05-01 | icd10 A00
+        back     | 2009-05-01 | icd10 A00
+        back     | 2011-05-01 | icd10 A00
+        """,
+        {"incident": "2011-05-01 1", "old": "no", "back": "2011-05-01 1"},
+    ),
+    "a low value with another 90 days or more later is chronic, and dated by the first": (
+        value(SUGAR, below=60).near(value(SUGAR, below=60), 90, None),
+        """
+        who   | date       | code                   | value | unit
+        lasts | 2011-05-01 | snomed 999791000000106 | 59.9  |
+        lasts | 2011-07-30 | snomed 999791000000106 | 41    |
+        acute | 2011-05-01 | snomed 999791000000106 | 59.9  |
+        acute | 2011-07-29 | snomed 999791000000106 | 41    |
+        at    | 2011-05-01 | snomed 999791000000106 | 60    |
+        at    | 2011-09-01 | snomed 999791000000106 | 41    |
+        """,
+        {"lasts": "2011-05-01 1", "acute": "no", "at": "no"},
+    ),
 }
+
+CREATININE = CodeList.of("creatinine", [("snomed", "1000731000000107")])
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -248,11 +325,34 @@ def test_rule_means_the_same_on_both_engines(name: str) -> None:
     assert _with_duckdb(rule, people) == expected
 
 
+def test_an_egfr_needs_sex_and_birth_date_and_takes_the_age_on_the_day() -> None:
+    # CKD-EPI 2021: a man of 55 with 1.2 mg/dL has 71.42; the day before his birthday, a little more.
+    table = """
+    who     | date       | code                    | value | unit
+    man     | 2011-05-01 | snomed 1000731000000107 | 1.2   | mg/dL
+    younger | 2011-04-30 | snomed 1000731000000107 | 1.2   | mg/dL
+    sexless | 2011-05-01 | snomed 1000731000000107 | 1.2   | mg/dL
+    ageless | 2011-05-01 | snomed 1000731000000107 | 1.2   | mg/dL
+    unitless| 2011-05-01 | snomed 1000731000000107 | 1.2   |
+    """
+    birth = date(1956, 5, 1)
+    people = {
+        name: replace(
+            person, sex=None if name == "sexless" else "M", birth=None if name == "ageless" else birth
+        )
+        for name, person in patients(table).items()
+    }
+    rule = value(CREATININE, at_least=71.4, below=71.5, formula="ckd_epi_2021")
+    expected = dict.fromkeys(people, "no") | {"man": "2011-05-01 1"}
+    assert _with_reference(rule, people) == _with_duckdb(rule, people) == expected
+    assert _with_duckdb(value(CREATININE, above=71.5, formula="ckd_epi_2021"), people)["younger"] != "no"
+
+
 def _with_reference(rule: Rule, people: dict[str, reference.Person]) -> dict[str, str]:
     found = {}
     for name, person in people.items():
         known = [event for event in person.events if event.day <= DATA_END]
-        answer = reference.evaluate(rule, known, INDEX)
+        answer = reference.evaluate(rule, known, INDEX, person)
         found[name] = _said(answer.holds, answer.day, len(answer.dates))
     return found
 

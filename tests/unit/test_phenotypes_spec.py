@@ -58,6 +58,24 @@ def _rule(text: str) -> rules.Rule:
             rules.all_of(rules.has(LISTS["a"]), rules.none_of(rules.has(LISTS["b"]))),
         ),
         ("{in_order: [{has: a}, {has: b}]}", rules.in_order(rules.has(LISTS["a"]), rules.has(LISTS["b"]))),
+        ("{has: a, last: true}", rules.has(LISTS["a"]).last()),
+        (
+            "{has: a, not_near: {rule: {has: b, first: true}, within: [0, null]}, within: [-9, 9]}",
+            rules.has(LISTS["a"]).within(-9, 9).not_near(rules.has(LISTS["b"]).first(), 0, None),
+        ),
+        (
+            "{any: [{has: a}, {has: b}], near: {rule: {prescribed: drug}, within: [-30, 31]}}",
+            rules.any_of(rules.has(LISTS["a"]), rules.has(LISTS["b"])).near(
+                rules.prescribed(LISTS["drug"]), -30, 31
+            ),
+        ),
+        ("{value: a, above: 7, at_most: 9}", rules.value(LISTS["a"], above=7, at_most=9)),
+        (
+            "{value: a, formula: ckd_epi_2021, below: 60, times: 2, gap_days: 90}",
+            rules.value(
+                LISTS["a"], "mL/min/1.73m2", below=60, analyte="creatinine", formula="ckd_epi_2021"
+            ).at_least(2, gap_days=90),
+        ),
         (
             "{has: a, first: true, at_least: 3, episodes: 14, within: [-9, 9]}",
             rules.has(LISTS["a"]).within(-9, 9).episodes(14).at_least(3).first(),
@@ -102,6 +120,36 @@ def test_yaml_says_the_same_as_python(text: str, expected: rules.Rule) -> None:
             "phenotypes: {p: {label: P, any: [{has: a, at_least: '2'}]}}",
             "phenotypes.p.any.0.at_least",
             "valid integer",
+        ),
+        (
+            "phenotypes: {p: {label: P, any: [{has: a, near: {rule: {has: b}, within: [1, 1]}}]}}",
+            "phenotypes.p.any.0.near.within",
+            "must end after",
+        ),
+        (
+            "phenotypes: {p: {label: P, any: [{has: a, near: {rule: {none: [{has: b}]}, within: [0, 1]}}]}}",
+            "phenotypes.p.any.0.near.rule",
+            "no dates to be near",
+        ),
+        (
+            "phenotypes: {p: {label: P, any: [{has: a, first: true, last: true}]}}",
+            "phenotypes.p.any.0.last",
+            "cannot stand in one rule",
+        ),
+        (
+            "phenotypes: {p: {label: P, any: [{value: a, at_least: 3, above: 2}]}}",
+            "phenotypes.p.any.0.above",
+            "cannot stand in one rule",
+        ),
+        (
+            "phenotypes: {p: {label: P, any: [{value: a, above: 3, below: 2}]}}",
+            "phenotypes.p.any.0.below",
+            "below is smaller than above",
+        ),
+        (
+            "phenotypes: {p: {label: P, any: [{value: a, formula: ckd_epi_2021, unit: mmol/L}]}}",
+            "phenotypes.p.any.0.unit",
+            "an eGFR has the unit",
         ),
         (
             "phenotypes: {p: {label: P, any: [{has: a, within: [0, 0]}]}}",

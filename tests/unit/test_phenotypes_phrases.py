@@ -1,0 +1,58 @@
+"""Rules as words."""
+
+from __future__ import annotations
+
+import pytest
+
+from phenotypes.codelist import CodeList
+from phenotypes.plain_english import phrase
+from phenotypes.rules import Rule, has, prescribed, value
+
+A = CodeList.of("gout", [("icd10", "M10*")])
+B = CodeList.of("urate_lowering", [("bnf", "100104*")])
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (has(A).last(), "a latest record (a record of gout)"),
+        (
+            has(A).near(prescribed(B), -30, 31),
+            "a record of gout with a prescription of urate lowering within 30 days of it",
+        ),
+        (
+            has(A).near(prescribed(B), 0, 1),
+            "a record of gout with a prescription of urate lowering the same day",
+        ),
+        (
+            has(A).not_near(has(A), -365, 0),
+            "a record of gout without a record of gout from 365 days earlier to 1 day earlier",
+        ),
+        (
+            has(A).not_near(prescribed(B), 0, None),
+            "a record of gout without a prescription of urate lowering the same day or later",
+        ),
+        (
+            has(A).near(has(A), 90, None),
+            "a record of gout with a record of gout at least 90 days later",
+        ),
+        (
+            has(A).near(has(A), None, 0),
+            "a record of gout with a record of gout at least 1 day earlier",
+        ),
+        (
+            has(A).near(prescribed(B), None, None),
+            "a record of gout with a prescription of urate lowering on any day",
+        ),
+        (value(A, "mmol/L", above=11, below=20), "a gout measurement above 11 and below 20 mmol/L"),
+        (value(A, "mmol/L", at_least=11, at_most=20), "a gout measurement from 11 to 20 mmol/L"),
+        (value(A, at_most=20), "a gout measurement of at most 20"),
+        (value(A, at_least=20), "a gout measurement of at least 20"),
+        (
+            value(A, below=60, formula="ckd_epi_2021"),
+            "an eGFR (CKD-EPI 2021, from gout) below 60 mL/min/1.73m2",
+        ),
+    ],
+)
+def test_a_rule_is_said_in_words(rule: Rule, words: str) -> None:
+    assert phrase(rule) == words
