@@ -1,18 +1,23 @@
 """`careome synth`: write a synthetic region as its providers would hand it over.
 
 The region itself is made by :mod:`cohorts.synthetic`; here it becomes files. Every table streams into a
-temporary file and appears under its name when the whole region is written.
+temporary file and appears under its name when the whole region is written. Chunks of people may be made by
+several processes; they are written in their order, so that the files do not depend on how many.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import shutil
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,12 +26,17 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from cohorts.hub import Hub, connect, create_hub_tables
 from cohorts.synthetic import ExistingGenotypes, Region, RegionConfig, make_region
+from cohorts.synthetic.chunk import Chunk
 from gwas.genotypes import Genotypes, open_genotypes
 from workflows.outputs import atomic_path
 
 #: Called with a line about what is done, and how much of the whole is done (0 to 1).
 Progress = Callable[[str, float], None]
+
+Tables = list[tuple[str, pa.Table]]
+_Made = TypeVar("_Made")
 
 _BED_MAGIC = b"\x6c\x1b\x01"
 _SEX_CODE = {"M": "1", "F": "2"}
@@ -59,6 +69,8 @@ def write_region(
     folder: Path,
     *,
     bfile: Path | None = None,
+    parquet: bool = False,
+    processes: int = 1,
     progress: Progress | None = None,
 ) -> RegionPaths:
     """Make a region and write it to `folder`/{extracts,genotypes,truth}.
@@ -71,6 +83,11 @@ def write_region(
         Where to; files of the same names are replaced.
     bfile
         Prefix of a PLINK 1 file set to grow the region around; it is copied byte for byte.
+    parquet
+        Write all extracts as Parquet, not only the large ones.
+    processes
+        Processes that make people beside the one that writes; 1 makes them in this one. The bytes are the
+        same.
     progress
         Told what is being done.
 
@@ -94,7 +111,7 @@ def write_region(
         _write_genotypes(region, prefix)
     else:
         _copy_genotypes(source.path, prefix)
-    tables = _write_tables(region, folder, tell)
+    tables = _write_tables(region, folder, parquet, processes, tell)
     with atomic_path(folder / "truth" / "hazards.json") as path:
         path.write_text(json.dumps(region.model(), indent=1) + "\n", encoding="utf-8")
     tell("region written", 1.0)
@@ -151,25 +168,161 @@ def _sink(path: Path, suffix: str, schema: pa.Schema) -> _Sink:
     return sink
 
 
-def _write_tables(region: Region, folder: Path, tell: Progress) -> dict[str, Path]:
-    sinks: dict[str, tuple[_Sink, pa.Schema]] = {}
-    tables: dict[str, Path] = {}
+def _write_tables(
+    region: Region, folder: Path, parquet: bool, processes: int, tell: Progress
+) -> dict[str, Path]:
     done = 0
-    with ExitStack() as files:
-        for name, frame in region.tables():
-            target = folder / name
-            if name not in sinks:
-                temporary = files.enter_context(atomic_path(target))
-                schema = _schema(frame, target.suffix)
-                sinks[name] = (files.enter_context(closing(_sink(temporary, target.suffix, schema))), schema)
-                if name.startswith("extracts/"):
-                    tables[target.stem] = target
-            sink, schema = sinks[name]
-            sink.write_table(_arrow(frame, schema))
-            if name == "truth/people.parquet":
-                done += len(frame)
-                tell(f"records of {done:,} people", 0.4 + 0.6 * done / len(region.people))
-    return tables
+    broken: Counter[tuple[str, str]] = Counter()
+    with ExitStack() as stack:
+        files = _Files(folder, stack)
+        files.write(_as_arrow(region.opening(), parquet))
+        make = partial(_extracts, parquet=parquet)
+        for tables, faults in _made(make, region.chunks(), processes):
+            files.write(tables)
+            broken += faults
+            done = _count_people(tables, done, len(region.people), tell)
+        files.write(_as_arrow(region.closing(broken), parquet))
+    return {path.stem: path for path in files.paths if path.parent.name == "extracts"}
+
+
+class _Files:
+    """Tables on their way to files, each opened when its first rows come."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder, self.stack = folder, stack
+        self._sinks: dict[Path, tuple[_Sink, pa.Schema]] = {}
+
+    @property
+    def paths(self) -> list[Path]:
+        return list(self._sinks)
+
+    def write(self, tables: Tables) -> None:
+        for name, table in tables:
+            target = self.folder / name
+            if target not in self._sinks:
+                temporary = self.stack.enter_context(atomic_path(target))
+                sink = self.stack.enter_context(closing(_sink(temporary, target.suffix, table.schema)))
+                self._sinks[target] = (sink, table.schema)
+            sink, schema = self._sinks[target]
+            sink.write_table(table.cast(schema))
+
+
+def _extracts(chunk: Chunk, *, parquet: bool) -> tuple[Tables, Counter[tuple[str, str]]]:
+    broken: Counter[tuple[str, str]] = Counter()
+    return _as_arrow(chunk.extracts(broken), parquet), broken
+
+
+def _as_arrow(tables: Iterable[tuple[str, pd.DataFrame]], parquet: bool) -> Tables:
+    made = []
+    for name, frame in tables:
+        path = Path(name).with_suffix(".parquet") if parquet else Path(name)
+        made.append((str(path), _arrow(frame, _schema(frame, path.suffix))))
+    return made
+
+
+def _made(make: Callable[[Chunk], _Made], chunks: Iterator[Chunk], processes: int) -> Iterator[_Made]:
+    """What `make` gives for each chunk, in order; a few chunks are held at a time."""
+    if processes == 1:
+        yield from map(make, chunks)
+        return
+    # started afresh, not forked: the threads of this process would not live on in a fork
+    context = multiprocessing.get_context("spawn")
+    waiting: deque[Future[_Made]] = deque()
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        for chunk in chunks:
+            waiting.append(pool.submit(make, chunk))
+            if len(waiting) > processes + 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _count_people(tables: Tables, done: int, people: int, tell: Progress) -> int:
+    done += sum(len(table) for name, table in tables if name == "truth/people.parquet")
+    tell(f"records of {done:,} people", 0.4 + 0.6 * done / people)
+    return done
+
+
+def write_hub(
+    config: RegionConfig,
+    folder: Path,
+    *,
+    processes: int = 1,
+    memory_limit: str = "1GB",
+    progress: Progress | None = None,
+) -> Path:
+    """Make a region and write it as a pseudonymous hub, `folder`/hub.duckdb, with `folder`/truth beside it.
+
+    No extracts are written and nothing is linked: every record belongs to its true person, nobody has opted
+    out, and no row is broken. ``truth/links.parquet`` says whose ``person_id`` is whose. For measuring what
+    reads hubs; a study starts from :func:`write_region`.
+
+    Parameters
+    ----------
+    config
+        Size and seed; the same config gives the same rows in the same order.
+    folder
+        Where to; files of the same names are replaced.
+    processes
+        Processes that make people beside the one that writes.
+    memory_limit
+        Of the database while it is written.
+    progress
+        Told what is being done.
+
+    Returns
+    -------
+    Path
+        The hub, for :func:`cohorts.hub.connect`.
+
+    Raises
+    ------
+    DesignError
+        If the region cannot be made as asked.
+    OutputError
+        If `folder` cannot be written.
+    """
+    tell = progress or (lambda _line, _share: None)
+    tell("drawing people and genomes", 0.0)
+    region = make_region(config)
+    target = Path(folder) / "hub.duckdb"
+    done = 0
+    with ExitStack() as stack:
+        files = _Files(Path(folder), stack)
+        temporary = stack.enter_context(atomic_path(target))
+        temporary.unlink()
+        hub = stack.enter_context(connect(temporary, memory_limit=memory_limit))
+        create_hub_tables(hub)
+        _insert(hub, [(f"hub/{Path(n).stem}", t) for n, t in _as_arrow(region.opening(), True)], 0)
+        rows = 0
+        for tables in _made(_hub_tables, region.chunks(), processes):
+            rows = _insert(hub, [item for item in tables if item[0].startswith("hub/")], rows)
+            files.write([item for item in tables if item[0].startswith("truth/")])
+            done = _count_people(tables, done, len(region.people), tell)
+        files.write([item for item in _as_arrow(region.closing(Counter()), True) if len(item[1])])
+    with atomic_path(Path(folder) / "truth" / "hazards.json") as path:
+        path.write_text(json.dumps(region.model(), indent=1) + "\n", encoding="utf-8")
+    tell("hub written", 1.0)
+    return target
+
+
+def _hub_tables(chunk: Chunk) -> Tables:
+    return [(name, _arrow(frame, _schema(frame, ".parquet"))) for name, frame in chunk.hub()]
+
+
+def _insert(hub: Hub, tables: Tables, rows: int) -> int:
+    """Add rows to the hub's tables; gives the number of events so far, `rows` before."""
+    for name, table in tables:
+        own = name.removeprefix("hub/")
+        if own == "events":
+            numbers = pa.array(np.arange(rows, rows + len(table), dtype=np.int64))
+            table = table.add_column(0, "row_id", numbers)
+            rows += len(table)
+        hub.connection.register("__rows", table)
+        columns = ", ".join(f'"{column}"' for column in table.column_names)
+        hub.connection.execute(f"INSERT INTO {own} ({columns}) SELECT * FROM __rows")
+        hub.connection.unregister("__rows")
+    return rows
 
 
 def _schema(frame: pd.DataFrame, suffix: str) -> pa.Schema:
@@ -194,7 +347,8 @@ def _arrow(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
 
 def _column(values: pd.Series[Any], kind: pa.DataType) -> pa.Array:
     if isinstance(values.dtype, pd.CategoricalDtype):
-        codes = pa.array(values.cat.codes.to_numpy(), pa.int32())
+        found = values.cat.codes.to_numpy()
+        codes = pa.array(found, pa.int32(), mask=found < 0)
         texts = pa.array(values.cat.categories.astype(object), pa.string())
         array = pa.DictionaryArray.from_arrays(codes, texts)
         return array if pa.types.is_dictionary(kind) else array.cast(kind)

@@ -55,7 +55,7 @@ GP_DECOYS: Mapping[str, str] = {
     "screening for depression": "171207006",
     "anxiety": "197480006",
     "mild cognitive impairment": "386805003",
-    "suspected heart failure": "394887006",
+    "suspected heart failure": "394887005",
     "raised PSA": "396152005",
     "benign prostatic hyperplasia": "266569009",
     "fibroadenosis of breast": "57993004",

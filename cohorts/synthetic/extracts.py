@@ -109,8 +109,8 @@ class Extracts:
 
     def _registrations(self, registry: _Registry, who: NDArray[np.int64]) -> Tables:
         first = np.minimum(self.people.arrive[who], self.stay.start[who])
-        spans = _spans(self.people.practice[who], self.people.moved[who], first, self._open_end(who))
-        row, practice, start, stop = spans
+        stays = spans(self.people.practice[who], self.people.moved[who], first, self._open_end(who))
+        row, practice, start, stop = stays
         # between two practices there is often a short gap
         lag = np.where(start > first[row], self.rng.integers(0, 40, len(row)), 0)
         late = np.minimum(stop - 1, day(self.config.end_date))
@@ -128,7 +128,7 @@ class Extracts:
 
     def _addresses(self, registry: _Registry, who: NDArray[np.int64]) -> Tables:
         first = np.minimum(self.people.arrive[who], self.stay.start[who])
-        row, area, start, stop = _spans(
+        row, area, start, stop = spans(
             self.people.area[who], self.people.moved[who], first, self._open_end(who)
         )
         yield self._finish(
@@ -327,7 +327,7 @@ def _last(rows: NDArray[np.int64], days: NDArray[np.int32], who: NDArray[np.int6
     return days[np.searchsorted(rows, who, side="right") - 1]
 
 
-def _spans(
+def spans(
     places: NDArray[np.int16], moved: NDArray[np.int32], first: NDArray[np.int32], last: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.int64], NDArray[np.int64]]:
     """Consecutive stays of (people, HOMES) places within [first, last): row, place, start, stop.

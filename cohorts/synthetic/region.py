@@ -1,7 +1,8 @@
 """The region: one description from which every table and block follows.
 
 Nothing is made until it is asked for, and people are made some thousands at a time, so that memory does
-not grow with the region (people take some 100 bytes each, genotypes a quarter of a byte per call).
+not grow with the region (people take some 100 bytes each, genotypes a quarter of a byte per call). The
+chunks of people are independent of one another: :class:`cohorts.synthetic.chunk.Chunk`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,9 @@ from numpy.typing import NDArray
 
 from cohorts.errors import DesignError
 from cohorts.synthetic import truth
+from cohorts.synthetic.chunk import Chunk
 from cohorts.synthetic.config import RegionConfig
-from cohorts.synthetic.disease import draw_lives
 from cohorts.synthetic.effects import TRAITS, Effects, plant_effects
-from cohorts.synthetic.extracts import Extracts
 from cohorts.synthetic.families import make_families
 from cohorts.synthetic.genomes import MISSING, make_map
 from cohorts.synthetic.people import ANCESTRIES, Births, People, choose_genotyped, draw_births, settle
@@ -93,11 +93,37 @@ class Region:
 
         Names are ``extracts/...`` or ``truth/...`` with the suffix ``.csv`` or ``.parquet``.
         """
+        yield from self.opening()
+        broken: Counter[tuple[str, str]] = Counter()
+        for chunk in self.chunks():
+            yield from chunk.extracts(broken)
+        yield from self.closing(broken)
+
+    def opening(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Tables about places."""
         yield "extracts/pollution.csv", pollution_table(self.places)
         yield "extracts/deprivation.csv", deprivation_table(self.places)
-        broken: Counter[tuple[str, str]] = Counter()
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The region's people in parts that can be made in any order, or in other processes."""
+        labelled = self.samples["labelled_person"].to_numpy()
         for part, start in enumerate(range(0, len(self.people), self.config.chunk)):
-            yield from self._chunk(part, start, broken)
+            people = self.people.rows(start, min(start + self.config.chunk, len(self.people)))
+            typed = people.genome[people.genome >= 0]
+            mine = (labelled >= start) & (labelled < start + len(people))
+            yield Chunk(
+                self.config,
+                self.places,
+                part,
+                start,
+                people,
+                self.genetic[typed],
+                self.spread,
+                self.samples[mine].reset_index(drop=True),
+            )
+
+    def closing(self, broken: Counter[tuple[str, str]]) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Tables of the truth that are not about single chunks; `broken` counts the rows broken in all."""
         yield "truth/malformed.parquet", truth.malformed_table(broken)
         yield "truth/kin.parquet", self.kin
         yield "truth/samples.parquet", self.samples.drop(columns="sex")
@@ -105,24 +131,6 @@ class Region:
         if "fault" in self.variants:
             bad = self.variants[self.variants["fault"] != ""]
             yield "truth/bad_variants.parquet", bad[["id", "chrom", "pos", "fault"]].reset_index(drop=True)
-
-    def _chunk(
-        self, part: int, start: int, broken: Counter[tuple[str, str]]
-    ) -> Iterator[tuple[str, pd.DataFrame]]:
-        people = self.people.rows(start, min(start + self.config.chunk, len(self.people)))
-        rng = self.config.rng("lives", part)
-        lives = draw_lives(people, self._genetic_values(people, rng), self.places, self.config, rng)
-        extracts = Extracts(start, people, lives, self.places, self.config, self.config.rng("extracts", part))
-        yield from extracts.tables(self.samples, broken)
-        yield "truth/people.parquet", truth.people_table(start, people, lives, self.places, self.config)
-        yield "truth/outcomes.parquet", truth.outcomes_table(start, lives)
-
-    def _genetic_values(self, people: People, rng: np.random.Generator) -> NDArray[np.float32]:
-        mean, sd = self.spread[people.ancestry, 0], self.spread[people.ancestry, 1]
-        values: NDArray[np.float32] = (mean + sd * rng.normal(size=mean.shape)).astype(np.float32)
-        typed = people.genome >= 0
-        values[typed] = self.genetic[people.genome[typed]]
-        return values
 
     def model(self) -> dict[str, Any]:
         """The stated model, as it goes to ``truth/hazards.json``."""
