@@ -30,6 +30,7 @@ from phenotypes.rules import (
     Has,
     InOrder,
     Last,
+    Lasting,
     Leaf,
     Near,
     NoneOf,
@@ -314,6 +315,8 @@ class _Asker:
             return self._summary(rule).select("who", "day")
         if isinstance(rule, Near):
             return _near(t, self.dates(rule.other).select("who", other="day"), rule)
+        if isinstance(rule, Lasting):
+            return _lasting(t, self.dates(rule.other), rule.days)
         if isinstance(rule, Episodes):
             run = t.mutate(last=t.day.lag().over(group_by=t.who, order_by=t.day))
             starts = run.filter(run.last.isnull() | (run.day - run.last > rule.gap_days))
@@ -358,6 +361,27 @@ def _near(t: Any, others: Any, rule: Near) -> Any:
     if rule.end is not None:
         together.append(others.other < t.day + rule.end)
     return t.semi_join(others, together) if rule.present else t.anti_join(others, together)
+
+
+def _lasting(t: Any, others: Any, days: int) -> Any:
+    """Rows of `t` with an earlier one `days` or more before, and no row of `others` between the two."""
+    both = t.mutate(kept=ibis.literal(1), stop=ibis.literal(0)).union(
+        others.mutate(kept=ibis.literal(0), stop=ibis.literal(1))
+    )
+    both = both.group_by(["who", "day"]).agg(kept=both.kept.max(), stop=both.stop.max())
+    before = ibis.window(group_by=both.who, order_by=both.day, preceding=(None, 1))
+    stopped = (both.stop == 1).ifelse(both.day, ibis.null("int32"))
+    both = both.mutate(
+        since=stopped.max().over(before),
+        since_kept=(both.kept == 1).ifelse(stopped, ibis.null("int32")).max().over(before),
+    )
+    # A row on the day of the last stop may begin what lasts; else the first row after that stop does.
+    first = (both.kept == 1).ifelse(both.day, ibis.null("int32")).min()
+    both = both.mutate(first=first.over(ibis.window(group_by=[both.who, both.since])))
+    begun = (both.since == both.since_kept).ifelse(both.since, both.first)
+    return both.filter(both.kept == 1, both.day - ibis.coalesce(begun, both.first) >= days).select(
+        "who", "day"
+    )
 
 
 def _between(t: Any, start: int | None, end: int | None) -> Any:

@@ -16,6 +16,7 @@ from phenotypes.rules import (
     Has,
     InOrder,
     Last,
+    Lasting,
     Leaf,
     Near,
     NoneOf,
@@ -74,9 +75,7 @@ def phrase(rule: Rule) -> str:
     if isinstance(rule, InOrder):
         return f"first {', and later '.join(phrase(part) for part in rule.parts)}"
     if isinstance(rule, NoneOf):
-        return _join(
-            [f"no {phrase(part).removeprefix('a ').removeprefix('an ')}" for part in rule.parts], "and"
-        )
+        return _join([f"no {_bare(part)}" for part in rule.parts], "and")
     inner = phrase(rule.rule)
     if isinstance(rule, Within):
         return f"{inner} {_window((rule.start, rule.end))}"
@@ -90,6 +89,8 @@ def phrase(rule: Rule) -> str:
         return f"a latest record ({inner})"
     if isinstance(rule, Near):
         return f"{inner} {'with' if rule.present else 'without'} {phrase(rule.other)} {_around(rule)}"
+    if isinstance(rule, Lasting):
+        return f"{inner} and another at least {_days(rule.days)} earlier, with no {_bare(rule.other)} between them"
     if isinstance(rule, Episodes):
         return f"{inner}, counting days no more than {_days(rule.gap_days)} apart as one episode"
     assert isinstance(rule, AtLeast)
@@ -97,6 +98,10 @@ def phrase(rule: Rule) -> str:
         return inner
     gap = f", the first and last at least {_days(rule.gap_days)} apart" if rule.gap_days else ""
     return f"{inner} on at least {rule.n} different days{gap}"
+
+
+def _bare(rule: Rule) -> str:
+    return phrase(rule).removeprefix("a ").removeprefix("an ")
 
 
 def _leaf(leaf: Leaf) -> str:

@@ -24,6 +24,7 @@ from phenotypes.rules import (
     Has,
     InOrder,
     Last,
+    Lasting,
     Leaf,
     Narrowing,
     Near,
@@ -97,13 +98,13 @@ def _dates(rule: Rule, events: Sequence[Event], index: date, who: Person) -> set
         return {(event.day - index).days for event in events if is_meant(event, rule, who)}
     if isinstance(rule, AnyOf):
         return set().union(*(_dates(part, events, index, who) for part in rule.parts))
-    others = _dates(rule.other, events, index, who) if isinstance(rule, Near) else set()
+    others = _dates(rule.other, events, index, who) if isinstance(rule, Near | Lasting) else set()
     assert isinstance(rule, Narrowing)
     return kept(rule, _dates(rule.rule, events, index, who), others, index)
 
 
 def kept(rule: Narrowing, dates: set[int], others: set[int], index: date) -> set[int]:
-    """The dates that a narrowing keeps of those of the rule in it; `others` are those of ``Near.other``."""
+    """The dates that a narrowing keeps of those of the rule in it; `others` are those of the other rule in it."""
     if isinstance(rule, Within):
         return {d for d in dates if _inside(d, (rule.start, rule.end))}
     if isinstance(rule, Before):
@@ -117,6 +118,10 @@ def kept(rule: Narrowing, dates: set[int], others: set[int], index: date) -> set
     if isinstance(rule, Near):
         window = (rule.start, rule.end)
         return {d for d in dates if any(_inside(e - d, window) for e in others) == rule.present}
+    if isinstance(rule, Lasting):
+        return {
+            d for d in dates if any(d - e >= rule.days and not any(e < u < d for u in others) for e in dates)
+        }
     if isinstance(rule, Episodes):
         return {d for d in dates if all(e >= d or d - e > rule.gap_days for e in dates)}
     enough = len(dates) >= rule.n and max(dates) - min(dates) >= rule.gap_days

@@ -2,8 +2,8 @@
 
 Two kinds of node. A *date rule* gives each person a set of dates: :class:`Has`, :class:`Value`,
 :class:`Prescribed`, and what narrows one (:class:`Within`, :class:`Before`, :class:`After`, :class:`First`,
-:class:`Last`, :class:`Episodes`, :class:`Near`, :class:`AtLeast`); :class:`AnyOf` of date rules is their union
-and again a date rule.
+:class:`Last`, :class:`Episodes`, :class:`Near`, :class:`Lasting`, :class:`AtLeast`); :class:`AnyOf` of date
+rules is their union and again a date rule.
 A *condition* (:class:`AllOf`, :class:`NoneOf`, :class:`InOrder`, :class:`AnyOf` with a condition in it) is
 true or false for a person and carries the dates of its evidence. Windows and counts belong on date rules;
 putting one on a condition is refused, because it could mean two things.
@@ -68,6 +68,10 @@ class _Chain:
     def not_near(self, other: DateRule, start: int | None, end: int | None) -> Near:
         """Keep dates without such a date of `other`."""
         return Near(_dated(self), _dated(other), start, end, False)
+
+    def lasting(self, days: int, *, unless: DateRule) -> Lasting:
+        """Keep dates with an earlier one `days` or more before and no date of `unless` between the two."""
+        return Lasting(_dated(self), _dated(unless), days)
 
     def episodes(self, gap_days: int) -> Episodes:
         """Keep the first date of each run of dates; a run ends where more than `gap_days` pass."""
@@ -191,6 +195,23 @@ class Near(_Chain):
 
 
 @dataclass(frozen=True)
+class Lasting(_Chain):
+    """Dates d of `rule` with a date e of it at d - days or earlier, and no date u of `other` with e < u < d.
+
+    What lasts is so dated by the day on which it had lasted long enough: chronic kidney disease is
+    ``low.lasting(90, unless=normal)``, and the day of the second low value.
+    """
+
+    rule: DateRule
+    other: DateRule
+    days: int
+
+    def __post_init__(self) -> None:
+        if self.days < 1:
+            raise ValueError("lasting needs a number of days of 1 or more")
+
+
+@dataclass(frozen=True)
 class Episodes(_Chain):
     """First dates of the runs of dates of `rule`."""
 
@@ -263,7 +284,7 @@ class InOrder:
 
 
 Leaf = Has | Prescribed | Value
-Narrowing = Within | Before | After | First | Last | Near | Episodes | AtLeast
+Narrowing = Within | Before | After | First | Last | Near | Lasting | Episodes | AtLeast
 DateRule = Leaf | Narrowing | AnyOf
 Rule = DateRule | AllOf | NoneOf | InOrder
 
@@ -362,7 +383,7 @@ def leaves(rule: Rule) -> Iterator[Leaf]:
             yield from leaves(part)
     else:
         yield from leaves(rule.rule)
-        if isinstance(rule, Near):
+        if isinstance(rule, Near | Lasting):
             yield from leaves(rule.other)
 
 

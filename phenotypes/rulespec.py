@@ -3,7 +3,7 @@
 Every model refuses unknown keys. A fault inside a rule is located by the keys and positions the author
 wrote, nothing else, e.g. ``('phenotypes', 't2d', 'any', 1, 'all', 0, 'gap_days')``, so that a caller can
 point to the line. The keys of a rule apply in one order, however they are written: window, near and
-not_near, episodes, count, first or last.
+not_near, lasting, episodes, count, first or last.
 """
 
 from __future__ import annotations
@@ -74,6 +74,9 @@ class _Dated(Closed):
     last: bool = Field(default=False, strict=True, description="only the latest of the dates left")
     near: NearSpec | None = Field(default=None, description="dates that have one of another rule near them")
     not_near: NearSpec | None = Field(default=None, description="dates that have none of another near them")
+    lasting: LastingSpec | None = Field(
+        default=None, description="dates by which the rule had held for a time without a break"
+    )
     episodes: Annotated[int, Field(ge=0, strict=True)] | None = Field(
         default=None, description="count runs of dates, a run ending where more than this many days pass"
     )
@@ -111,6 +114,9 @@ class _Dated(Closed):
             rule = rule.not_near(
                 self.not_near.rule.build(lists, f"{where}.not_near.rule"), *self.not_near.within
             )
+        if self.lasting is not None:
+            unless = self.lasting.unless.build(lists, f"{where}.lasting.unless")
+            rule = rule.lasting(self.lasting.days, unless=unless)
         if self.episodes is not None:
             rule = rule.episodes(self.episodes)
         if (count := self._count()) is not None:
@@ -312,7 +318,22 @@ class NearSpec(Closed):
         return self
 
 
-for _model in (HasSpec, PrescribedSpec, ValueSpec, AnySpec, AllSpec, NoneSpec, InOrderSpec, NearSpec):
+class LastingSpec(Closed):
+    """How long a rule must have held, and what would have ended it."""
+
+    days: Count = Field(description="least days from an earlier date of this rule")
+    unless: RuleSpec = Field(description="no date of this rule lies between the two")
+
+    @model_validator(mode="after")
+    def _ends_on_dates(self) -> Self:
+        if not _gives_dates(self.unless):
+            raise fault_at("LastingSpec", ("unless",), "this is a condition, and has no dates to lie between")
+        return self
+
+
+for _model in (
+    HasSpec, PrescribedSpec, ValueSpec, AnySpec, AllSpec, NoneSpec, InOrderSpec, NearSpec, LastingSpec,
+):  # fmt: skip
     _model.model_rebuild()
 
 

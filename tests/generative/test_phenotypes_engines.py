@@ -120,6 +120,7 @@ def _narrowed(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.builds(lambda r, w: r.after(w), inner, whens),
         st.builds(lambda r: r.first(), inner),
         st.builds(lambda r: r.last(), inner),
+        st.builds(lambda r, o, d: r.lasting(d, unless=o), inner, inner, st.integers(1, 6)),
         st.builds(
             lambda r, o, a, b, present: (r.near if present else r.not_near)(o, a, b),
             inner,
@@ -295,7 +296,7 @@ def test_survival_equals_the_reference(population: list[Person], outcome: Outcom
 def test_the_generators_reach_every_kind_of_rule() -> None:
     seen: set[str] = set()
 
-    @settings(max_examples=200, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=400, deadline=None, derandomize=True, database=None)
     @given(any_rules)
     def collect(rule: Any) -> None:
         def walk(r: Any) -> None:
@@ -312,6 +313,7 @@ def test_the_generators_reach_every_kind_of_rule() -> None:
     kinds += [
         rules.Last,
         rules.Near,
+        rules.Lasting,
         rules.Episodes,
         rules.AtLeast,
         rules.AnyOf,

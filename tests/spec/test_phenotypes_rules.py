@@ -311,6 +311,35 @@ CASES: dict[str, tuple[Rule, str, dict[str, str]]] = {
         """,
         {"lasts": "2011-05-01 1", "acute": "no", "at": "no"},
     ),
+    "lasting is dated by the day it had lasted, and begins anew after what ends it": (
+        value(SUGAR, below=60).lasting(90, unless=value(SUGAR, at_least=60)),
+        """
+        who        | date       | code                   | value | unit
+        lasts      | 2011-05-01 | snomed 999791000000106 | 59    |
+        lasts      | 2011-07-30 | snomed 999791000000106 | 41    |
+        lasts      | 2011-08-30 | snomed 999791000000106 | 41    |
+        acute      | 2011-05-01 | snomed 999791000000106 | 59    |
+        acute      | 2011-07-29 | snomed 999791000000106 | 41    |
+        well since | 2011-05-01 | snomed 999791000000106 | 59    |
+        well since | 2011-06-01 | snomed 999791000000106 | 60    |
+        well since | 2011-08-30 | snomed 999791000000106 | 41    |
+        ill again  | 2011-05-01 | snomed 999791000000106 | 59    |
+        ill again  | 2011-06-01 | snomed 999791000000106 | 60    |
+        ill again  | 2011-08-01 | snomed 999791000000106 | 41    |
+        ill again  | 2011-10-30 | snomed 999791000000106 | 41    |
+        same days  | 2011-05-01 | snomed 999791000000106 | 60    |
+        same days  | 2011-05-01 | snomed 999791000000106 | 59    |
+        same days  | 2011-08-01 | snomed 999791000000106 | 41    |
+        same days  | 2011-08-01 | snomed 999791000000106 | 75    |
+        """,
+        {
+            "lasts": "2011-07-30 2",
+            "acute": "no",
+            "well since": "no",
+            "ill again": "2011-10-30 1",
+            "same days": "2011-08-01 1",
+        },
+    ),
 }
 
 CREATININE = CodeList.of("creatinine", [("snomed", "1000731000000107")])

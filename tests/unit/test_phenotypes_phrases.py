@@ -44,6 +44,11 @@ B = CodeList.of("urate_lowering", [("bnf", "100104*")])
             has(A).near(prescribed(B), None, None),
             "a record of gout with a prescription of urate lowering on any day",
         ),
+        (
+            value(A, below=60).lasting(90, unless=value(A, at_least=60)),
+            "a gout measurement below 60 and another at least 90 days earlier, "
+            "with no gout measurement of at least 60 between them",
+        ),
         (value(A, "mmol/L", above=11, below=20), "a gout measurement above 11 and below 20 mmol/L"),
         (value(A, "mmol/L", at_least=11, at_most=20), "a gout measurement from 11 to 20 mmol/L"),
         (value(A, at_most=20), "a gout measurement of at most 20"),

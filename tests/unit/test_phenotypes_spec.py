@@ -64,6 +64,10 @@ def _rule(text: str) -> rules.Rule:
             rules.has(LISTS["a"]).within(-9, 9).not_near(rules.has(LISTS["b"]).first(), 0, None),
         ),
         (
+            "{has: a, at_least: 2, lasting: {days: 90, unless: {has: b}}}",
+            rules.has(LISTS["a"]).lasting(90, unless=rules.has(LISTS["b"])).at_least(2),
+        ),
+        (
             "{any: [{has: a}, {has: b}], near: {rule: {prescribed: drug}, within: [-30, 31]}}",
             rules.any_of(rules.has(LISTS["a"]), rules.has(LISTS["b"])).near(
                 rules.prescribed(LISTS["drug"]), -30, 31
@@ -125,6 +129,11 @@ def test_yaml_says_the_same_as_python(text: str, expected: rules.Rule) -> None:
             "phenotypes: {p: {label: P, any: [{has: a, near: {rule: {has: b}, within: [1, 1]}}]}}",
             "phenotypes.p.any.0.near.within",
             "must end after",
+        ),
+        (
+            "phenotypes: {p: {label: P, any: [{has: a, lasting: {days: 9, unless: {none: [{has: b}]}}}]}}",
+            "phenotypes.p.any.0.lasting.unless",
+            "no dates to lie between",
         ),
         (
             "phenotypes: {p: {label: P, any: [{has: a, near: {rule: {none: [{has: b}]}, within: [0, 1]}}]}}",
