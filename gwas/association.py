@@ -51,8 +51,9 @@ def associate_blocks(
     design: Design,
     *,
     missing: Missing = "mean",
-    logistic: LogisticMode = "score-firth",
+    logistic: LogisticMode = "score-spa-firth",
     firth: bool = True,
+    firth_se: bool = False,
     tail_below: float = 0.05,
     max_vif: float = 50.0,
     max_corr: float = 0.999,
@@ -77,12 +78,18 @@ def associate_blocks(
         variant (``complete-case``, as PLINK 2).
     logistic
         ``wald``: maximum likelihood for every variant and Firth where it fails (PLINK 2's hybrid). ``score``:
-        score test; ``score-firth``, ``score-firth-approx`` (REGENIE's) and ``score-spa`` (SAIGE's) test anew
-        where its P is below `tail_below`. See :mod:`gwas.models.logistic`.
+        score test; ``score-firth``, ``score-firth-approx`` (REGENIE's), ``score-spa`` (SAIGE's) and
+        ``score-spa-firth`` (saddle-point P, effect by approximate Firth) test anew where its P is below
+        `tail_below`. The default is the one that holds its level however few the cases and carriers: where
+        cases are 1 in 600, ``wald`` and ``score`` reject far too often, Firth up to twice too often. See
+        :mod:`gwas.models.logistic`.
     firth
         In ``wald``, whether Firth stands in where maximum likelihood fails.
+    firth_se
+        In ``score-firth`` and ``score-firth-approx``, SE is the one that goes with the estimate and its P
+        (REGENIE's ``--firth-se``), not that of the information.
     tail_below
-        In ``score-firth``, the score P below which a variant is refitted.
+        The score P below which a variant is tested anew.
     max_vif, max_corr
         A variant gets a code instead of a result where a predictor's variance inflation, or the genotype's
         absolute correlation with a covariate, is higher (PLINK 2's ``--vif`` and ``--max-corr``).
@@ -126,6 +133,7 @@ def associate_blocks(
         missing=missing,
         logistic=logistic,
         firth=firth,
+        firth_se=firth_se,
         tail_below=tail_below,
         max_vif=max_vif,
         max_corr=max_corr,
@@ -193,8 +201,9 @@ def associate(
     design: Design,
     *,
     missing: Missing = "mean",
-    logistic: LogisticMode = "score-firth",
+    logistic: LogisticMode = "score-spa-firth",
     firth: bool = True,
+    firth_se: bool = False,
     tail_below: float = 0.05,
     max_vif: float = 50.0,
     max_corr: float = 0.999,
@@ -209,7 +218,7 @@ def associate(
 
     Parameters
     ----------
-    genotypes, design, missing, logistic, firth, tail_below, max_vif, max_corr, block_size
+    genotypes, design, missing, logistic, firth, firth_se, tail_below, max_vif, max_corr, block_size
         As in :func:`associate_blocks`, which is the way for many variants × traits.
     coding, male_copies, offsets, threads, engine
         As there.
@@ -226,6 +235,7 @@ def associate(
         missing=missing,
         logistic=logistic,
         firth=firth,
+        firth_se=firth_se,
         tail_below=tail_below,
         max_vif=max_vif,
         max_corr=max_corr,

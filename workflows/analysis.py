@@ -104,7 +104,7 @@ def test_phenome(
             discovery.genotypes,
             design,
             missing=study.association.missing_genotypes,
-            logistic="score-firth",
+            logistic="score-spa-firth",
             block_size=BLOCK,
             start_block=done,
             engine=engine,

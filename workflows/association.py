@@ -44,6 +44,15 @@ RESULTS: Final = "results:"
 TEXT_ROWS: Final = 1 << 21
 PARQUET_ROWS: Final = 1 << 22
 """Rows, variants × traits, whose results are held before they are put on the disk."""
+FEW_CASES: Final = 50
+"""Controls a case, or cases a control, from which tests other than the saddle-point are warned of."""
+TOO_LIBERAL: Final[Mapping[str, str]] = {
+    "wald": "Wald tests reject many times too often",
+    "score": "score tests reject many times too often",
+    "score-firth": "Firth's test can reject twice too often",
+    "score-firth-approx": "approximate Firth can reject twice too often",
+}
+"""What is known of tests where cases are few (`tests/validation/test_association_binary_null.py`)."""
 
 
 def run_gwas(
@@ -56,7 +65,7 @@ def run_gwas(
     covar_name: Sequence[str] | None = None,
     filters: Filters | None = None,
     missing_genotypes: Missing = "mean",
-    logistic: LogisticMode = "wald",
+    logistic: LogisticMode = "score-spa-firth",
     threads: int | None = None,
     vif: float = 50.0,
     max_corr: float = 0.999,
@@ -87,7 +96,8 @@ def run_gwas(
     filters
         PLINK 2's filters, see :mod:`workflows.gwas_filters`.
     missing_genotypes, logistic, vif, max_corr, block_size, threads
-        See :func:`gwas.association.associate_blocks`. ``wald`` gives PLINK 2's logistic estimates.
+        See :func:`gwas.association.associate_blocks`. ``wald`` gives PLINK 2's logistic estimates. Where a trait
+        has so few cases that the chosen test is known to reject too often, the log says so.
     pred
         List of whole-genome predictions, ``OUT_pred.list`` of ``careome wgr`` or of REGENIE's step 1.
     traits, model, output
@@ -141,7 +151,7 @@ def run_gwas(
             conditions=conditions,
             options=traits,
         )
-    lines += filtered + left + describe_design(design)
+    lines += filtered + left + describe_design(design) + _cautions(design, logistic)
     if pred is not None:
         people = list(zip(genotypes.samples["fid"], genotypes.samples["iid"], strict=True))
         wanted = [trait.name for trait in design.traits]
@@ -158,6 +168,7 @@ def run_gwas(
         missing=missing_genotypes,
         logistic=logistic,
         firth=model.firth,
+        firth_se=model.firth_se,
         tail_below=model.tail_below,
         max_vif=vif,
         max_corr=max_corr,
@@ -335,8 +346,24 @@ def _logistic(mode: LogisticMode, model: ModelOptions) -> str:
         "score-firth": "Firth",
         "score-firth-approx": "approximate Firth",
         "score-spa": "saddle-point",
+        "score-spa-firth": "saddle-point with approximate Firth's effects",
     }
     return "score" + (f", {tails[mode]} where P < {model.tail_below:g}" if mode in tails else "")
+
+
+def _cautions(design: Design, mode: LogisticMode) -> list[str]:
+    """A line for each trait whose cases, or controls, are so few that the chosen test is known to be liberal."""
+    if mode not in TOO_LIBERAL:
+        return []
+    lines = []
+    for row in design.summary().itertuples():
+        few, many = sorted((row.CASES, row.CONTROLS)) if row.KIND == "binary" else (1, 1)
+        if few and many >= FEW_CASES * few:
+            lines.append(
+                f"warning: {row.TRAIT}: one in {(few + many) / few:.0f}; at fewer than 100 minor alleles"
+                f" {TOO_LIBERAL[mode]}; --spa, or no such option, holds the level"
+            )
+    return lines
 
 
 def _describe(model: ModelOptions, output: OutputOptions, condition_missing: Missing) -> list[str]:

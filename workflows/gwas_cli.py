@@ -122,7 +122,10 @@ class HowTested:
 def model_options(
     *,
     glm: Annotated[
-        str | None, typer.Option("--glm", help=f"PLINK 2's modifiers: {', '.join(sorted(MODIFIERS))}.")
+        str | None,
+        typer.Option(
+            "--glm", help=f"PLINK 2's tests of binary traits, with modifiers: {', '.join(sorted(MODIFIERS))}."
+        ),
     ] = None,
     test: Annotated[
         Literal["additive", "dominant", "recessive", "hetonly"] | None,
@@ -135,8 +138,11 @@ def model_options(
     spa: Annotated[
         bool, typer.Option("--spa", help="Score tests, saddle-point where P < --pThresh.")
     ] = False,
+    firth_se: Annotated[
+        bool, typer.Option("--firth-se", help="With --firth: SE from the estimate and its P (REGENIE).")
+    ] = False,
     p_thresh: Annotated[
-        float, typer.Option("--pThresh", min=0, max=1, help="Where --firth and --spa begin.")
+        float, typer.Option("--pThresh", min=0, max=1, help="Score P below which --firth and --spa begin.")
     ] = 0.05,
     condition: Annotated[
         list[str] | None, typer.Option("--condition", help="Variant to condition on; may be repeated.")
@@ -163,7 +169,10 @@ def model_options(
         int, typer.Option("--bsize", min=1, help="Variants at a time; changes no result.")
     ] = 1024,
 ) -> HowTested:
-    """The options that say how variants are tested."""
+    """The options that say how variants are tested.
+
+    Without a word about it binary traits get the saddle-point's P and Firth's effects; ``--glm`` asks for PLINK 2's.
+    """
     given = set(words(glm or ""))
     if unknown := sorted(given - MODIFIERS):
         raise typer.BadParameter(
@@ -174,9 +183,11 @@ def model_options(
         raise typer.BadParameter(f"one coding at a time: {' and '.join(codings)} were given")
     if len(given & {"firth", "firth-fallback", "no-firth"}) + firth + spa > 1:
         raise typer.BadParameter("one of --firth, --spa and --glm's firth, firth-fallback and no-firth")
-    if approx and not firth:
-        raise typer.BadParameter("--approx goes with --firth")
-    logistic = "score-spa" if spa else "score-firth" if firth or "firth" in given else "wald"
+    if (approx or firth_se) and not firth:
+        raise typer.BadParameter(f"{'--approx' if approx else '--firth-se'} goes with --firth")
+    logistic = "score-spa" if spa else "score-firth" if firth or "firth" in given else "score-spa-firth"
+    if logistic == "score-spa-firth" and glm is not None:
+        logistic = "wald"
     return HowTested(
         model=ModelOptions(
             coding=codings[0] if codings else "additive",  # type: ignore[arg-type]
@@ -186,6 +197,7 @@ def model_options(
             x_model=xchr_model,  # type: ignore[arg-type]
             build=_build(build),
             firth="no-firth" not in given,
+            firth_se=firth_se,
             # PLINK's firth is Firth's test of every variant
             tail_below=1.0 if "firth" in given else p_thresh,
         ),

@@ -55,6 +55,8 @@ class ModelOptions:
         Genome build by which variants on X are told to be pseudo-autosomal; None leaves them on X.
     firth
         Whether Firth stands in where maximum likelihood fails (``wald``).
+    firth_se
+        Whether a Firth test's SE is the one that goes with its estimate and P (``--firth-se``).
     tail_below
         The score test's P below which a variant is refitted.
     """
@@ -66,6 +68,7 @@ class ModelOptions:
     x_model: Literal[0, 1, 2] = 2
     build: Literal["GRCh37", "GRCh38"] | None = None
     firth: bool = True
+    firth_se: bool = False
     tail_below: float = 0.05
 
 

@@ -25,6 +25,8 @@ FLAT: Final = 0.1
 """A score within so many standard deviations has no tail to approximate."""
 BEYOND: Final = 1.5
 """How much further than its first guess a coefficient may go before the choice of whom to list is made anew."""
+NOTHING: Final = 30.0
+"""The opposite tail is left alone where its ln P is so much below the bound of the score's own."""
 FEW_COPIES: Final = 20.0
 """Up to so many copies of the rarer allele the score is taken for a count of cases."""
 CROWD: Final = 0.6
@@ -109,12 +111,23 @@ def _penalised(
 
 @njit(cache=True, error_model="numpy")
 def _one_side(
-    s: Any, variance: Any, reach: Any, g: Any, p: Any, n: int, rest: Any, counts: bool, k: Any, out: Any
+    s: Any,
+    variance: Any,
+    reach: Any,
+    g: Any,
+    p: Any,
+    n: int,
+    rest: Any,
+    counts: bool,
+    enough: Any,
+    k: Any,
+    out: Any,
 ) -> None:
     """Tail of the score beyond s, by Lugannani and Rice: out[0] is a z of that tail, out[1] a bound of its ln P.
 
     Chernoff's bound K - t s holds always, and is near the truth at the end of what the score can be, where the
-    approximation fails. Beyond that end there is no z.
+    approximation fails. Beyond that end there is no z, nor where the bound is below `enough` and the tail adds
+    nothing.
     """
     sign = 1.0 if s > 0.0 else -1.0
     spread = np.sqrt(variance)
@@ -126,6 +139,9 @@ def _one_side(
     for _ in range(MAX_PASSES):
         _tilt(t, g, p, n, rest, k)
         gap = s - k[1]
+        if k[0] - t * s < enough:
+            out[0], out[1] = np.nan, k[0] - t * s
+            return
         if sign * gap > 0.0:
             low = t
         else:
@@ -289,8 +305,8 @@ def _solve(method: int, counts: bool, g: Any, p: Any, n: int, rest: Any, k: Any,
         _penalised(s, variance, reach, g, p, n, rest, k, out)
         return out[1] if out[0] == 1.0 else s / variance
     out[0], out[1], out[2] = 1.0, s / variance, 1.0 / np.sqrt(variance)
-    _one_side(s, variance, reach, g, p, n, rest, counts, k, out[3:5])
-    _one_side(-s, variance, reach, g, p, n, rest, counts, k, out[5:7])
+    _one_side(s, variance, reach, g, p, n, rest, counts, -np.inf, k, out[3:5])
+    _one_side(-s, variance, reach, g, p, n, rest, counts, out[4] - NOTHING, k, out[5:7])
     return s / variance
 
 

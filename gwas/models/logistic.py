@@ -17,6 +17,10 @@ Ways of reporting:
     or carriers are few: Firth's penalised likelihood ratio, the same with the covariates' effects fixed at
     their null fit (what REGENIE calls approximate Firth), or the saddle-point approximation of the score's
     distribution (SAIGE's). See :mod:`gwas.kernels.tilted`.
+``score-spa-firth``
+    The default: P as ``score-spa``, which alone holds its level however few the cases and the carriers are, and the
+    effect in the tail by approximate Firth, as the score test's is no estimate of a log odds ratio that is not
+    small. SE is what goes with both.
 """
 
 from __future__ import annotations
@@ -38,7 +42,7 @@ from gwas.models.result import VariantTests
 from gwas.models.tile import Calls, Tile
 from gwas.tails import log10p_normal, z_of_log10p
 
-LogisticMode = Literal["wald", "score", "score-firth", "score-firth-approx", "score-spa"]
+LogisticMode = Literal["wald", "score", "score-firth", "score-firth-approx", "score-spa", "score-spa-firth"]
 
 MANY: Final = 2000
 """With fewer people the null model's information is not near enough to the full model's, and there is no hurry."""
@@ -188,9 +192,15 @@ def wald_tests(
     separated = _allele_separates(null, tile)
     by_ml = np.flatnonzero((verdict == status.OK) & ~separated).astype(np.int64)
     if null.converged and null.group.n >= MANY:
-        given = _given(null, calls, missing) | {"start": null.starting_point}
-        del given["offset"]
-        result[by_ml, :3] = refit.maximise_variants(tile.genotypes, by_ml, **given)
+        result[by_ml, :3] = refit.maximise_variants(
+            tile.genotypes,
+            by_ml,
+            flip=calls.flip,
+            means=calls.mean,
+            positions=null.group.positions,
+            start=null.starting_point,
+            drop_missing=missing == "complete-case",
+        )
     by_ml = by_ml[result[by_ml, 0] != 1]
     result[by_ml] = _refit(null, calls, tile, by_ml, missing=missing, method=refit.WALD)
     failed = (verdict == status.OK) & ~(result[:, 0] == 1)
@@ -219,6 +229,7 @@ def score_tests(
     missing: Missing,
     mode: LogisticMode,
     tail_below: float,
+    firth_se: bool = False,
 ) -> VariantTests:
     """Score test of every variant, and another test in the tail.
 
@@ -233,13 +244,15 @@ def score_tests(
         Which test there is in the tail; with ``score`` none.
     tail_below
         The score test's P below which a variant is in the tail.
+    firth_se
+        The SE of a Firth test is the one that goes with its estimate and its P, not the information's.
 
     Returns
     -------
     VariantTests
         Before the tail: z = U/√V, beta = U/V (one Newton step), SE = 1/√V. Firth's tail: estimate and SE
         (from the information at the estimate) of the penalised likelihood, z the signed root of its ratio.
-        Saddle-point: beta as before, z that of its P, and the SE that goes with both.
+        Saddle-point: beta as before or approximate Firth's, z that of its P, and the SE that goes with both.
 
     Notes
     -----
@@ -265,8 +278,10 @@ def score_tests(
         with np.errstate(divide="ignore"):
             beyond = (log10p > -np.log10(tail_below)) | (not null.converged)
         tail = np.flatnonzero((verdict == status.OK) & beyond).astype(np.int64)
-        if mode == "score-spa" and null.converged:
+        if mode in ("score-spa", "score-spa-firth") and null.converged:
             _saddle_tail(null, calls, tile, tail, on_basis, result, log10p, missing=missing)
+            if mode == "score-spa-firth":
+                used_firth[_firth_effects(null, calls, tile, tail, on_basis, result, missing=missing)] = True
         else:
             rest = tail
             if mode == "score-firth-approx" and null.converged:
@@ -277,6 +292,8 @@ def score_tests(
             used_firth[tail] = True
             with np.errstate(invalid="ignore"):
                 log10p[tail] = log10p_normal(np.sqrt(result[tail, 3]))
+            if firth_se:
+                result[tail, 2] = _se_of(result[tail])
     beta, se = _clean(result, verdict, calls)
     fine = verdict == status.OK
     with np.errstate(invalid="ignore"):
@@ -343,11 +360,35 @@ def _saddle_tail(
     method = tilted.SADDLE_OF_COUNTS if tile.genotypes.dtype == np.uint8 else tilted.SADDLE
     found = _tilted(null, model, calls, tile, tail, on_basis, missing=missing, method=method)
     log10p[tail] = tilted.log10p_of_saddle(found)
-    z = z_of_log10p(log10p[tail])
     result[tail, 0] = found[:, 0]
+    result[tail, 3] = z_of_log10p(log10p[tail]) ** 2
+    result[tail, 2] = _se_of(result[tail])
+
+
+def _firth_effects(
+    null: LogisticNull,
+    calls: Calls,
+    tile: Tile,
+    tail: Ints,
+    on_basis: Floats,
+    result: Floats,
+    *,
+    missing: Missing,
+) -> Ints:
+    """Put Firth's estimates, and the SE that goes with them and the P there is, into the tail; give where."""
+    found = result.copy()
+    rest = _approximate_tail(null, calls, tile, tail, on_basis, found, missing=missing)
+    found[rest] = _refit(null, calls, tile, rest, missing=missing, method=refit.FIRTH)
+    fine: Ints = tail[(found[tail, 0] == 1) & np.isfinite(found[tail, 1:3]).all(axis=1)]
+    result[fine, 1:3] = found[fine, 1:3]
+    result[fine, 2] = _se_of(result[fine])
+    return fine
+
+
+def _se_of(result: Floats) -> Floats:
+    """The SE with which the estimate has the chi-square there is; as it was where that is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        result[tail, 2] = np.where(z > 0, np.abs(result[tail, 1]) / z, result[tail, 2])
-    result[tail, 3] = z**2
+        return np.where(result[:, 3] > 0, np.abs(result[:, 1]) / np.sqrt(result[:, 3]), result[:, 2])
 
 
 def _score_moments(

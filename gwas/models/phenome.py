@@ -36,8 +36,9 @@ class AssociationOptions:
     """How to test; see :func:`gwas.association.associate_blocks`."""
 
     missing: Missing = "mean"
-    logistic: LogisticMode = "score-firth"
+    logistic: LogisticMode = "score-spa-firth"
     firth: bool = True
+    firth_se: bool = False
     tail_below: float = 0.05
     max_vif: float = 50.0
     max_corr: float = 0.999
@@ -158,6 +159,7 @@ class Phenome:
                     missing=options.missing,
                     mode=options.logistic,
                     tail_below=options.tail_below,
+                    firth_se=options.firth_se,
                 )
         return found
 

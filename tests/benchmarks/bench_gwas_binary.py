@@ -22,7 +22,7 @@ def main(prefix: str, variants: str, trait: str, plink2: str, regenie: str, time
         step2 += ["--covarFile", f"{prefix}.covar", "--bt", *approximate, "--ignore-pred", "--bsize", 1000]
         commands = {
             "careome, PLINK 2's answers": careome(
-                "gwas", *glm, "--missing-genotypes", "complete-case", "--out", out / "a"
+                "gwas", *glm, "--glm", "--missing-genotypes", "complete-case", "--out", out / "a"
             ),
             "plink2 --glm firth-fallback": [
                 plink2,

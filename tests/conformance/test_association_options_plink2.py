@@ -62,6 +62,7 @@ def ours(study: Path, out: Path, trait: str = "QT", **changes: Any) -> pd.DataFr
         "pheno_name": [trait],
         "covar_name": ["C"],
         "missing_genotypes": "complete-case",
+        "logistic": "wald",
     }
     files = run_gwas(pheno=table, covar=table, out=out / "ours", **(options | changes))
     return read(files[0])

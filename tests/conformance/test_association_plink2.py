@@ -107,6 +107,7 @@ def test_logistic_hybrid_equals_plink2_where_both_converge(
     words += ["--covar", phenotypes, "--covar-name", *COVARIATES, "--chr", "20-22"]
     run_plink2(plink2, tmp_path / "theirs", *words, columns="+a1freq,+firth")
     run_gwas(
+        logistic="wald",
         source=GenotypeSource(path=bfile, regions=("20", "21", "22")),
         pheno=phenotypes,
         covar=phenotypes,
@@ -173,6 +174,7 @@ def test_complete_case_equals_plink2_on_every_kind_of_chromosome(
         pheno_name=["PHENO", "CASE"],
         covar_name=covariates,
         missing_genotypes="complete-case",
+        logistic="wald",
         out=tmp_path / "ours",
     )
     ours, theirs = (read(tmp_path / f"{who}.PHENO.glm.linear") for who in ("ours", "theirs"))
@@ -224,6 +226,7 @@ def test_filters_leave_what_plink2_leaves(
         pheno_name=["PHENO"],
         covar_name=["QCOV2"],
         missing_genotypes="complete-case",
+        logistic="wald",
         out=tmp_path / "ours",
         filters=Filters(**{name: value for name, value in filters.items() if name != "chr"}),
     )
@@ -255,6 +258,7 @@ def test_lists_leave_what_plink2_leaves(
         pheno_name=["PHENO"],
         covar_name=["QCOV2"],
         missing_genotypes="complete-case",
+        logistic="wald",
         out=tmp_path / "ours",
         filters=Filters(**lists),
     )

@@ -172,6 +172,7 @@ def test_association_of_dosages(plink2: str, pfile: Path, tmp_path: Path, trait:
         pheno_name=[trait],
         covar_name=["AGE"],
         missing_genotypes="complete-case",
+        logistic="wald",
         out=tmp_path / "ours",
         threads=2,
     )

@@ -93,11 +93,11 @@ def test_results_of_the_command_are_those_of_associate(step1: Path, careome: Car
     assert "without prediction" not in log
     genotypes = open_genotypes(step1 / "g.bed")
     design, found = _design(step1, genotypes), _results(step1, "o")
-    expected = associate(genotypes, design, offsets=_offsets(step1, genotypes), logistic="wald")
+    expected = associate(genotypes, design, offsets=_offsets(step1, genotypes))
     _compare(found["Q"], expected["Q"], "BETA")
     _compare(found["B"], expected["B"], "OR")
     assert (found["Q"]["OBS_CT"] < N).all()
-    plain = associate(genotypes, design, logistic="wald")
+    plain = associate(genotypes, design)
     for trait in ("Q", "B"):
         assert not np.allclose(plain[trait]["T_STAT"], expected[trait]["T_STAT"], rtol=0.01)
 
@@ -147,7 +147,7 @@ def test_people_with_na_or_without_a_column_are_left_out_and_counted(
     genotypes = open_genotypes(step1 / "g.bed")
     offsets = _offsets(step1, genotypes)
     offsets.values[:, :, [2, N - 2, N - 1]] = np.nan
-    expected = associate(genotypes, _design(step1, genotypes), offsets=offsets, logistic="wald")
+    expected = associate(genotypes, _design(step1, genotypes), offsets=offsets)
     found = _results(tmp_path, "o")
     _compare(found["Q"], expected["Q"], "BETA")
     _compare(found["B"], expected["B"], "OR")

@@ -93,6 +93,7 @@ def test_both_programs_command_lines_give_the_same_bytes(study: Path, tmp_path: 
         (["--qt", "--bt"], "exclude each other"),
         (["--firth", "--spa"], "one of --firth, --spa"),
         (["--approx"], "--approx goes with --firth"),
+        (["--firth-se", "--spa"], "--firth-se goes with --firth"),
         (["--pred", "x_pred.list", "--ignore-pred"], "--pred and --ignore-pred exclude each other"),
         (["--apply-rint", "--pheno-quantile-normalize"], "two formulas"),
         (["--build", "b36"], "expected b37 or b38"),
@@ -114,12 +115,62 @@ def test_options_that_contradict_each_other_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("words", "logistic", "firth_se"),
+    [
+        ([], "score-spa-firth", False),
+        (["--bt", "--pThresh", "0.01"], "score-spa-firth", False),
+        (["--glm"], "wald", False),
+        (["--glm", "firth-fallback", "hide-covar"], "wald", False),
+        (["--glm", "firth"], "score-firth", False),
+        (["--firth"], "score-firth", False),
+        (["--firth", "--approx", "--firth-se"], "score-firth-approx", True),
+        (["--spa"], "score-spa", False),
+        (["--spa", "--glm", "dominant"], "score-spa", False),
+    ],
+)
+def test_words_choose_the_test_of_binary_traits(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str], logistic: str, firth_se: bool
+) -> None:
+    from typer.testing import CliRunner
+
+    from workflows import association
+    from workflows.cli import app
+
+    asked: dict[str, Any] = {}
+
+    def run(**given: Any) -> list[Path]:
+        asked.update(given)
+        raise DesignError("that is all")
+
+    monkeypatch.setattr(association, "run_gwas", run)
+    given = ["gwas", "--bfile", "none", "--pheno", "none.txt", *words, "--out", str(tmp_path / "x")]
+    CliRunner().invoke(app, _joined(given))
+    assert asked["logistic"] == logistic
+    assert asked["model"].firth_se is firth_se
+
+
+@pytest.mark.parametrize("cases", [1, 40])
+def test_a_test_that_rejects_too_often_where_cases_are_few_is_warned_of(
+    study: Path, tmp_path: Path, cases: int
+) -> None:
+    table = read(study.with_suffix(".txt"))
+    table["CASE"] = (np.arange(N) < cases).astype(int)
+    table.to_csv(study.with_suffix(".txt"), sep=" ", index=False, na_rep="NA")
+    for logistic in ("wald", "score-firth-approx", "score-spa", "score-spa-firth"):
+        log = go(study, tmp_path / logistic, pheno_name=["CASE", "Q1"], logistic=logistic)[-1].read_text()
+        warned = f"warning: CASE: one in {N / cases:.0f}; at fewer than 100 minor alleles" in log
+        assert warned == (cases == 1 and "spa" not in logistic)
+        assert log.count("warning") == warned
+
+
+@pytest.mark.parametrize(
     ("logistic", "told"),
     [
         ("wald", "logistic: maximum likelihood, Firth where it fails"),
         ("score-firth", "logistic: score, Firth where P < 0.2"),
         ("score-firth-approx", "logistic: score, approximate Firth where P < 0.2"),
         ("score-spa", "logistic: score, saddle-point where P < 0.2"),
+        ("score-spa-firth", "logistic: score, saddle-point with approximate Firth's effects where P < 0.2"),
     ],
 )
 def test_binary_traits_by_each_method_which_the_log_tells(

@@ -8,13 +8,18 @@ they do, which shows a rate of 1e-4, or 5e-8, within a few per cent from 1e5 dra
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from scipy import stats
 
+from gwas.association import associate
+from gwas.design import make_design
+from gwas.genotypes import open_genotypes
 from gwas.kernels import tilted
 from gwas.models.group import make_group
 from gwas.models.logistic import LogisticNull, fit_logistic_null
@@ -26,7 +31,9 @@ Ints = npt.NDArray[np.int64]
 CONTROLS_PER_CASE: Final = {1: 20_000, 100: 20_200, 600: 30_050}
 """Ratio → people."""
 COPIES: Final = ((5, 20), (20, 100), (100, 1000))
-METHODS: Final = ("score", "firth-approx", "firth", "spa", "spa-uncorrected")
+METHODS: Final = ("score", "firth-approx", "firth", "wald", "spa", "spa-uncorrected")
+FEW_COPIES: Final = 20
+"""Up to so many the saddle-point is corrected for whole copies; beyond both are one."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def one_copy_each(carriers: Ints, n: int) -> npt.NDArray[np.uint8]:
 def null_heights(
     null: LogisticNull, low: int, high: int, draws: int, rng: np.random.Generator, full: int
 ) -> dict[str, tuple[Floats, Floats]]:
-    """-log10 P and weight of null variants by each method; the first `full` in the tail by full Firth too."""
+    """-log10 P and weight of null variants by each method; the first `full` in the tail by full fits too."""
     n = null.group.n
     cases, controls = np.flatnonzero(null.outcome == 1), np.flatnonzero(null.outcome == 0)
     found: dict[str, list[tuple[Floats, Floats]]] = {name: [] for name in METHODS}
@@ -118,35 +125,51 @@ def null_heights(
         heights[tail] = log10p_normal(np.sqrt(firth[:, 3]))
         found["firth-approx"].append((heights, weight))
         for name, method in (("spa", tilted.SADDLE_OF_COUNTS), ("spa-uncorrected", tilted.SADDLE)):
-            heights = score.copy()
-            saddle = tilted.tilted_tests(packed, tail, null=null.by_likelihood, method=method, **common)
-            heights[tail] = tilted.log10p_of_saddle(saddle)
+            if name == "spa" or copies <= FEW_COPIES:
+                heights = score.copy()
+                saddle = tilted.tilted_tests(packed, tail, null=null.by_likelihood, method=method, **common)
+                heights[tail] = tilted.log10p_of_saddle(saddle)
             found[name].append((heights, weight))
         if full > 0:
-            from gwas.kernels import refit
-
-            heights = score.copy()
-            fitted = refit.refit_variants(
-                packed,
-                tail,
-                flip=np.zeros(step, dtype=bool),
-                means=np.full(step, copies / n),
-                positions=np.arange(n),
-                covariates=null.design,
-                outcome=null.outcome,
-                offset=null.offset,
-                start=null.coefficients,
-                drop_missing=False,
-                method=refit.FIRTH,
-            )
-            heights[tail] = log10p_normal(np.sqrt(fitted[:, 3]))
-            found["firth"].append((heights, weight))
+            firth, wald = full_fits(null, packed, tail, copies)
+            # an allele that only cases, or only controls, have is left to Firth
+            apart = (x[tail] == 0) | (x[tail] == copies) | (wald[:, 0] != 1)
+            for name, z in (
+                ("firth", np.sqrt(firth[:, 3])),
+                ("wald", np.where(apart, firth[:, 1] / firth[:, 2], wald[:, 1] / wald[:, 2])),
+            ):
+                heights = score.copy()
+                heights[tail] = log10p_normal(z)
+                found[name].append((heights, weight))
             full -= len(tail)
     return {
         name: (np.concatenate([h for h, _ in parts]), np.concatenate([w for _, w in parts]))
         for name, parts in found.items()
         if parts
     }
+
+
+def full_fits(
+    null: LogisticNull, packed: npt.NDArray[np.uint8], tail: Ints, copies: int
+) -> tuple[Floats, Floats]:
+    """Firth's fits and those of maximum likelihood."""
+    from gwas.kernels import refit
+
+    n = null.group.n
+    given = {
+        "flip": np.zeros(len(packed), dtype=bool),
+        "means": np.full(len(packed), copies / n),
+        "positions": np.arange(n),
+        "covariates": null.design,
+        "outcome": null.outcome,
+        "offset": null.offset,
+        "start": null.coefficients,
+        "drop_missing": False,
+    }
+    firth, wald = (
+        refit.refit_variants(packed, tail, method=method, **given) for method in (refit.FIRTH, refit.WALD)
+    )
+    return firth, wald
 
 
 def type_one(
@@ -181,6 +204,33 @@ def test_tails_are_nominal_where_cases_are_half() -> None:
     rates = type_one(1, 20, 100, draws=6000, traits=2, alpha=1e-3, seed=2)
     for name in ("firth-approx", "spa"):
         assert abs(rates[name].ratio - 1) < 0.1 + 3 * rates[name].error
+
+
+def test_what_is_done_without_asking_holds_its_level_where_cases_are_1_in_600(tmp_path: Path) -> None:
+    """Ten thousand null variants of 5 to 60 copies, 20 cases."""
+    rng = np.random.default_rng(3)
+    n, m = 12_020, 10_000
+    copies = rng.integers(5, 61, m)
+    packed = np.concatenate([one_copy_each(np.stack([chosen(np.arange(n), int(c), rng)]), n) for c in copies])
+    prefix = tmp_path / "null"
+    prefix.with_suffix(".bed").write_bytes(b"\x6c\x1b\x01" + packed.tobytes())
+    prefix.with_suffix(".fam").write_text("".join(f"p{i} p{i} 0 0 1 -9\n" for i in range(n)))
+    prefix.with_suffix(".bim").write_text("".join(f"1 v{j} 0 {j + 1} A G\n" for j in range(m)))
+    genotypes = open_genotypes(prefix)
+    ids = list(genotypes.samples["iid"])
+    covariate = rng.normal(size=n)
+    y = np.zeros(n)
+    y[np.argsort(-(0.5 * covariate + rng.logistic(size=n)))[:20]] = 1
+    design = make_design(ids, pd.DataFrame({"d": y}, ids), pd.DataFrame({"c": covariate}, ids))
+    alpha = 1e-3
+    expected = alpha * m
+    found = associate(genotypes, design)["d"]
+    assert found["ERRCODE"].eq(".").all()
+    assert (found["P"] < alpha).sum() < expected + 3 * np.sqrt(expected)
+    # otherwise there would be nothing to hold
+    few = genotypes.select(variants=np.arange(2000))
+    hybrid = associate(few, design, logistic="wald")["d"]
+    assert (hybrid["P"] < alpha).sum() > 5 * alpha * len(hybrid)
 
 
 @pytest.mark.slow
