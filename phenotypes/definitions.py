@@ -17,6 +17,9 @@ from phenotypes.codelist import CodeList
 from phenotypes.rules import AnyOf, Rule, canonical, is_always_dated, leaves
 
 Until = Literal["end", "index"]
+Onset = Literal["any", "incident"]
+#: A shorter break between two registrations is none.
+REGISTRATION_GAP_DAYS = 90
 Pick = Literal["median", "mean", "nearest", "last", "first", "min", "max"]
 
 
@@ -27,8 +30,9 @@ class Phenotype:
     The status of a person is the first of these that applies, judged on the records up to `until`:
 
     1. *excluded*: meets a rule of `exclude`, whether or not `rule` holds (someone with type 1 diabetes is
-       neither a case nor a control of type 2); or is of the other sex where `sex` is given; or is not a
-       case but meets a rule of `exclude_controls`;
+       neither a case nor a control of type 2); or is of the other sex where `sex` is given; or `rule` holds
+       but the condition is not known to be new, where it must be; or is not a case but meets a rule of
+       `exclude_controls`;
     2. *case*: `rule` holds;
     3. *control*: observed, that is, registered with a practice for a day or more, or with a record of any
        kind, before the limit;
@@ -48,6 +52,13 @@ class Phenotype:
         'end': records up to the end of the data; 'index': those before the index date.
     sex
         'M' or 'F' where the condition is of one sex.
+    onset
+        'any'; or 'incident': the condition must begin on the index date or later, and whoever had it before
+        is excluded.
+    washout_days
+        Days that a case must have been registered with a practice before the day that dates it, breaks of
+        up to 90 days passed over; whoever was not is excluded, because what is written down on joining a
+        practice may be old.
     """
 
     name: str
@@ -57,6 +68,31 @@ class Phenotype:
     exclude_controls: tuple[Rule, ...] = ()
     until: Until = "end"
     sex: Literal["M", "F"] | None = None
+    onset: Onset = "any"
+    washout_days: int = 0
+
+    def __post_init__(self) -> None:
+        if self.must_be_new and not is_always_dated(self.rule):
+            raise StudyError(
+                "what must be new can hold without a date",
+                where=f"phenotypes.{self.name}",
+                expected="a rule in which something dated must happen",
+                fix="put 'none' beside a dated rule, under 'all'",
+            )
+        if self.onset == "incident" and self.until == "index":
+            raise StudyError(
+                "nothing begins on or after the index date before it",
+                where=f"phenotypes.{self.name}.onset",
+                found="onset: incident, until: index",
+                fix="leave one of the two out",
+            )
+        if self.washout_days < 0:
+            raise StudyError("washout_days cannot be negative", where=f"phenotypes.{self.name}.washout_days")
+
+    @property
+    def must_be_new(self) -> bool:
+        """Whether a case must be known to be new."""
+        return self.onset == "incident" or self.washout_days > 0
 
     @property
     def parts(self) -> dict[str, Rule]:
@@ -72,7 +108,8 @@ class Phenotype:
     def id(self) -> str:
         """SHA-256 of what it means."""
         parts = {role: canonical(rule) for role, rule in self.parts.items()}
-        return _digest({"phenotype": parts, "until": self.until, "sex": self.sex})
+        new = {"onset": self.onset, "washout_days": self.washout_days} if self.must_be_new else {}
+        return _digest({"phenotype": parts, "until": self.until, "sex": self.sex, **new})
 
     def codelists(self) -> Iterator[CodeList]:
         """Code lists it reads."""

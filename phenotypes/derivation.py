@@ -190,9 +190,10 @@ def _statuses(
     records: Records, phenotypes: Mapping[str, Phenotype], answers: Mapping[Any, Answer]
 ) -> _ByName:
     seen, sex = status.first_seen(records), diagnostics.sexes(records.persons)
+    runs = status.runs(records) if any(p.washout_days for p in phenotypes.values()) else None
     return {
         name: status.decide(
-            records, p, {role: answers[p, role] for role in p.parts}, sex=sex, first_seen=seen
+            records, p, {role: answers[p, role] for role in p.parts}, sex=sex, first_seen=seen, runs=runs
         )
         for name, p in phenotypes.items()
     }

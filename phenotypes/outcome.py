@@ -16,6 +16,7 @@ import pandas as pd
 from phenotypes.compile import Answer, Question
 from phenotypes.definitions import Outcome
 from phenotypes.narrow import Records
+from phenotypes.registration import registration_runs
 
 DAYS_IN_YEAR = 365.25
 STATES = {0: "censored", 1: "event", 2: "competing"}
@@ -50,22 +51,7 @@ def follow_up(records: Records, *, gap_days: int) -> FollowUp:
     gap_days
         A gap this long or shorter between two registrations does not end follow-up.
     """
-    zero = ibis.date(records.index_date)
-    spans = records.session.table("registrations")
-    spans = spans.join(records.people.select("who", "person_id"), "person_id")
-    spans = spans.filter(spans["end"] > spans.start).select(
-        "who", start=spans.start.delta(zero, unit="day"), end=spans["end"].delta(zero, unit="day")
-    )
-    order = {"group_by": spans.who, "order_by": [spans.start, spans["end"]]}
-    before = ibis.window(preceding=(None, 1), **order)
-    spans = spans.mutate(covered=spans["end"].max().over(before))
-    fresh = (spans.covered.isnull() | (spans.start > spans.covered + gap_days)).cast("int64")
-    spans = spans.mutate(fresh=fresh)
-    running = ibis.cumulative_window(group_by=spans.who, order_by=[spans.start, spans["end"]])
-    islands = spans.mutate(island=spans.fresh.sum().over(running))
-    ends = islands.group_by(["who", "island"]).agg(
-        end=islands["end"].max(), at_index=((islands.start <= 0) & (islands["end"] > 0)).any()
-    )
+    ends = registration_runs(records, gap_days=gap_days)
     registered = records.session.frame(ends.filter(ends.at_index).select("who", "end"))
     return FollowUp(_by_person(records, registered, "end"), deaths(records))
 

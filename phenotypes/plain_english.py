@@ -139,6 +139,13 @@ def _phenotype(phenotype: Phenotype) -> str:
         said.append(f"Whoever has {clause} is neither a case nor a control.")
     if phenotype.sex:
         said.append(f"The condition is defined in {'women' if phenotype.sex == 'F' else 'men'} only.")
+    if phenotype.onset == "incident":
+        said.append("It must begin on or after the index date: whoever had it before is left out.")
+    if phenotype.washout_days:
+        said.append(
+            f"A case counts where the person had been registered for {_days(phenotype.washout_days)} before "
+            "it, so that it is known to be new; others with it are left out."
+        )
     if phenotype.exclude_controls:
         clause = _join([phrase(part) for part in phenotype.exclude_controls], "or")
         said.append(f"Whoever is not a case but has {clause} is not used as a control.")

@@ -12,7 +12,14 @@ from datetime import date
 from statistics import fmean, median
 from typing import cast
 
-from phenotypes.definitions import Adjustment, CategoryTrait, NumericTrait, Outcome, Phenotype
+from phenotypes.definitions import (
+    REGISTRATION_GAP_DAYS,
+    Adjustment,
+    CategoryTrait,
+    NumericTrait,
+    Outcome,
+    Phenotype,
+)
 from phenotypes.egfr import ckd_epi_2021, years_of_age
 from phenotypes.rules import (
     After,
@@ -168,10 +175,24 @@ def status(phenotype: Phenotype, person: Person, index: date, end_day: int) -> t
     if phenotype.sex and person.sex != phenotype.sex:
         return "unknown", None, 0
     if case.holds:
-        return "case", case.day, len(case.dates)
+        new = case.day is None or _is_new(phenotype, person, index, case.day)
+        return ("case", case.day, len(case.dates)) if new else ("excluded", None, 0)
     if "exclude_controls" in parts and parts["exclude_controls"].holds:
         return "excluded", None, 0
     return ("control" if observed else "unknown"), None, 0
+
+
+def _is_new(phenotype: Phenotype, person: Person, index: date, day: int) -> bool:
+    if phenotype.onset == "incident" and day < 0:
+        return False
+    runs: list[tuple[int, int]] = []
+    for start, stop in sorted(((a - index).days, (b - index).days) for a, b in person.registrations if b > a):
+        if runs and start <= runs[-1][1] + REGISTRATION_GAP_DAYS:
+            runs[-1] = (runs[-1][0], max(runs[-1][1], stop))
+        else:
+            runs.append((start, stop))
+    washout = phenotype.washout_days
+    return not washout or any(a + washout <= day <= b + REGISTRATION_GAP_DAYS for a, b in runs)
 
 
 def trait_value(trait: NumericTrait, person: Person, index: date, end_day: int) -> float | None:

@@ -13,7 +13,16 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from phenotypes import rules
-from phenotypes.definitions import Adjustment, CategoryTrait, NumericTrait, Outcome, Phenotype, Pick, Until
+from phenotypes.definitions import (
+    Adjustment,
+    CategoryTrait,
+    NumericTrait,
+    Onset,
+    Outcome,
+    Phenotype,
+    Pick,
+    Until,
+)
 from phenotypes.rulespec import (
     Analyte,
     Closed,
@@ -56,12 +65,24 @@ class PhenotypeSpec(Closed):
         default="end", description="records used: to the end of the data, or before the index date"
     )
     sex: Literal["M", "F"] | None = Field(default=None, description="where the condition is of one sex")
+    onset: Onset = Field(
+        default="any", description="incident: who had it before the index date is neither case nor control"
+    )
+    washout_days: Annotated[int, Field(ge=0, strict=True)] = Field(
+        default=0, description="days of registration that a case must have behind it, to count as new"
+    )
 
     @model_validator(mode="after")
     def _has_a_rule(self) -> Self:
         if self.any is None and self.all is None:
             raise PydanticCustomError(
                 "rule", "a phenotype needs 'any' or 'all', a list of rules that make a case"
+            )
+        if self.onset == "incident" and self.until == "index":
+            raise fault_at(
+                "PhenotypeSpec",
+                ("onset",),
+                "nothing that is used 'until: index' begins on or after that date",
             )
         return self
 
@@ -87,6 +108,8 @@ class PhenotypeSpec(Closed):
             exclude_controls=build_all(self.controls_without, codelists, f"{where}.controls_without"),
             until=self.until,
             sex=self.sex,
+            onset=self.onset,
+            washout_days=self.washout_days,
         )
 
 

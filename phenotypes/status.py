@@ -12,8 +12,9 @@ import ibis
 import numpy as np
 
 from phenotypes.compile import Answer, Question
-from phenotypes.definitions import Phenotype
+from phenotypes.definitions import REGISTRATION_GAP_DAYS, Phenotype
 from phenotypes.narrow import Records
+from phenotypes.registration import registration_runs
 
 STATUSES: tuple[str, ...] = ("case", "control", "excluded", "unknown")
 CASE, CONTROL, EXCLUDED, UNKNOWN = range(4)
@@ -38,6 +39,15 @@ class Statuses:
     n_dates: np.ndarray
 
 
+@dataclass(frozen=True)
+class Runs:
+    """Runs of registrations, one element a run: who it is of, first day, and the day after the last (int32)."""
+
+    who: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+
+
 def questions(phenotype: Phenotype) -> dict[str, Question]:
     """What to ask of the records, by role."""
     end = 0 if phenotype.until == "index" else None
@@ -51,6 +61,7 @@ def decide(
     *,
     sex: np.ndarray,
     first_seen: np.ndarray,
+    runs: Runs | None = None,
 ) -> Statuses:
     """Status of everyone, from the answers to :func:`questions`.
 
@@ -60,6 +71,8 @@ def decide(
         'M', 'F' or anything else for unknown, one for each person.
     first_seen
         Result of :func:`first_seen`.
+    runs
+        Result of :func:`runs`; wanted where the phenotype has a wash-out.
     """
     n = len(records.persons)
     limit = 0 if phenotype.until == "index" else records.end_day
@@ -71,16 +84,36 @@ def decide(
     if phenotype.sex is not None:
         sexless = ~np.isin(sex, ["M", "F"])
         excluded = excluded | (~sexless & (sex != phenotype.sex))
+    old = case.holds & ~_new(phenotype, case.day, runs) if phenotype.must_be_new else nobody
     observed = first_seen < limit
     status = np.select(
-        [excluded, sexless, case.holds, no_control, observed],
-        [EXCLUDED, UNKNOWN, CASE, EXCLUDED, CONTROL],
+        [excluded, sexless, old, case.holds, no_control, observed],
+        [EXCLUDED, UNKNOWN, EXCLUDED, CASE, EXCLUDED, CONTROL],
         UNKNOWN,
     ).astype(np.int8)
     is_case = status == CASE
     return Statuses(
         status, np.where(is_case, case.day, np.nan), np.where(is_case, case.n_dates, 0).astype(np.int32)
     )
+
+
+def runs(records: Records) -> Runs:
+    """Every run of registrations of everyone."""
+    rows = records.session.frame(registration_runs(records, gap_days=REGISTRATION_GAP_DAYS).drop("at_index"))
+    return Runs(*(rows[column].to_numpy(np.int32) for column in ("who", "start", "end")))
+
+
+def _new(phenotype: Phenotype, day: np.ndarray, runs: Runs | None) -> np.ndarray:
+    """Whether what is dated `day` is known to be new, for each person; false where there is no day."""
+    new: np.ndarray = day >= 0 if phenotype.onset == "incident" else ~np.isnan(day)
+    if phenotype.washout_days:
+        assert runs is not None
+        on = day[runs.who]
+        long_enough = (runs.start + phenotype.washout_days <= on) & (on <= runs.end + REGISTRATION_GAP_DAYS)
+        registered = np.zeros(len(day), dtype=bool)
+        registered[runs.who[long_enough]] = True
+        new = new & registered
+    return new
 
 
 def first_seen(records: Records) -> np.ndarray:

@@ -188,8 +188,16 @@ phenotypes = st.builds(
 )
 
 
+new_phenotypes = st.builds(
+    lambda rule, onset, washout: Phenotype("p", rule, "P", onset=onset, washout_days=washout),
+    any_rules.filter(rules.is_always_dated),
+    st.sampled_from(["any", "incident"]),
+    st.sampled_from([0, 1, 7, 20, 90]),
+)
+
+
 @FEW
-@given(populations, phenotypes)
+@given(populations, phenotypes | new_phenotypes)
 def test_statuses_equal_the_reference(population: list[Person], phenotype: Phenotype) -> None:
     hub, persons = hub_of(population)
     with hub:

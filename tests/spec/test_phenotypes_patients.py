@@ -10,9 +10,12 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from pydantic import ValidationError
 
+from cohorts.errors import StudyError
 from phenotypes.codelist import CodeList
 from phenotypes.definitions import Phenotype
+from phenotypes.rules import has, none_of
 from phenotypes.spec import PhenotypeSpec
 from phenotypes.worked import check, patients
 
@@ -225,3 +228,50 @@ def test_a_condition_of_one_sex_excludes_the_other(sex: str | None, status: str)
     person = replace(patients("who | date | code\n a | 2010-01-01 | icd10 J45.0")["a"], sex=sex)
     result = check(phenotype, {"a": person}, {"a": status}, index_date=INDEX, data_end=DATA_END)
     assert result["agrees"].all(), result
+
+
+def test_incident_leaves_out_who_had_it_before_and_wash_out_who_has_just_joined() -> None:
+    records = """
+        who      | date       | code
+        before   | 2011-12-31 | icd10 E11
+        on       | 2012-01-01 | icd10 E11
+        joined   | 2013-12-31 | icd10 E11
+        settled  | 2014-01-01 | icd10 E11
+        returned | 2016-03-31 | icd10 E11
+        moved    | 2016-03-30 | icd10 E11
+        healthy  |            |
+    """
+    span = date(2013, 1, 1), date(2016, 1, 1)
+    registered = {
+        "joined": (span,),
+        "settled": (span,),
+        # a break of 90 days is none, one of 91 begins the wash-out anew
+        "moved": (span, (date(2016, 3, 31), date(2030, 1, 1))),
+        "returned": ((date(2013, 1, 1), date(2015, 12, 31)), (date(2016, 3, 31), date(2030, 1, 1))),
+    }
+    people = {
+        name: replace(person, registrations=registered.get(name, person.registrations))
+        for name, person in patients(records).items()
+    }
+    rule = has(CodeList.of("t2d", [("icd10", "E11*")]))
+    new = {
+        "settled": "case",
+        "moved": "case",
+        "joined": "excluded",
+        "returned": "excluded",
+        "healthy": "control",
+    }
+    for phenotype, expected in (
+        (Phenotype("p", rule, onset="incident"), {"before": "excluded", "on": "case", "healthy": "control"}),
+        (Phenotype("p", rule, washout_days=365), {"before": "case", **new}),
+    ):
+        result = check(phenotype, people, expected, index_date=INDEX, data_end=DATA_END)
+        pd.testing.assert_frame_equal(result[~result["agrees"]], result.iloc[:0])
+
+
+def test_a_definition_that_cannot_be_new_is_refused() -> None:
+    with pytest.raises(StudyError, match="without a date"):
+        Phenotype("p", none_of(has(CodeList.of("t2d", [("icd10", "E11*")]))), washout_days=1)
+    with pytest.raises(ValidationError, match="begins on or after"):
+        PhenotypeSpec.model_validate({**yaml.safe_load(STUDY), "onset": "incident", "until": "index"})
+    assert _phenotype(STUDY).id != _phenotype(STUDY, washout_days=365).id
