@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cohorts.synthetic import truth
+from cohorts.synthetic.conditions import add_conditions
 from cohorts.synthetic.config import RegionConfig
 from cohorts.synthetic.disease import Lives, draw_lives
 from cohorts.synthetic.extracts import Extracts
@@ -59,13 +60,16 @@ class Chunk:
     def lives(self) -> Lives:
         """What happened to them."""
         rng = self.config.rng("lives", self.part)
-        return draw_lives(self.people, self._genetic_values(rng), self.places, self.config, rng)
+        lives = draw_lives(self.people, self._genetic_values(rng), self.places, self.config, rng)
+        apart = self.config.rng("conditions", self.part)
+        return add_conditions(self.people, lives, self.places, self.config, apart)
 
     def extracts(self, broken: Counter[tuple[str, str]]) -> Tables:
         """What providers hand over, and the truth; rows broken on purpose are added to `broken`."""
         lives = self.lives()
         rng = self.config.rng("extracts", self.part)
-        extracts = Extracts(self.start, self.people, lives, self.places, self.config, rng)
+        more = self.config.rng("extracts of conditions", self.part)
+        extracts = Extracts(self.start, self.people, lives, self.places, self.config, rng, more)
         yield from extracts.tables(self.samples, broken)
         yield from self._truth(lives)
 

@@ -36,7 +36,7 @@ SNOMED: dict[str, str] = {
 
 #: Everyday reasons to see a GP, unrelated to the modelled diseases.
 GP_BACKGROUND: tuple[str, ...] = (
-    "54150009", "279039007", "35489007", "48694002", "396275006", "235595009", "43116000",
+    "54150009", "279039007", "16001004", "48694002", "396275006", "235595009", "43116000",
     "68566005", "195662009", "10509002", "37796009", "40930008", "267036007", "21522001",
     "25064002", "271807003", "62315008", "422587007", "185349003", "49727002",
 )  # fmt: skip
@@ -45,13 +45,13 @@ COMMUNITY_BACKGROUND: tuple[str, ...] = ("439708006", "185317003", "225358003", 
 
 ICD10_BACKGROUND: tuple[str, ...] = (
     "J189", "N390", "R074", "R104", "M171", "M169", "K409", "K802", "S720", "H269", "K590", "R55X",
-    "L031", "N179", "J440", "I48X", "I639", "K573", "D649", "C509",
+    "L031", "N201", "R11X", "I839", "G560", "K573", "D649", "C443",
 )  # fmt: skip
 
-#: Underlying causes of the deaths that the modelled diseases do not explain.
+#: Underlying causes of the deaths that no modelled disease explains.
 DEATH_BACKGROUND: tuple[str, ...] = (
-    "F03X", "G309", "J189", "I64X", "I639", "J449", "C509", "C189", "C259", "C61X", "K746", "I500",
-    "N189", "V892",
+    "J189", "R54X", "G20X", "A419", "I710", "C159", "C169", "C679", "C259", "C719", "K746", "K559",
+    "W199", "V892",
 )  # fmt: skip
 
 OPCS_BACKGROUND: tuple[str, ...] = ("W401", "W371", "C751", "H229", "G451", "T202", "J183", "W192")
@@ -69,10 +69,20 @@ BNF: dict[str, tuple[str, ...]] = {
         "0407010H0AAAMAM",
         "0103050P0AAAAAA",
         "0602010V0AAABAB",
-        "0403030D0AAAAAA",
+        "0304010I0AAAAAA",
     ),
 }
 
-UNITS: tuple[str, ...] = ("kg/m2", "mmHg", "mmol/L", "mg/dL", "mmol/mol", "%", "mL/min/1.73m2", "umol/L")
+UNITS: tuple[str, ...] = (
+    "kg/m2",
+    "mmHg",
+    "mmol/L",
+    "mg/dL",
+    "mmol/mol",
+    "%",
+    "mL/min/1.73m2",
+    "umol/L",
+    "mg/mmol",
+)
 
 CARE_TYPES: tuple[str, ...] = ("home care", "residential", "nursing", "reablement", "direct payment")

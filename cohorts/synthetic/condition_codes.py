@@ -90,6 +90,14 @@ ICD10: Mapping[str, tuple[str, ...]] = {
 #: Type 1 diabetics have E10 where others have E11.
 ICD10_TYPE1: Mapping[str, str] = {"E114": "E104", "E115": "E105"}
 
+#: Written at later stays of those who once had the disease.
+ICD10_HISTORY: Mapping[str, str] = {
+    "stroke": "I694",
+    "breast_cancer": "Z853",
+    "prostate_cancer": "Z854",
+    "colorectal_cancer": "Z850",
+}
+
 OPCS4: Mapping[str, tuple[str, ...]] = {
     "breast_cancer": ("B282", "B274"),
     "prostate_cancer": ("M611", "M653"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -49,6 +49,8 @@ class Lives:
         Day of death within the calendar, and position in ``list(DEATHS)``, -1 for the living.
     spread
         (n,) how far a diabetic's HbA1c lies from the average, in standard deviations.
+    loss
+        Disease and (n,) what kidneys lose each year after it, in mL/min/1.73m².
     """
 
     own: dict[str, Floats]
@@ -59,6 +61,7 @@ class Lives:
     death: NDArray[np.int32]
     cause: NDArray[np.int8]
     spread: Floats
+    loss: Mapping[str, Floats] = field(default_factory=dict)
 
     def since(self, name: str) -> NDArray[np.int32]:
         """Day on which a disease or treatment began."""
@@ -254,6 +257,9 @@ def levels(
             value += amount * (lives.since(cause)[who] <= days)
         for disease, amount in item.per_year.items():
             value += amount * _years_since(lives.onset[disease][who], days)
+    if name == "egfr":
+        for disease, rate in lives.loss.items():
+            value -= rate[who] * np.maximum(days - lives.onset[disease][who], 0) / YEAR
     out: Floats = np.maximum(value, item.least).astype(np.float32)
     return out
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cohorts.synthetic import services
+from cohorts.synthetic import condition_gp, services
 from cohorts.synthetic.codes import CARE_TYPES, UNITS
+from cohorts.synthetic.condition_hospital import add_comorbidities, add_to_certificates, condition_admissions
 from cohorts.synthetic.config import RegionConfig
 from cohorts.synthetic.disease import Lives
 from cohorts.synthetic.gp import CODES, DRUGS, Rows, gp_events, gp_prescriptions, stay
@@ -36,6 +38,8 @@ class Extracts:
         The chunk and its surroundings.
     rng
         Randomness of this chunk's records.
+    more
+        Randomness of the records of :mod:`cohorts.synthetic.conditions`, which are rows after the others.
     """
 
     def __init__(
@@ -46,9 +50,10 @@ class Extracts:
         places: Places,
         config: RegionConfig,
         rng: np.random.Generator,
+        more: np.random.Generator,
     ) -> None:
         self.start, self.people, self.lives = start, people, lives
-        self.places, self.config, self.rng = places, config, rng
+        self.places, self.config, self.rng, self.more = places, config, rng, more
         self.stay = stay(people, lives, config)
 
     def tables(self, samples: pd.DataFrame, broken: Counter[tuple[str, str]]) -> Tables:
@@ -80,32 +85,44 @@ class Extracts:
         known[who] = True
         yield from self._registrations(registry, who)
         yield from self._addresses(registry, who)
-        everyday = (
-            (
-                "events",
-                gp_events(self.people, self.lives, self.places, self.config, self.rng),
-                CODES,
-                "snomed",
-            ),
-            ("prescriptions", gp_prescriptions(self.people, self.lives, self.config, self.rng), DRUGS, "bnf"),
+        chunk = (self.people, self.lives)
+        visits = gp_events(*chunk, self.places, self.config, self.rng)
+        yield self._coded(
+            registry,
+            "events",
+            visits.take(known[visits.who]),
+            _Texts(("snomed",) * len(CODES), CODES),
+            self.rng,
         )
-        for table, rows, texts, system in everyday:
-            yield self._coded(registry, table, rows.take(known[rows.who]), texts, system)
+        drugs = gp_prescriptions(*chunk, self.config, self.rng)
+        yield self._coded(
+            registry,
+            "prescriptions",
+            drugs.take(known[drugs.who]),
+            _Texts(("bnf",) * len(DRUGS), DRUGS),
+            self.rng,
+        )
+        visits = condition_gp.condition_events(*chunk, self.places, self.config, self.more)
+        texts = _Texts(condition_gp.SYSTEMS, condition_gp.CODES)
+        yield self._coded(registry, "events", visits.take(known[visits.who]), texts, self.more)
+        drugs = condition_gp.condition_prescriptions(*chunk, self.config, self.more)
+        texts = _Texts(("bnf",) * len(condition_gp.DRUGS), condition_gp.DRUGS)
+        yield self._coded(registry, "prescriptions", drugs.take(known[drugs.who]), texts, self.more)
 
     def _coded(
-        self, registry: _Registry, table: str, rows: Rows, texts: Sequence[str], system: str
+        self, registry: _Registry, table: str, rows: Rows, texts: _Texts, rng: np.random.Generator
     ) -> tuple[str, pd.DataFrame]:
         columns = {
             "patient_id": registry.ids(rows.who, rows.day),
             "date": dates(rows.day),
-            "system": _constant(system, len(rows.who)),
-            "code": listed(rows.code, texts),
+            "system": texts.system_of(rows.code),
+            "code": listed(rows.code, texts.codes),
         }
         ways = {"patient_id": "blank id", "date": "impossible date", "code": "blank code"}
         if table == "events":
             columns |= {"value": hundredths(rows.value), "unit": listed(rows.unit, UNITS)}
             ways["value"] = "text in value"
-        return self._finish(f"gp_{table}.parquet", columns, ways)
+        return self._finish(f"gp_{table}.parquet", columns, ways, rng)
 
     def _registrations(self, registry: _Registry, who: NDArray[np.int64]) -> Tables:
         first = np.minimum(self.people.arrive[who], self.stay.start[who])
@@ -151,6 +168,18 @@ class Extracts:
         who = np.unique(rows.who)
         registry = _Registry("hospital", who, self)
         yield from registry.patients(_last(rows.who, rows.start, who))
+        yield self._stays(registry, rows, self.rng)
+        rows = condition_admissions(self.people, self.lives, self.config, self.more)
+        new = np.setdiff1d(rows.who, who)
+        others = _Registry("hospital", new, self, rng=self.more)
+        yield from others.patients(_last(rows.who, rows.start, new))
+        registry.join(others)
+        yield self._stays(registry, rows, self.more)
+
+    def _stays(
+        self, registry: _Registry, rows: services.Admissions, rng: np.random.Generator
+    ) -> tuple[str, pd.DataFrame]:
+        rows = add_comorbidities(rows, self.people, self.lives, self.more)
         columns = {
             "patient_id": registry.ids(rows.who, rows.start),
             "admission_date": dates(rows.start),
@@ -163,7 +192,7 @@ class Extracts:
             "admission_date": "impossible date",
             "discharge_date": "impossible date",
         }
-        yield self._finish("hospital_admissions.csv", columns, ways)
+        return self._finish("hospital_admissions.csv", columns, ways, rng)
 
     def _community(self) -> Tables:
         rows, days, code = services.community_contacts(self.people, self.lives, self.config, self.rng)
@@ -195,7 +224,8 @@ class Extracts:
         )
 
     def _deaths(self) -> Tables:
-        rows, days, code = services.death_certificates(self.people, self.lives, self.config, self.rng)
+        certificates = services.death_certificates(self.people, self.lives, self.config, self.rng)
+        rows, days, code = add_to_certificates(certificates, self.people, self.lives, self.more)
         registry = _Registry("deaths", rows, self, duplicate=0.0)
         yield from registry.patients(days)
         columns = {"patient_id": registry.ids(rows, days), "date": dates(days)}
@@ -245,22 +275,45 @@ class Extracts:
         return (self.stay.stop[who] - 1).astype(np.int32)
 
     def _finish(
-        self, name: str, columns: Mapping[str, Column], ways: Mapping[str, str]
+        self,
+        name: str,
+        columns: Mapping[str, Column],
+        ways: Mapping[str, str],
+        rng: np.random.Generator | None = None,
     ) -> tuple[str, pd.DataFrame]:
-        table, counts = spoil(columns, ways, self.config.faults.malformed, self.rng)
+        table, counts = spoil(columns, ways, self.config.faults.malformed, rng or self.rng)
         for way, count in counts.items():
             self.broken[name.split(".")[0], way] += count
         return f"extracts/{name}", frame(table)
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """Codes by position, and the system of each."""
+
+    systems: Sequence[str]
+    codes: Sequence[str]
+
+    def system_of(self, keys: Ints) -> Column:
+        names = tuple(dict.fromkeys(self.systems))
+        return listed(np.array([names.index(name) for name in self.systems])[keys], names)
 
 
 class _Registry:
     """One provider's local numbers, including people it registered twice."""
 
     def __init__(
-        self, source: str, who: NDArray[np.int64], extracts: Extracts, *, duplicate: float | None = None
+        self,
+        source: str,
+        who: NDArray[np.int64],
+        extracts: Extracts,
+        *,
+        duplicate: float | None = None,
+        rng: np.random.Generator | None = None,
     ) -> None:
         self.source, self.who, self.extracts = source, who, extracts
-        config, rng = extracts.config, extracts.rng
+        self.rng = rng = rng or extracts.rng
+        config = extracts.config
         rate = config.faults.duplicate if duplicate is None else duplicate
         n = len(extracts.people)
         self.twice = np.zeros(n, bool)
@@ -271,6 +324,11 @@ class _Registry:
         scramble = config.rng(f"ids of {source}")
         self.factor = int(scramble.integers(10**6, 10**9))
         self.offset = int(scramble.integers(10**6, 10**9))
+
+    def join(self, others: _Registry) -> None:
+        """Know `others` too, whose people are different ones; their patients' rows are their own."""
+        self.twice[others.who] = others.twice[others.who]
+        self.change[others.who] = others.change[others.who]
 
     def all_keys(self) -> NDArray[np.int64]:
         """Keys of all local numbers: the true identity, plus the number of people for second numbers."""
@@ -301,12 +359,12 @@ class _Registry:
         seen[self.who] = as_of
         first_seen = np.minimum(self.change, seen) if self.source == "gp" else seen
         days = np.where(second | ~self.twice[who], seen[who], first_seen[who]).astype(np.int32)
-        order = extracts.rng.permutation(len(keys))
+        order = self.rng.permutation(len(keys))
         keys, who, days = keys[order], who[order], days[order]
-        rows = identity_rows(extracts.people, who, days, style, extracts.config.faults, extracts.rng)
+        rows = identity_rows(extracts.people, who, days, style, extracts.config.faults, self.rng)
         ids = self.render(keys)
         rows.insert(0, "patient_id", ids)
-        blank = np.flatnonzero(extracts.rng.random(len(rows)) < 0.4 * extracts.config.faults.malformed)
+        blank = np.flatnonzero(self.rng.random(len(rows)) < 0.4 * extracts.config.faults.malformed)
         if len(blank):
             extra = rows.iloc[blank].assign(patient_id="")
             rows = pd.concat([rows, extra], ignore_index=True)

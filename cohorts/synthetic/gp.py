@@ -93,7 +93,8 @@ class Rows:
         return Rows(self.who[rows], self.day[rows], self.code[rows], self.value[rows], self.unit[rows])
 
 
-def _rows(who: NDArray[np.int64], days: NDArray[np.int32], code: NDArray[np.int64] | int) -> Rows:
+def plain_rows(who: NDArray[np.int64], days: NDArray[np.int32], code: NDArray[np.int64] | int) -> Rows:
+    """Rows without values."""
     n = len(who)
     return Rows(
         who,
@@ -104,10 +105,16 @@ def _rows(who: NDArray[np.int64], days: NDArray[np.int32], code: NDArray[np.int6
     )
 
 
-def _join(parts: list[Rows]) -> Rows:
+def join_rows(parts: list[Rows]) -> Rows:
+    """All rows, one part after another."""
     return Rows(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in Rows.__dataclass_fields__)
     )
+
+
+def in_order(rows: Rows) -> Rows:
+    """Rows by person, day and code."""
+    return rows.take(np.lexsort((rows.code, rows.day, rows.who)))
 
 
 @dataclass(frozen=True)
@@ -161,14 +168,14 @@ def gp_events(
     blood = eager * np.interp(age, [16, 18, 35, 50, 70, 90], [0, 0.06, 0.12, 0.28, 0.4, 0.35]) * later
     blood = blood + ill["hypertension"] * 0.5 + diabetic * 1.2 + ill["chd"] * 0.4 + ill["statin"] * 0.3
     who, days = _visits(seen * plain, starts, present, rng)
-    parts = [_rows(who, days, len(SNOMED) + _skewed(len(who), len(GP_BACKGROUND), rng))]
+    parts = [plain_rows(who, days, len(SNOMED) + _skewed(len(who), len(GP_BACKGROUND), rng))]
     who, days = _visits(seen * np.where(age > 16, pressure, 0), starts, present, rng)
     parts += _check_visit(who, days, people, lives, rng)
     who, days = _visits(seen * np.where(age > 16, blood, 0), starts, present, rng)
     parts += _blood_visit(who, days, people, lives, places, rng)
     parts += _diagnoses(people, lives, present, rng)
-    rows = _join(parts)
-    return rows.take(np.lexsort((rows.code, rows.day, rows.who)))
+    rows = join_rows(parts)
+    return in_order(rows)
 
 
 def _skewed(n: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -220,7 +227,7 @@ def _check_visit(
     )
     # some who gave up long ago are written down as never having smoked
     forgot = (status == _CODE["smoking_ex"]) & (rng.random(len(w)) < 0.06)
-    parts.append(_rows(w, d, np.where(forgot, _CODE["smoking_never"], status)))
+    parts.append(plain_rows(w, d, np.where(forgot, _CODE["smoking_never"], status)))
     return parts
 
 
@@ -254,9 +261,9 @@ def _blood_visit(
     w, d = who[some], days[some]
     egfr = np.clip(_noisy("egfr", w, d, people, lives, rng), 4, 140)
     parts.append(_measured("egfr", w, d, egfr, "mL/min/1.73m2", 100))
-    parts.append(_measured("creatinine", w, d, _creatinine(egfr, w, d, people), "umol/L", 100))
+    parts.append(_measured("creatinine", w, d, creatinine(egfr, w, d, people), "umol/L", 100))
     unitless = rng.random(sum(len(part.who) for part in parts)) < 0.004
-    joined = _join(parts)
+    joined = join_rows(parts)
     joined.unit[unitless] = -1
     return [joined]
 
@@ -289,7 +296,7 @@ def _hba1c(
     ]
 
 
-def _creatinine(
+def creatinine(
     egfr: NDArray[np.float64], w: NDArray[np.int64], d: NDArray[np.int32], people: People
 ) -> NDArray[np.float64]:
     """Serum creatinine in umol/L that gives `egfr` under CKD-EPI 2021, on the part above its knot."""
@@ -320,8 +327,8 @@ def _diagnoses(people: People, lives: Lives, present: Stay, rng: np.random.Gener
         span = (present.stop[who] - found[who])[again]
         later = found[who][again] + (rng.random(len(again)) * span).astype(np.int64)
         keys = np.array([_CODE[name] for name in coding.codes])
-        parts.append(_rows(who, found[who].astype(np.int32), keys[favourite]))
-        parts.append(_rows(who[again], later.astype(np.int32), keys[favourite[again]]))
+        parts.append(plain_rows(who, found[who].astype(np.int32), keys[favourite]))
+        parts.append(plain_rows(who[again], later.astype(np.int32), keys[favourite[again]]))
     return parts
 
 
@@ -341,7 +348,7 @@ def gp_prescriptions(people: People, lives: Lives, config: RegionConfig, rng: np
         days = start[who][each] + number * gap + rng.integers(-10, 11, len(each)) * (number > 0)
         taken = (rng.random(len(each)) < 0.92) | (number == 0)
         keep = taken & (days < present.stop[who[each]])
-        parts.append(_rows(who[each][keep], days[keep].astype(np.int32), favourite[each][keep]))
+        parts.append(plain_rows(who[each][keep], days[keep].astype(np.int32), favourite[each][keep]))
     for who_has, rate, name in (
         (lives.onset["asthma"] < NEVER, 2.0, "inhaler"),
         (np.ones(len(people), bool), 0.35, "background"),
@@ -352,6 +359,6 @@ def gp_prescriptions(people: People, lives: Lives, config: RegionConfig, rng: np
         visit = np.repeat(np.arange(len(who)), rng.poisson(config.activity * rate * span / YEAR))
         when = since[visit] + (rng.random(len(visit)) * span[visit]).astype(np.int64)
         drug = _DRUG_AT[name] + rng.integers(0, len(BNF[name]), len(visit))
-        parts.append(_rows(who[visit], when.astype(np.int32), drug))
-    rows = _join(parts)
-    return rows.take(np.lexsort((rows.code, rows.day, rows.who)))
+        parts.append(plain_rows(who[visit], when.astype(np.int32), drug))
+    rows = join_rows(parts)
+    return in_order(rows)

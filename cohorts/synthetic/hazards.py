@@ -38,6 +38,8 @@ class Hazard:
         Name of the liability that is added, or ''.
     after
         Diseases of which one must have begun.
+    only
+        'M' or 'F' where the other sex cannot have it.
     """
 
     intercept: float
@@ -46,6 +48,7 @@ class Hazard:
     ancestry: Mapping[str, float] = field(default_factory=dict)
     liability: str = ""
     after: tuple[str, ...] = ()
+    only: str = ""
 
 
 #: Values at which the terms are zero.

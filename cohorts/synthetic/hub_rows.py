@@ -17,12 +17,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cohorts.hub import OPEN_END
-from cohorts.synthetic import services
+from cohorts.synthetic import condition_gp, services
 from cohorts.synthetic.codes import CARE_TYPES, UNITS
+from cohorts.synthetic.condition_hospital import add_comorbidities, add_to_certificates, condition_admissions
 from cohorts.synthetic.config import RegionConfig
 from cohorts.synthetic.disease import Lives
 from cohorts.synthetic.extracts import spans
-from cohorts.synthetic.gp import CODES, DRUGS, gp_events, gp_prescriptions, stay
+from cohorts.synthetic.gp import CODES, DRUGS, Rows, gp_events, gp_prescriptions, stay
 from cohorts.synthetic.people import People
 from cohorts.synthetic.places import Places
 from cohorts.synthetic.tables import BLANK, NEVER, Ints, day
@@ -109,6 +110,7 @@ class HubRows:
         yield "hub/registrations", self._spans(who, self.people.practice, "practice")
         yield "hub/addresses", self._spans(who, self.people.area, "area")
         certificates = services.death_certificates(self.people, self.lives, self.config, self.rng)
+        certificates = add_to_certificates(certificates, self.people, self.lives, self.rng)
         yield "hub/events", self._events(certificates)
         dead, days, codes = certificates
         yield (
@@ -157,23 +159,23 @@ class HubRows:
         chunk = (self.people, self.lives)
         visits = gp_events(*chunk, self.places, self.config, self.rng)
         drugs = gp_prescriptions(*chunk, self.config, self.rng)
-        stays = services.admissions(*chunk, self.config, self.rng)
+        more = condition_gp.condition_events(*chunk, self.places, self.config, self.rng)
+        courses = condition_gp.condition_prescriptions(*chunk, self.config, self.rng)
+        stays = [
+            add_comorbidities(rows, *chunk, self.rng)
+            for rows in (
+                services.admissions(*chunk, self.config, self.rng),
+                condition_admissions(*chunk, self.config, self.rng),
+            )
+        ]
         contact, contact_day, contact_code = services.community_contacts(*chunk, self.config, self.rng)
         dead, death_day, death_codes = certificates
         icd, opcs = _plain(services.ICD10), services.OPCS
         parts = [
-            _Events(
-                "gp",
-                "event",
-                ["snomed"] * len(CODES),
-                CODES,
-                visits.who,
-                visits.day,
-                visits.code,
-                visits.value,
-                visits.unit,
-            ),
-            _Events("gp", "prescription", ["bnf"] * len(DRUGS), DRUGS, drugs.who, drugs.day, drugs.code),
+            _gp("event", ["snomed"] * len(CODES), CODES, visits),
+            _gp("prescription", ["bnf"] * len(DRUGS), DRUGS, drugs),
+            _gp("event", condition_gp.SYSTEMS, condition_gp.CODES, more),
+            _gp("prescription", ["bnf"] * len(condition_gp.DRUGS), condition_gp.DRUGS, courses),
             _Events(
                 "community",
                 "contact",
@@ -183,8 +185,8 @@ class HubRows:
                 contact_day,
                 contact_code,
             ),
-            _wide("hospital", "diagnosis", "icd10", icd, stays.who, stays.start, stays.diagnoses),
-            _wide("hospital", "procedure", "opcs4", opcs, stays.who, stays.start, stays.operations),
+            *(_wide("hospital", "diagnosis", "icd10", icd, s.who, s.start, s.diagnoses) for s in stays),
+            *(_wide("hospital", "procedure", "opcs4", opcs, s.who, s.start, s.operations) for s in stays),
             _wide("deaths", "death", "icd10", icd, dead, death_day, death_codes),
         ]
         return _sorted_events(parts, self.ids)
@@ -215,6 +217,10 @@ class HubRows:
                 }
             ),
         )
+
+
+def _gp(kind: str, systems: Sequence[str], texts: Sequence[str], rows: Rows) -> _Events:
+    return _Events("gp", kind, systems, texts, rows.who, rows.day, rows.code, rows.value, rows.unit)
 
 
 def _wide(

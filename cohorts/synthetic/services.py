@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cohorts.synthetic import condition_codes
 from cohorts.synthetic.codes import (
     CARE_TYPES,
     COMMUNITY_BACKGROUND,
@@ -26,9 +27,25 @@ _DISEASE_CODES = (
     "E119", "E109", "I214", "I219", "I209", "I251", "I259", "J459", "C349", "C341", "I10X", "E113",
     "H360", "E112", "N083", "E115", "E111", "E101",
 )  # fmt: skip
-ICD10: tuple[str, ...] = tuple(dict.fromkeys((*_DISEASE_CODES, *ICD10_BACKGROUND, *DEATH_BACKGROUND)))
+_CONDITION_CODES = (
+    *(code for codes in condition_codes.ICD10.values() for code in codes),
+    *condition_codes.ICD10_TYPE1.values(),
+    *condition_codes.ICD10_HISTORY.values(),
+    *condition_codes.ICD10_DECOYS.values(),
+)
+ICD10: tuple[str, ...] = tuple(
+    dict.fromkeys((*_DISEASE_CODES, *ICD10_BACKGROUND, *DEATH_BACKGROUND, *_CONDITION_CODES))
+)
 _ICD = {code: k for k, code in enumerate(ICD10)}
-OPCS: tuple[str, ...] = ("K751", "K753", "K401", "K451", "K498", *OPCS_BACKGROUND)
+OPCS: tuple[str, ...] = (
+    "K751",
+    "K753",
+    "K401",
+    "K451",
+    "K498",
+    *OPCS_BACKGROUND,
+    *(code for codes in condition_codes.OPCS4.values() for code in codes),
+)
 COMMUNITY: tuple[str, ...] = (SNOMED["foot_ulcer"], SNOMED["retinopathy"], *COMMUNITY_BACKGROUND)
 #: Diseases a hospital adds to any later stay, in this order, with the share of stays in which it does.
 _COMORBID: tuple[tuple[str, str, float], ...] = (

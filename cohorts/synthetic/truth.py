@@ -10,6 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cohorts.synthetic.condition_gp import RECORDING
+from cohorts.synthetic.condition_hospital import HOSPITAL
+from cohorts.synthetic.conditions import CONDITIONS, LOSS
 from cohorts.synthetic.config import RegionConfig
 from cohorts.synthetic.disease import Lives, levels
 from cohorts.synthetic.effects import ARCHITECTURES, TRAITS, Effects
@@ -116,7 +119,10 @@ def model(config: RegionConfig) -> dict[str, Any]:
             "log hazard per year = intercept + age(age at mid-year, linear between knots)"
             " + sum of coefficient * (value - centre) + ancestry + liability; constant within a calendar"
             " year, covariates as on 1 January or at birth; hazards with 'after' start on the 1 January"
-            " after one of those diseases; deaths act from start_date, for the genotyped from index_date"
+            " after one of those diseases; deaths act from start_date, for the genotyped from index_date;"
+            " conditions: own levels in place of the day's, home of birth, and dying = 1 in the last three"
+            " years; ckd is not drawn but is filtration below 60 for good, diabetic_cvd the first day with"
+            " diabetes and coronary disease or stroke"
         ),
         "seed": config.seed,
         "start_date": config.start_date.isoformat(),
@@ -124,10 +130,14 @@ def model(config: RegionConfig) -> dict[str, Any]:
         "end_date": config.end_date.isoformat(),
         "centres": dict(CENTRES),
         "diseases": {name: asdict(item) for name, item in DISEASES.items()},
+        "conditions": {name: asdict(item) for name, item in CONDITIONS.items()},
         "treatments": {name: asdict(item) for name, item in TREATMENTS.items()},
         "deaths": {name: asdict(item) for name, item in DEATHS.items()},
         "frailty_sd": dict(FRAILTY),
         "levels": {name: asdict(item) for name, item in LEVELS.items()},
         "coding": {name: asdict(item) for name, item in CODING.items()},
+        "condition_recording": {name: asdict(item) for name, item in RECORDING.items()},
+        "condition_hospital": {name: asdict(item) for name, item in HOSPITAL.items()},
+        "kidney_loss": dict(LOSS),
         "genetics": {name: asdict(item) for name, item in ARCHITECTURES.items()},
     }
