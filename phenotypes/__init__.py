@@ -6,12 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from phenotypes.code_counts import codes_in_use
     from phenotypes.codelist import CodeList
+    from phenotypes.codelist_lint import lint
     from phenotypes.definitions import CategoryTrait, NumericTrait, Outcome, Phenotype
     from phenotypes.derivation import Derived, derive
     from phenotypes.plain_english import explain
+    from phenotypes.published_lists import read_published
     from phenotypes.rules import all_of, any_of, has, none_of, prescribed, value
     from phenotypes.spec import OutcomeSpec, PhenotypeSpec
+    from phenotypes.terminology import Terminology
 
 _HOME = {
     "CategoryTrait": "phenotypes.definitions",
@@ -22,13 +26,17 @@ _HOME = {
     "OutcomeSpec": "phenotypes.spec",
     "Phenotype": "phenotypes.definitions",
     "PhenotypeSpec": "phenotypes.spec",
+    "Terminology": "phenotypes.terminology",
     "all_of": "phenotypes.rules",
     "any_of": "phenotypes.rules",
+    "codes_in_use": "phenotypes.code_counts",
     "derive": "phenotypes.derivation",
     "explain": "phenotypes.plain_english",
     "has": "phenotypes.rules",
+    "lint": "phenotypes.codelist_lint",
     "none_of": "phenotypes.rules",
     "prescribed": "phenotypes.rules",
+    "read_published": "phenotypes.published_lists",
     "value": "phenotypes.rules",
 }
 
@@ -41,13 +49,17 @@ __all__ = [
     "OutcomeSpec",
     "Phenotype",
     "PhenotypeSpec",
+    "Terminology",
     "all_of",
     "any_of",
+    "codes_in_use",
     "derive",
     "explain",
     "has",
+    "lint",
     "none_of",
     "prescribed",
+    "read_published",
     "value",
 ]
 

@@ -7,19 +7,10 @@ Health 2019. In these files a category, not a file, tells types apart: the diabe
 
 from __future__ import annotations
 
-import csv
-import re
 from pathlib import Path
 
-from cohorts.errors import InputError
-from phenotypes.codelist import CodeList, read_rows
-
-CODE_COLUMNS: dict[str, str] = {
-    "icd10code": "icd10",
-    "icd_code": "icd10",
-    "opcs4code": "opcs4",
-    "readcode": "read2",
-}
+from phenotypes.codelist import CodeList, merged, read_rows
+from phenotypes.published_lists import read_published
 
 
 def read_caliber(
@@ -39,8 +30,8 @@ def read_caliber(
     Returns
     -------
     CodeList
-        A three-character ICD-10 or OPCS-4 code stands for all below it, as in the publication. Read
-        codes lose their synonym characters and padding dots.
+        An ICD-10 code and a three-character OPCS-4 code stand for all below them. Read codes lose their synonym
+        characters and padding dots.
 
     Raises
     ------
@@ -51,40 +42,32 @@ def read_caliber(
     --------
     >>> type1 = read_caliber("secondary_care/ICD_diabetes.csv", categories={3})  # doctest: +SKIP
     """
-    path = Path(path)
-    column = _code_column(path)
-    system = CODE_COLUMNS[column]
-    codes: list[tuple[str, str]] = []
-    for _, row in read_rows(path, (column, "category")):
-        number = re.search(r"\((\d+)\)\s*$", row["category"])
-        if categories is None or (number is not None and int(number[1]) in categories):
-            codes.append((system, _whole(system, row[column])))
-    if not codes:
-        raise InputError(
-            "no line has a wanted category", where=path, expected=f"one of {sorted(categories or ())}"
-        )
-    return CodeList.of(path.stem if name is None else name, codes)
+    return read_published(path, form="caliber", categories=categories, name=name)
 
 
-def _code_column(path: Path) -> str:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header = [column.strip().lower() for column in next(csv.reader(file), [])]
-    except OSError as error:
-        raise InputError(
-            "code list cannot be read", where=path, found=error.strerror, fix="check the path"
-        ) from None
-    for column in header:
-        if column in CODE_COLUMNS:
-            return column
-    raise InputError(
-        "not a CALIBER code list",
-        where=f"{path}:1",
-        found=", ".join(header),
-        expected=", ".join(CODE_COLUMNS),
-    )
+def read_caliber_phenotypes(folder: str | Path) -> dict[str, CodeList]:
+    """Read a whole CALIBER repository: a code list of all its systems for each phenotype.
 
+    Parameters
+    ----------
+    folder
+        With ``dictionary.csv`` (columns phenotype, CPRD, ICD, OPCS) and the folders ``primary_care`` and
+        ``secondary_care``.
 
-def _whole(system: str, code: str) -> str:
-    bare = code.replace(".", "")
-    return f"{bare}*" if system in ("icd10", "opcs4") and len(bare) == 3 else code
+    Returns
+    -------
+    dict
+        By the name of the phenotype, in the order of the dictionary.
+
+    Raises
+    ------
+    InputError
+        Where a file that the dictionary names is missing or cannot be read.
+    """
+    folder = Path(folder)
+    places = {"cprd": "primary_care", "icd": "secondary_care", "opcs": "secondary_care"}
+    phenotypes = {}
+    for _, row in read_rows(folder / "dictionary.csv", ("phenotype", *places)):
+        files = [folder / place / row[column] for column, place in places.items() if row[column]]
+        phenotypes[row["phenotype"]] = merged(row["phenotype"], [read_caliber(file) for file in files])
+    return phenotypes

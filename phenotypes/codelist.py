@@ -41,7 +41,17 @@ if TYPE_CHECKING:
 
     from phenotypes.terminology import Terminology
 
-__all__ = ["CodeEntry", "CodeList", "entries_of", "normalised", "read_rows"]
+__all__ = [
+    "CodeEntry",
+    "CodeList",
+    "build_list",
+    "entries_of",
+    "merged",
+    "normalised",
+    "read_header",
+    "read_rows",
+    "wider_entry",
+]
 
 LONGEST_RANGE = 3000
 
@@ -130,7 +140,7 @@ class CodeList:
             Where a system or the edition is unknown, a code cannot be one of its system, or there is no code.
         """
         lines = [(f"entry {i}", s, c) for i, (s, c) in enumerate(codes, 1)]
-        return _build(name, lines, where=name, edition=edition)
+        return build_list(name, lines, where=name, edition=edition)
 
     @classmethod
     def read(cls, path: str | Path, name: str | None = None, *, edition: str | None = None) -> CodeList:
@@ -157,7 +167,7 @@ class CodeList:
         for number, row in read_rows(path, ("system", "code")):
             out = "!" if row.get("exclude", "").lower() in ("yes", "true", "1", "y", "x") else ""
             lines.append((f"line {number}", row["system"], out + row["code"]))
-        return _build(path.stem if name is None else name, lines, where=path, edition=edition)
+        return build_list(path.stem if name is None else name, lines, where=path, edition=edition)
 
     @property
     def id(self) -> str:
@@ -278,6 +288,10 @@ class CodeList:
                 remarks.append(f"{self.name}: {entry} is {counterpart.text} in edition {edition}")
         return CodeList(self.name, tuple(sorted(entries)), tuple(remarks), _edition(edition, self.name))
 
+    def remarked(self, remarks: Iterable[str]) -> CodeList:
+        """The same list with more remarks."""
+        return replace(self, remarks=(*self.remarks, *(f"{self.name}: {remark}" for remark in remarks)))
+
     def csv(self, terms: Mapping[tuple[str, str], str] | None = None) -> str:
         """The list as the text of a file that :meth:`read` reads; `terms` by (system, code), where known."""
         out = io.StringIO()
@@ -327,14 +341,12 @@ class _Lookup:
 _LAST = "\U0010ffff"
 
 
-def read_rows(path: Path, required: tuple[str, ...]) -> Iterable[tuple[int, dict[str, str]]]:
-    """Yield (line number, row) of a CSV file whose header holds the required columns (any case).
+def read_header(path: Path) -> list[str]:
+    """Names of the columns of a CSV file, in lower case."""
+    return [column.strip().lower() for column in next(csv.reader(io.StringIO(_text(path), newline="")), [])]
 
-    Raises
-    ------
-    InputError
-        Where the file is missing or not UTF-8, a column is absent, or a line has too few fields.
-    """
+
+def _text(path: Path) -> str:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -352,7 +364,18 @@ def read_rows(path: Path, required: tuple[str, ...]) -> Iterable[tuple[int, dict
         raise InputError(
             "code list is not text", where=path, found="a NUL byte", fix="save it as CSV in UTF-8"
         )
-    reader = csv.reader(io.StringIO(text, newline=""))
+    return text
+
+
+def read_rows(path: Path, required: tuple[str, ...]) -> Iterable[tuple[int, dict[str, str]]]:
+    """Yield (line number, row) of a CSV file whose header holds the required columns (any case).
+
+    Raises
+    ------
+    InputError
+        Where the file is missing or not UTF-8, a column is absent, or a line has too few fields.
+    """
+    reader = csv.reader(io.StringIO(_text(path), newline=""))
     header = [column.strip().lower() for column in next(reader, [])]
     missing = [column for column in required if column not in header]
     if missing:
@@ -376,9 +399,16 @@ def read_rows(path: Path, required: tuple[str, ...]) -> Iterable[tuple[int, dict
         yield reader.line_num, {name: cell.strip() for name, cell in zip(header, row, strict=False)}
 
 
-def _build(
+def build_list(
     name: str, lines: list[tuple[str, str, str]], *, where: object, edition: str | None = None
 ) -> CodeList:
+    """Code list from (place, system, code) lines; places are for messages.
+
+    Raises
+    ------
+    InputError
+        As :meth:`CodeList.of`.
+    """
     seen: dict[CodeEntry, str] = {}
     spellings: dict[CodeEntry, str] = {}
     remarks: list[str] = []
@@ -396,6 +426,34 @@ def _build(
         if (wider := wider_entry(entry, seen)) is not None:
             remarks.append(f"{name}: {entry} is already meant by {wider}")
     return CodeList(name, entries, tuple(remarks), _edition(edition, where), spellings)
+
+
+def merged(name: str, lists: Iterable[CodeList]) -> CodeList:
+    """One list that means what any of several means.
+
+    Raises
+    ------
+    DesignError
+        Where one of several excludes codes: it would take them from the others too.
+
+    Examples
+    --------
+    >>> both = [CodeList.of("a", [("icd10", "I20*")]), CodeList.of("b", [("opcs4", "K40*")])]
+    >>> [str(e) for e in merged("chd", both).entries]
+    ['icd10 I20*', 'opcs4 K40*']
+    """
+    lists = list(lists)
+    if len(lists) > 1 and any(e.excluded for codes in lists for e in codes.entries):
+        raise DesignError(
+            "a list with exclusions cannot be merged with others", where=name, fix="expand the lists first"
+        )
+    return CodeList(
+        name,
+        tuple(sorted({e for codes in lists for e in codes.entries})),
+        tuple(remark for codes in lists for remark in codes.remarks),
+        next((codes.edition for codes in lists if codes.edition is not None), None),
+        {e: written for codes in lists for e, written in codes.spellings.items()},
+    )
 
 
 def wider_entry(entry: CodeEntry, entries: Mapping[CodeEntry, object]) -> CodeEntry | None:
@@ -488,7 +546,8 @@ def _range(system: str, first: str, last: str, *, where: str) -> list[str]:
 def _position(code: str) -> int:
     """Where a code of a letter and digits stands among all of its length."""
     digits = code[1:] if code[0].isalpha() else code
-    return (ord(code[0]) - ord("A")) * 10 ** len(digits) * code[0].isalpha() + int(digits)
+    letter = ord(code[0]) - ord("A") if code[0].isalpha() else 0
+    return letter * int(f"1{'0' * len(digits)}") + int(digits)
 
 
 def _at(position: int, digits: int, *, lettered: bool) -> str:

@@ -15,7 +15,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from cohorts.errors import CareomeError
-from workflows import genotype_cli, gwas_cli, plot_cli, sumstats_cli, wgr_cli
+from workflows import codes_cli, genotype_cli, gwas_cli, plot_cli, sumstats_cli, wgr_cli
 from workflows.application import Application
 from workflows.genotype_inputs import (
     Filters,
@@ -41,6 +41,7 @@ study_app = Application(help="Check a study file, or print its schema.", no_args
 app.add_typer(study_app, name="study")
 app.add_typer(sumstats_cli.app, name="sumstats")
 app.add_typer(plot_cli.app, name="plot")
+app.add_typer(codes_cli.app, name="codes")
 
 # PLINK lets these take several words; they reach the command as one comma-separated value.
 SEVERAL_WORDS = {
@@ -147,23 +148,49 @@ def synth(
     people: Annotated[int, typer.Option(min=200)] = 20_000,
     genotyped: Annotated[int, typer.Option(min=50)] = 6_000,
     variants: Annotated[int, typer.Option(min=200)] = 20_000,
+    activity: Annotated[
+        float,
+        typer.Option(min=0.01, max=10, help="How often people are seen: 1 is usual, 0.08 some 20 rows each."),
+    ] = 1.0,
     seed: Annotated[int, typer.Option(min=0)] = 1,
     bfile: Annotated[
         Path | None, typer.Option(help="Real PLINK 1 genotypes to grow the region around.")
     ] = None,
+    tables: Annotated[
+        Literal["mixed", "parquet"],
+        typer.Option("--format", help="Extracts as CSV with large tables as Parquet, or all as Parquet."),
+    ] = "mixed",
+    hub: Annotated[
+        bool, typer.Option("--hub", help="Write hub.duckdb, linked and pseudonymous, instead of extracts.")
+    ] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="Processors to use; default all.")] = None,
 ) -> None:
     """Write a synthetic region as its providers would hand it over, with its truth apart."""
     from cohorts.errors import OutputError
     from cohorts.synthetic import RegionConfig
     from workflows.progress import Progress
-    from workflows.synth import write_region
+    from workflows.synth import counting, write_hub, write_region
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError("is there already", where=out, fix="remove it, or name another folder")
+    if hub and (bfile is not None or tables != "mixed"):
+        raise typer.BadParameter("a hub has neither extracts nor genotypes: leave out --bfile and --format")
 
-    with Progress() as progress, progress.step("Synthetic region"):
-        config = RegionConfig(people=people, genotyped=genotyped, variants=variants, seed=seed)
-        write_region(config, out, bfile=bfile)
+    processes = _use_threads(threads)
+    with Progress() as progress, progress.counted("Synthetic region", "people") as advance:
+        config = RegionConfig(
+            people=people, genotyped=genotyped, variants=variants, seed=seed, activity=activity
+        )
+        advance.start(people)
+        told = counting(advance, people)
+        if hub:
+            write_hub(config, out, processes=processes, progress=told)
+        else:
+            parquet = tables == "parquet"
+            write_region(config, out, bfile=bfile, parquet=parquet, processes=processes, progress=told)
+    if hub:
+        typer.echo(f"{out}: hub.duckdb and truth.")
+        return
     typer.echo(
         f"{out}: extracts, genotypes and truth. 'careome demo' lays a study file beside such a region."
     )

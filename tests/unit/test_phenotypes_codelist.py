@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cohorts.errors import InputError
-from phenotypes.caliber import read_caliber
+from phenotypes.caliber import read_caliber, read_caliber_phenotypes
 from phenotypes.codelist import CodeList
 
 CODES = Path(__file__).resolve().parents[2] / "workflows" / "demo" / "codes"
@@ -117,6 +117,13 @@ def test_caliber_categories_tell_the_types_of_diabetes_apart(data_file: Callable
     assert (type2.matches("icd10", "E109"), type2.matches("icd10", "E119")) == (False, True)
     with pytest.raises(InputError, match="no line has a wanted category"):
         read_caliber(path, categories={99})
+
+
+def test_every_caliber_phenotype_is_one_list_of_all_its_systems(data_file: Callable[[str], Path]) -> None:
+    phenotypes = read_caliber_phenotypes(data_file("codes_caliber/dictionary.csv").parent)
+    assert len(phenotypes) == 306
+    assert {e.system for e in phenotypes["Diabetes"].entries} == {"icd10", "read2"}
+    assert phenotypes["Diabetes"].matches("icd10", "E1190")
 
 
 def test_a_file_that_is_no_caliber_list_is_refused(tmp_path: Path) -> None:
