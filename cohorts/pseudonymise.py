@@ -84,14 +84,15 @@ _QUERIES: Mapping[str, str] = {
             SELECT record, admission_date, source, 'procedure', 'opcs4', code, NULL, NULL
             FROM (UNPIVOT intake.admissions ON opcs_1, opcs_2, opcs_3 INTO NAME n VALUE code)
             UNION ALL
-            SELECT record, date, source, 'death', 'icd10', code, NULL, NULL
+            SELECT record, date, source, 'death', system, code, NULL, NULL
             FROM (UNPIVOT intake.deaths
                   ON underlying, contributory_1, contributory_2, contributory_3 INTO NAME n VALUE code)
         ) JOIN __people p USING (record)
         ORDER BY p.person_id, date, source, kind, system, code, value, unit
     """,
     "deaths": """
-        SELECT p.person_id, min(date) AS date, arg_min(underlying, row(date, underlying)) AS underlying
+        SELECT p.person_id, min(date) AS date,
+            arg_min(underlying, row(date, underlying)) FILTER (system = 'icd10') AS underlying
         FROM intake.deaths JOIN __people p USING (record) GROUP BY 1 ORDER BY 1
     """,
     "care": f"""
@@ -109,6 +110,7 @@ _QUERIES: Mapping[str, str] = {
     """,
     "pollution": "SELECT area, year, pm25, no2 FROM intake.pollution ORDER BY area, year",
     "deprivation": "SELECT area, imd_decile FROM intake.deprivation ORDER BY area",
+    "sources": "SELECT source, icd10_edition FROM intake.sources ORDER BY position",
 }
 
 # Intake tables whose rows become rows of each hub table one for one, or are folded by person.

@@ -7,22 +7,42 @@ closed and deleted once the pseudonymous hub has been built from it. For every t
 
 Records carry ``record``, the running number of their row in ``intake.patients``. Patients of one source
 are numbered in the order of their ``patient_id``, so the order of lines in a file changes nothing.
+
+Refused rows are kept in ``intake.rejects`` as what a data manager needs to find them again and no more: where they
+lie (source, table, what holds them, number of the file, number of the row) and why; never what was in them.
+Rows pass through in chunks, so that a table's size is a matter of the disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 
 import pandas as pd
+import pyarrow as pa
 
 from cohorts.errors import InputError
 from cohorts.hub import Hub
-from cohorts.readers import LINES, RAGGED, TableSource, open_stream
-from cohorts.staging import STAGED, refuse_repeated_keys, refuse_repeated_patients, stage
+from cohorts.models.protocol import Opened, SourceModel
+from cohorts.readers import FILE, LINES, RAGGED, ROW, Stream, TableSource, open_streams
+from cohorts.staging import (
+    STAGED,
+    STREAM,
+    create_staged,
+    refuse_repeated_keys,
+    refuse_repeated_patients,
+    stage,
+    staged_counts,
+    staged_notes,
+)
 from cohorts.tables import LATEST, REGION_TABLES, TABLES, TableSpec, column_types
 
 __all__ = ["Intake", "TableSource", "drop_intake", "read_sources"]
+
+REJECTS = "intake.rejects"
 
 
 @dataclass(frozen=True)
@@ -32,28 +52,34 @@ class Intake:
     Attributes
     ----------
     counts
-        ``source``, ``table``, ``read``, ``accepted``, ``rejected``: one row a file; always
+        ``source``, ``table``, ``read``, ``accepted``, ``rejected``: one row a table; always
         ``read = accepted + rejected``.
     rejects
         ``source``, ``table``, ``reason``, ``rows``: why rows were refused.
     notes
-        ``source``, ``table``, ``note``, ``rows``: cells made blank in rows that were kept.
+        ``source``, ``table``, ``note``, ``rows``: cells made blank in rows that were kept, and what a source holds
+        that is not read.
     sources
         Names of the sources in the order given, which breaks ties between them.
+    origins
+        ``source``, ``table``, ``origin``, ``files``, ``read``, ``accepted``, ``rejected``: the same account by what
+        holds the rows, such as the tables of an OMOP database that make up ``events``.
     """
 
     counts: pd.DataFrame
     rejects: pd.DataFrame
     notes: pd.DataFrame
     sources: tuple[str, ...]
+    origins: pd.DataFrame
 
 
 def read_sources(
     hub: Hub,
-    sources: Mapping[str, Mapping[str, TableSource]],
+    sources: Mapping[str, Mapping[str, TableSource] | SourceModel],
     region: Mapping[str, TableSource] | None = None,
     *,
     until: str = LATEST,
+    editions: Mapping[str, str] | None = None,
 ) -> Intake:
     """Read all tables of all sources into the identified intake.
 
@@ -62,12 +88,14 @@ def read_sources(
     hub
         An identified hub of its own, from :func:`cohorts.hub.connect`; the schema ``intake`` is made in it.
     sources
-        Source name to table name to file. Table names are those of :data:`cohorts.tables.TABLES`, and
-        every source needs ``patients``.
+        Source name to table name to file, or to a model of :mod:`cohorts.models` that knows the source's own
+        layout. Table names are those of :data:`cohorts.tables.TABLES`, and every source needs ``patients``.
     region
         Tables about the region: ``optouts``, ``pollution``, ``deprivation``.
     until
         ISO date; rows dated later are refused.
+    editions
+        Source name to the edition of ICD-10 that it codes in, where that is known.
 
     Returns
     -------
@@ -79,30 +107,82 @@ def read_sources(
         A file is missing or unreadable, or lacks a column; a table name is unknown; a source has no
         patients.
     """
-    _check_names(sources, region or {})
+    declared = {name: tables for name, tables in sources.items() if isinstance(tables, Mapping)}
+    _check_names(declared, region or {})
     hub.connection.execute("CREATE SCHEMA intake")
-    hub.connection.execute("CREATE TABLE intake.sources (position INTEGER, source VARCHAR)")
+    hub.connection.execute(
+        "CREATE TABLE intake.sources (position INTEGER, source VARCHAR, icd10_edition VARCHAR)"
+    )
+    hub.connection.execute(
+        f"CREATE TABLE {REJECTS} "
+        '(source VARCHAR, "table" VARCHAR, origin VARCHAR, file INTEGER, "row" BIGINT, lines INTEGER, reason VARCHAR)'
+    )
     for name, spec in TABLES.items():
         _create(hub, f"intake.{name}", spec, keyed=True)
     for name, spec in REGION_TABLES.items():
         _create(hub, f"intake.{name}", spec, keyed=False)
-    counts: list[tuple[str, str, int, int, int]] = []
-    rejects: list[tuple[str, str, str, int]] = []
-    notes: list[tuple[str, str, str, int]] = []
-    for position, (source, tables) in enumerate(sources.items()):
-        hub.connection.execute("INSERT INTO intake.sources VALUES (?, ?)", [position, source])
-        for table in sorted(tables, key=list(TABLES).index):
-            outcome = _read_table(hub, source, table, TABLES[table], tables[table], until)
-            _note(outcome, source, table, counts, rejects, notes)
+    account = _Account()
+    for position, (source, given) in enumerate(sources.items()):
+        hub.connection.execute(
+            "INSERT INTO intake.sources VALUES (?, ?, ?)", [position, source, (editions or {}).get(source)]
+        )
+        model = _DeclaredTables(given) if isinstance(given, Mapping) else given
+        with model.opened(hub) as opened:
+            for table in sorted(opened.tables, key=list(TABLES).index):
+                reading = _Reading(hub, source, table, TABLES[table], until)
+                account.add(source, table, reading.read(opened.tables[table]()))
+            account.notes += [(source, table, note, rows) for table, note, rows in opened.notes]
     for table, where in (region or {}).items():
-        outcome = _read_table(hub, None, table, REGION_TABLES[table], where, until)
-        _note(outcome, "region", table, counts, rejects, notes)
-    return Intake(
-        pd.DataFrame(counts, columns=["source", "table", "read", "accepted", "rejected"]),
-        pd.DataFrame(rejects, columns=["source", "table", "reason", "rows"]),
-        pd.DataFrame(notes, columns=["source", "table", "note", "rows"]),
-        tuple(sources),
-    )
+        reading = _Reading(hub, None, table, REGION_TABLES[table], until)
+        account.add("region", table, reading.read(open_streams(where, REGION_TABLES[table])))
+    return account.intake(tuple(sources))
+
+
+@dataclass(frozen=True)
+class _DeclaredTables:
+    """A source whose files are named one by one."""
+
+    tables: Mapping[str, TableSource]
+
+    @contextmanager
+    def opened(self, hub: Hub) -> Iterator[Opened]:
+        def streams(table: str) -> Iterable[Stream]:
+            return open_streams(self.tables[table], TABLES[table], table)
+
+        yield Opened({table: partial(streams, table) for table in self.tables})
+
+
+@dataclass
+class _Account:
+    counts: list[tuple[str, str, int, int, int]] = field(default_factory=list)
+    origins: list[tuple[str, str, str, int, int, int, int]] = field(default_factory=list)
+    rejects: list[tuple[str, str, str, int]] = field(default_factory=list)
+    notes: list[tuple[str, str, str, int]] = field(default_factory=list)
+
+    def add(self, source: str, table: str, outcome: _Outcome) -> None:
+        read, accepted, rejected = (
+            sum(getattr(part, name) for part in outcome.origins.values())
+            for name in ("read", "accepted", "rejected")
+        )
+        if read != accepted + rejected or rejected != outcome.reasons.total():
+            raise AssertionError(
+                f"{source} {table}: {read} rows read, {accepted} accepted, {rejected} rejected"
+            )
+        self.counts.append((source, table, read, accepted, rejected))
+        for origin, part in outcome.origins.items():
+            self.origins.append((source, table, origin, part.files, part.read, part.accepted, part.rejected))
+        self.rejects += [(source, table, reason, rows) for reason, rows in sorted(outcome.reasons.items())]
+        self.notes += [(source, table, note, rows) for note, rows in sorted(outcome.notes.items())]
+
+    def intake(self, sources: tuple[str, ...]) -> Intake:
+        account = ["read", "accepted", "rejected"]
+        return Intake(
+            pd.DataFrame(self.counts, columns=["source", "table", *account]),
+            pd.DataFrame(self.rejects, columns=["source", "table", "reason", "rows"]),
+            pd.DataFrame(self.notes, columns=["source", "table", "note", "rows"]),
+            sources,
+            pd.DataFrame(self.origins, columns=["source", "table", "origin", "files", *account]),
+        )
 
 
 def drop_intake(hub: Hub) -> None:
@@ -122,30 +202,21 @@ def drop_intake(hub: Hub) -> None:
     hub.close()
 
 
-@dataclass(frozen=True)
+@dataclass
+class _Part:
+    """The account of one origin of a table."""
+
+    files: int = 0
+    read: int = 0
+    accepted: int = 0
+    rejected: int = 0
+
+
+@dataclass
 class _Outcome:
-    read: int
-    accepted: int
-    rejects: list[tuple[str, int]]
-    notes: list[tuple[str, int]]
-
-
-def _note(
-    outcome: _Outcome,
-    source: str,
-    table: str,
-    counts: list[tuple[str, str, int, int, int]],
-    rejects: list[tuple[str, str, str, int]],
-    notes: list[tuple[str, str, str, int]],
-) -> None:
-    rejected = sum(rows for _, rows in outcome.rejects)
-    if outcome.read != outcome.accepted + rejected:
-        raise AssertionError(
-            f"{source} {table}: {outcome.read} rows read, {outcome.accepted} accepted, {rejected} rejected"
-        )
-    counts.append((source, table, outcome.read, outcome.accepted, rejected))
-    rejects.extend((source, table, reason, rows) for reason, rows in outcome.rejects)
-    notes.extend((source, table, note, rows) for note, rows in outcome.notes)
+    origins: dict[str, _Part] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
 
 
 def _check_names(sources: Mapping[str, Mapping[str, TableSource]], region: Mapping[str, TableSource]) -> None:
@@ -187,35 +258,95 @@ def _create(hub: Hub, name: str, spec: TableSpec, *, keyed: bool) -> None:
     hub.connection.execute(f"CREATE TABLE {name} ({columns})")
 
 
-def _read_table(
-    hub: Hub, source: str | None, table: str, spec: TableSpec, where: TableSource, until: str
-) -> _Outcome:
-    connection = hub.connection
-    stream = open_stream(where, spec)
-    try:
-        linked_to = None if table == "patients" else source
-        notes = stage(hub, stream, spec, source=linked_to, form=where.date_format, until=until)
-        if table == "patients":
-            refuse_repeated_patients(hub)
-        else:
-            refuse_repeated_keys(hub, spec)
-        rejects = connection.execute(
-            f"SELECT __reason, sum({LINES})::BIGINT FROM {STAGED} WHERE __reason IS NOT NULL "
-            "GROUP BY 1 ORDER BY 1"
-        ).fetchall()
-        counted = connection.execute(
-            "SELECT "
-            + ", ".join(["count(*)", *(f"count(*) FILTER (__note_{i})" for i in range(len(notes)))])
-            + f" FROM {STAGED} WHERE __reason IS NULL"
-        ).fetchone()
-        assert counted is not None
-        accepted = _move(hub, source, table, spec)
-    finally:
-        connection.execute(f"DROP TABLE IF EXISTS {STAGED}")
-    if stream.ragged:
-        rejects.append((RAGGED, stream.ragged))
-    kept = [(note, rows) for note, rows in zip(notes, counted[1:], strict=True) if rows]
-    return _Outcome(stream.read, accepted, rejects, kept)
+@dataclass
+class _Reading:
+    """One table of one source on its way into the intake."""
+
+    hub: Hub
+    source: str | None
+    table: str
+    spec: TableSpec
+    until: str
+    outcome: _Outcome = field(default_factory=_Outcome)
+    streams: list[Stream] = field(default_factory=list)
+
+    def read(self, streams: Iterable[Stream]) -> _Outcome:
+        """Draw, judge and move all streams of the table."""
+        linked_to = None if self.table == "patients" else self.source
+        # rows of one key must be seen together
+        whole = self.table == "patients" or bool(self.spec.unique)
+        create_staged(self.hub, self.spec, linked=linked_to is not None)
+        try:
+            for number, stream in enumerate(streams):
+                self.streams.append(stream)
+                part = self.outcome.origins.setdefault(stream.origin, _Part())
+                part.files += stream.file if stream.filed else 1
+                seen = 0
+                chunks = stage(self.hub, stream, self.spec, number=number, source=linked_to, until=self.until)
+                for lines in chunks:
+                    seen += lines
+                    if not whole:
+                        self._flush()
+                part.read += seen if stream.filtered else stream.read
+                if not stream.filtered:
+                    self._refuse_ragged(stream, part)
+            if self.table == "patients":
+                refuse_repeated_patients(self.hub)
+            elif whole:
+                refuse_repeated_keys(self.hub, self.spec)
+            self._flush()
+        finally:
+            self.hub.connection.execute(f"DROP TABLE IF EXISTS {STAGED}")
+        return self.outcome
+
+    def _flush(self) -> None:
+        """Count and move what is staged; accepted rows are counted in the table where they end."""
+        judged = staged_counts(self.hub)
+        for number, (_, refused) in judged.items():
+            self.outcome.origins[self.streams[number].origin].rejected += refused
+        for note, rows in staged_notes(self.hub):
+            self.outcome.notes[note] += rows
+        if any(refused for _, refused in judged.values()):
+            self._keep_rejects()
+        moved = _move(self.hub, self.source, self.table, self.spec)
+        for number, (accepted, _) in judged.items():
+            self.outcome.origins[self.streams[number].origin].accepted += accepted
+            moved -= accepted
+        if moved:
+            raise AssertionError(
+                f"{self.source} {self.table}: rows accepted and rows moved differ by {moved}"
+            )
+        # made anew: deleted rows would keep their room
+        create_staged(self.hub, self.spec, linked=self.source is not None and self.table != "patients")
+
+    def _keep_rejects(self) -> None:
+        connection = self.hub.connection
+        for reason, rows in connection.execute(
+            f"SELECT __reason, sum({LINES})::BIGINT FROM {STAGED} WHERE __reason IS NOT NULL GROUP BY 1"
+        ).fetchall():
+            self.outcome.reasons[reason] += rows
+        places = [(number, stream.origin) for number, stream in enumerate(self.streams)]
+        connection.register("__places", pd.DataFrame(places, columns=["number", "origin"]))
+        connection.execute(
+            f"INSERT INTO {REJECTS} SELECT ?, ?, origin, {FILE}, {ROW}, {LINES}, __reason "
+            f"FROM {STAGED} JOIN __places ON number = {STREAM} WHERE __reason IS NOT NULL",
+            [self.source or "region", self.table],
+        )
+        connection.unregister("__places")
+
+    def _refuse_ragged(self, stream: Stream, part: _Part) -> None:
+        lines = sum(stream.ragged[1::2])
+        if not lines:
+            return
+        part.rejected += lines
+        self.outcome.reasons[RAGGED] += lines
+        kept = pa.table({"number": list(stream.ragged[::2]), "lines": list(stream.ragged[1::2])})
+        self.hub.connection.register("__ragged", kept)
+        self.hub.connection.execute(
+            f"INSERT INTO {REJECTS} SELECT ?, ?, ?, ?, number, lines, ? FROM __ragged",
+            [self.source or "region", self.table, stream.origin, stream.file, RAGGED],
+        )
+        self.hub.connection.unregister("__ragged")
 
 
 def _move(hub: Hub, source: str | None, table: str, spec: TableSpec) -> int:
@@ -225,7 +356,7 @@ def _move(hub: Hub, source: str | None, table: str, spec: TableSpec) -> int:
     columns = _columns(spec, keyed=source is not None)
     selected = []
     for name, _ in columns:
-        if name == "source":
+        if name == "source" and source is not None:
             selected.append("$source")
         elif name == "record" and table == "patients":
             selected.append(

@@ -11,11 +11,18 @@ the records that nobody can attribute are refused with them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+
 from cohorts.hub import Hub
-from cohorts.readers import FAULT, LINES, Stream
+from cohorts.readers import BATCH, FAULT, FILE, LINES, REMARK, ROW, Stream, quoted
 from cohorts.tables import LATEST, CellSql, Field, TableSpec, cell_sql, column_types
 
 STAGED = "__staged"
+STREAM = "__stream"
+CHUNK_ROWS = 1 << 21
+CHUNK_BYTES = 1 << 27
 
 UNKNOWN_PATIENT = "patient_id: not in this source's patients table"
 REPEATED = "repeated row"
@@ -23,66 +30,113 @@ CONTRADICTED = "same key as a row that says otherwise"
 SHARED_PATIENT = "patient_id: shared by rows that disagree on birth date or NHS number"
 
 
-def stage(
-    hub: Hub, stream: Stream, spec: TableSpec, *, source: str | None, form: str | None, until: str
-) -> list[str]:
-    """Draw a stream into the staged table.
+def create_staged(hub: Hub, spec: TableSpec, *, linked: bool) -> None:
+    """Make the empty staged table of one canonical table.
 
-    The table holds the columns of ``spec``, ``record`` (if ``source`` is given: the patient's row in
-    ``intake.patients``), :data:`cohorts.readers.LINES`, ``__reason`` (NULL: accepted so far) and
-    ``__note_0``, ``__note_1`` and so on.
+    It holds the columns of ``spec``, ``record`` (if ``linked``: the patient's row in ``intake.patients``),
+    :data:`cohorts.readers.LINES`, :data:`cohorts.readers.ROW`, ``__stream`` (position of the stream), ``__file``,
+    ``__reason`` (NULL: accepted so far) and ``__notes`` (what is noted about a row that is kept).
+    """
+    columns = [f'"{name}" {kind}' for field in spec.fields for name, kind in column_types(field)]
+    columns += ["record INTEGER"] if linked else []
+    columns += [
+        f"{LINES} INTEGER",
+        f"{ROW} BIGINT",
+        f"{STREAM} INTEGER",
+        f"{FILE} INTEGER",
+        "__reason VARCHAR",
+        "__notes VARCHAR[]",
+    ]
+    hub.connection.execute(f"CREATE OR REPLACE TEMP TABLE {STAGED} ({', '.join(columns)})")
+
+
+def stage(
+    hub: Hub, stream: Stream, spec: TableSpec, *, number: int, source: str | None, until: str
+) -> Iterator[int]:
+    """Draw a stream into the staged table, chunk by chunk.
 
     Parameters
     ----------
+    number
+        Position of the stream among those of its table.
     source
         Source whose patients the rows must belong to; None for tables that stand alone.
-    form
-        Declared strptime form of text dates, or None for ISO.
     until
         Last date a record may bear (ISO).
 
-    Returns
-    -------
-    list of str
-        What each note column notes.
+    Yields
+    ------
+    int
+        Lines staged with each chunk; the caller may judge, move and delete them before it asks for more.
     """
     # an end may lie ahead (a planned discharge, a lease); only what has happened must fall in the records
     last = {spec.span[1]: LATEST} if spec.span else {}
-    cells = [_cell(field, stream, form, last.get(field.name, until)) for field in spec.fields]
-    notes = [note for cell in cells for note in cell.notes]
-    select = _select(stream, spec, cells, notes, linked=source is not None)
+    cells = [_cell(field, stream, last.get(field.name, until)) for field in spec.fields]
+    select = _select(stream, spec, cells, number, linked=source is not None)
     parameters = {} if source is None else {"source": source}
     connection = hub.connection
-    connection.register("__batch", stream.schema.empty_table())
-    connection.execute(f"CREATE TEMP TABLE {STAGED} AS {select}", parameters)
-    connection.unregister("__batch")
+    for chunk in _chunks(stream):
+        connection.register(BATCH, chunk)
+        try:
+            counted = connection.execute(
+                f"SELECT coalesce(sum({LINES}), 0)::BIGINT FROM {stream.view}"
+            ).fetchone()
+            connection.execute(f"INSERT INTO {STAGED} {select}", parameters)
+        finally:
+            connection.unregister(BATCH)
+        yield counted[0] if counted else 0
+
+
+def _chunks(stream: Stream) -> Iterator[pa.Table]:
+    """Batches gathered, so that the patients are looked up once for many rows."""
+    gathered: list[pa.RecordBatch] = []
     for batch in stream.batches:
-        connection.register("__batch", batch)
-        connection.execute(f"INSERT INTO {STAGED} {select}", parameters)
-        connection.unregister("__batch")
-    return [sentence for _, sentence in notes]
+        gathered.append(batch)
+        rows = sum(b.num_rows for b in gathered)
+        if rows >= CHUNK_ROWS or sum(b.nbytes for b in gathered) >= CHUNK_BYTES:
+            yield pa.Table.from_batches(gathered, schema=stream.schema)
+            gathered = []
+    if gathered:
+        yield pa.Table.from_batches(gathered, schema=stream.schema)
 
 
-def _cell(field: Field, stream: Stream, form: str | None, until: str) -> CellSql:
-    if field.name not in stream.schema.names:
+def staged_counts(hub: Hub) -> dict[int, tuple[int, int]]:
+    """Rows accepted and lines refused, by stream, as staged now."""
+    rows = hub.connection.execute(
+        f"SELECT {STREAM}, count(*) FILTER (__reason IS NULL), "
+        f"coalesce(sum({LINES}) FILTER (__reason IS NOT NULL), 0)::BIGINT FROM {STAGED} GROUP BY 1"
+    ).fetchall()
+    return {stream: (accepted, refused) for stream, accepted, refused in rows}
+
+
+def staged_notes(hub: Hub) -> Iterable[tuple[str, int]]:
+    """What is noted about accepted rows, and how many of them, as staged now."""
+    return hub.connection.execute(
+        f"SELECT note, count(*) FROM (SELECT unnest(__notes) AS note FROM {STAGED} WHERE __reason IS NULL) "
+        "GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+
+
+def _cell(field: Field, stream: Stream, until: str) -> CellSql:
+    if field.name not in stream.names:
         return cell_sql(field, "CAST(NULL AS VARCHAR)", is_date=False, form=None, until=until)
     return cell_sql(
-        field, f'"__raw_{field.name}"', is_date=_is_date(stream, field.name), form=form, until=until
+        field,
+        f'"__raw_{field.name}"',
+        is_date=stream.is_date(field.name),
+        form=stream.date_format,
+        until=until,
     )
 
 
-def _is_date(stream: Stream, name: str) -> bool:
-    return str(stream.schema.field(name).type).startswith("date")
-
-
-def _select(
-    stream: Stream, spec: TableSpec, cells: list[CellSql], notes: list[tuple[str, str]], *, linked: bool
-) -> str:
+def _select(stream: Stream, spec: TableSpec, cells: list[CellSql], number: int, *, linked: bool) -> str:
     """Raw cells, then the code system, then all else that is read, then the judgement, each over the last."""
     raw = ", ".join(
-        (f'"{name}"' if _is_date(stream, name) else f"nullif(\"{name}\", '')") + f' AS "__raw_{name}"'
-        for name in stream.schema.names
-        if name not in (LINES, FAULT)
+        (f'"{name}"' if stream.is_date(name) else f"nullif(\"{name}\", '')") + f' AS "__raw_{name}"'
+        for name in stream.names
+    )
+    also = ", ".join(
+        [LINES, FAULT, ROW, *([REMARK] if stream.remarked else []), *([FILE] if stream.filed else [])]
     )
     read = [(sql, name) for cell in cells for sql, name in cell.columns]
     system = "".join(f', {sql} AS "{name}"' for sql, name in read if name == "system")
@@ -99,27 +153,34 @@ def _select(
         faults.append((f'"{end}" < "{start}"', f"{end}: before {start}"))
     if linked:
         faults.append(("record IS NULL", UNKNOWN_PATIENT))
-    reason = " ".join(f"WHEN {condition} THEN {_quoted(sentence)}" for condition, sentence in faults)
+    reason = " ".join(f"WHEN {condition} THEN {quoted(sentence)}" for condition, sentence in faults)
     kept = [kept for field, cell in zip(spec.fields, cells, strict=True) for kept in _kept(field, cell)]
-    flags = [f"coalesce({condition}, false) AS __note_{i}" for i, (condition, _) in enumerate(notes)]
-    judged = f"CASE WHEN {FAULT} IS NOT NULL THEN {FAULT} {reason} END AS __reason"
+    judged = f"CASE WHEN {FAULT} IS NOT NULL THEN {FAULT} {reason} END"
+    place = [LINES, ROW, str(number), FILE if stream.filed else str(stream.file)]
+    columns = [*kept, *(["record"] if linked else []), *place, judged, _notes(stream, cells)]
     return (
-        f"SELECT {', '.join([*kept, *(['record'] if linked else []), LINES, judged, *flags])} FROM ("
-        f"SELECT *, {others} FROM (SELECT *{system} FROM (SELECT {raw}, {LINES}, {FAULT} FROM __batch)) "
-        f"{patient})"
+        f"SELECT {', '.join(columns)} FROM ("
+        f"SELECT *, {others} FROM (SELECT *{system} FROM (SELECT {raw}, {also} FROM {stream.view})) {patient})"
     )
+
+
+def _notes(stream: Stream, cells: list[CellSql]) -> str:
+    """A list of the sentences that hold of a row; NULL where there is nothing to note."""
+    told = [
+        f"CASE WHEN {condition} THEN {quoted(sentence)} END"
+        for cell in cells
+        for condition, sentence in cell.notes
+    ]
+    told += [REMARK] if stream.remarked else []
+    return f"list_filter([{', '.join(told)}], lambda note: note IS NOT NULL)" if told else "NULL"
 
 
 def _kept(field: Field, cell: CellSql) -> list[str]:
     """Columns as they are kept: a soft date that is noted becomes blank."""
     if field.soft and field.kind == "date":
         noted = " OR ".join(f"coalesce({condition}, false)" for condition, _ in cell.notes)
-        return [f'CASE WHEN {noted} THEN NULL ELSE "{name}" END AS "{name}"' for _, name in cell.columns]
+        return [f'CASE WHEN {noted} THEN NULL ELSE "{name}" END' for _, name in cell.columns]
     return [f'"{name}"' for _, name in cell.columns]
-
-
-def _quoted(sentence: str) -> str:
-    return "'" + sentence.replace("'", "''") + "'"
 
 
 def refuse_repeated_patients(hub: Hub) -> None:
@@ -143,7 +204,7 @@ def _refuse_repeated(hub: Hub, keys: list[str], columns: list[str], agreeing: li
     blanks = " + ".join(f"({name} IS NULL)::INT" for name in columns)
     hub.connection.execute(
         f"""
-        UPDATE {STAGED} SET __reason = CASE WHEN t.torn THEN {_quoted(torn)} ELSE '{REPEATED}' END
+        UPDATE {STAGED} SET __reason = CASE WHEN t.torn THEN {quoted(torn)} ELSE '{REPEATED}' END
         FROM (
             SELECT rowid AS row, rank, torn FROM (
                 SELECT rowid, {differ} AS torn,

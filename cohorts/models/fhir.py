@@ -1,0 +1,193 @@
+"""FHIR R4: bundles, and the one-resource-a-line files (NDJSON) of a bulk export.
+
+Files are read one after the other, a bundle whole and a bulk file line by line; what they give is set down in
+the identified database before it is judged, so that patients may come after their records and a folder may be
+of any size. Numbers stay text, as they are written.
+
+What becomes what:
+
+===================  =============  ===========================================================================
+FHIR                 here           remarks
+===================  =============  ===========================================================================
+Patient              patients       with the NHS number where an identifier says that it is one
+Patient.deceased     deaths         without a cause
+EpisodeOfCare        registrations
+Condition            events         by onset, else by the day of recording; refuted ones are refused
+Observation          events         each component with a code is an event of its own (blood pressure)
+Procedure            events
+Immunization         events
+MedicationRequest,   prescriptions  the medicine may be a resource of its own
+MedicationStatement
+Encounter            contacts       by the codes of its type
+===================  =============  ===========================================================================
+
+A resource coded in several systems gives one row a system, by the first code of it. A resource that was entered in
+error gives one refused row. Resources of other types are counted and noted. The answer to a question about smoking
+is kept as an event of the answer's code, because that is where the meaning is.
+
+Names of files may name patients, so a refused row is told by the number of its file in the order of names, and by
+the number of its entry or line.
+
+Source: HL7, FHIR Release 4 (4.0.1); UK Core for the identifier of the NHS number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cohorts.hub import Hub
+from cohorts.models.fhir_files import draw_entries, fhir_files
+from cohorts.models.fhir_resources import READ, Medicines, Row, rows_of
+from cohorts.models.protocol import Opened
+from cohorts.readers import FILE, NOT_TEXT, Stream, batch_schema, judged, quoted
+
+LANDED_ROWS = 1 << 16
+DRAWN_ROWS = 1 << 18
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "patients": ("patient_id", "nhs_number", "given_name", "family_name", "birth_date", "sex", "postcode"),
+    "registrations": ("patient_id", "practice", "start", "end"),
+    "events": ("patient_id", "date", "system", "code", "value", "unit"),
+    "prescriptions": ("patient_id", "date", "system", "code"),
+    "contacts": ("patient_id", "date", "system", "code"),
+    "deaths": ("patient_id", "date"),
+}
+BROKEN = "lines that hold no resource"
+
+
+@dataclass(frozen=True)
+class FhirSource:
+    """One export of FHIR R4.
+
+    Attributes
+    ----------
+    path
+        A file or a folder of files: ``.json`` (a bundle or one resource) and ``.ndjson`` or ``.jsonl``, each also
+        with ``.gz``.
+
+    Examples
+    --------
+    >>> FhirSource("export").path
+    'export'
+    """
+
+    path: str | Path
+
+    @contextmanager
+    def opened(self, hub: Hub) -> Iterator[Opened]:
+        """Set down what the files hold, then give it table by table."""
+        landing = _Landing(hub)
+        try:
+            notes = landing.draw(fhir_files(Path(self.path)))
+            tables = [table for table in COLUMNS if table == "patients" or landing.counts[table]]
+            yield Opened({table: partial(landing.streams, table) for table in tables}, notes)
+        finally:
+            for table in COLUMNS:
+                hub.connection.execute(f"DROP TABLE IF EXISTS {_landed(table)}")
+
+
+def _landed(table: str) -> str:
+    return f"intake.__fhir_{table}"
+
+
+@dataclass
+class _Landing:
+    """Rows on their way from files into the identified database."""
+
+    hub: Hub
+    waiting: dict[str, list[tuple[str | None, ...]]] = field(default_factory=lambda: {t: [] for t in COLUMNS})
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def draw(self, files: list[Path]) -> list[tuple[str, str, int]]:
+        """Set down all rows of all files; what was not read is noted."""
+        for table, columns in COLUMNS.items():
+            cells = ", ".join(f'"{name}" VARCHAR' for name in columns)
+            self.hub.connection.execute(
+                f"CREATE TABLE {_landed(table)} "
+                f"({cells}, origin VARCHAR, file INTEGER, place BIGINT, said VARCHAR)"
+            )
+        unread: Counter[str] = Counter()
+        medicines = Medicines.of(files)
+        for number, path in enumerate(files, 1):
+            for entry in draw_entries(path, number):
+                kind = entry.kind
+                if entry.fault is not None:
+                    self._land("events", Row({}, fault=entry.fault), BROKEN, number, entry.place)
+                    continue
+                if kind not in READ:
+                    if kind != "Medication":
+                        unread[kind if kind.isalpha() and len(kind) < 40 else "unknown type"] += 1
+                    continue
+                for table, row in rows_of(entry, medicines):
+                    self._land(table, row, kind, number, entry.place)
+        for table in COLUMNS:
+            self._flush(table)
+        return [("events", f"{kind}: not read", rows) for kind, rows in sorted(unread.items())]
+
+    def _land(self, table: str, row: Row, origin: str, file: int, place: int) -> None:
+        fault = row.fault
+        cells = []
+        for name in COLUMNS[table]:
+            cell = row.cells.get(name)
+            try:
+                if cell is not None:
+                    cell.encode("utf-8")
+                cells.append(cell)
+            except UnicodeEncodeError:
+                # half of a surrogate pair, which JSON can spell and no text can hold
+                cells.append(None)
+                fault = fault or NOT_TEXT
+        self.waiting[table].append((*cells, origin, str(file), str(place), fault))
+        self.counts[table] += 1
+        if len(self.waiting[table]) >= LANDED_ROWS:
+            self._flush(table)
+
+    def _flush(self, table: str) -> None:
+        rows = self.waiting[table]
+        if rows:
+            names = (*COLUMNS[table], "origin", "file", "place", "said")
+            columns = [pa.array([row[i] for row in rows], pa.string()) for i in range(len(names))]
+            self.hub.connection.register("__landing", pa.table(columns, names=list(names)))
+            self.hub.connection.execute(f"INSERT INTO {_landed(table)} SELECT * FROM __landing")
+            self.hub.connection.unregister("__landing")
+            rows.clear()
+
+    def streams(self, table: str) -> Iterator[Stream]:
+        """One stream for each type of resource that gave rows of the table."""
+        found = self.hub.connection.execute(
+            f"SELECT origin, count(DISTINCT file), min(rowid), max(rowid) FROM {_landed(table)} "
+            "GROUP BY origin ORDER BY origin"
+        ).fetchall()
+        schema = batch_schema({**dict.fromkeys(COLUMNS[table], pa.string()), FILE: pa.int32()})
+        for origin, files, first, last in found:
+            stream = Stream(schema, iter(()), origin=origin, file=files, filed=True)
+            stream.batches = self._batches(stream, table, first, last)
+            yield stream
+
+    def _batches(self, stream: Stream, table: str, first: int, last: int) -> Iterator[pa.RecordBatch]:
+        names = COLUMNS[table]
+        cells = ", ".join(f'"{name}"' for name in names)
+        for start in range(first, last + 1, DRAWN_ROWS):
+            end = min(start + DRAWN_ROWS - 1, last)
+            rows = self.hub.connection.execute(
+                f"SELECT {cells}, file, said, place FROM {_landed(table)} "
+                f"WHERE origin = {quoted(stream.origin)} AND rowid BETWEEN {start} AND {end} ORDER BY rowid"
+            ).to_arrow_table()
+            if not rows.num_rows:
+                continue
+            texts = [rows.column(name).combine_chunks().cast(pa.string()) for name in names]
+            columns, _, fault = judged(texts)
+            lines = pa.repeat(pa.scalar(1, pa.int32()), rows.num_rows)
+            said = pc.coalesce(rows.column("said").combine_chunks().cast(pa.string()), fault)
+            stream.read += rows.num_rows
+            place = rows.column("place").combine_chunks()
+            yield pa.record_batch(
+                [*columns, rows.column("file").combine_chunks(), lines, said, place], schema=stream.schema
+            )
