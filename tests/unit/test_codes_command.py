@@ -57,7 +57,7 @@ def test_diff_counts_the_hubs_codes_and_hides_small_numbers(folder: Path) -> Non
     told = _run("diff", folder / "old.csv", folder / "new.csv", "--hub", _hub(folder / "hub.duckdb"))
     lines = {line.split()[0]: line for line in told.splitlines() if line}
     assert lines["reached"].endswith("under 10  under 10")
-    assert lines["removed"].endswith("37       37")
+    assert lines["removed"].split()[-2:] == ["37", "37"]
     assert _run("diff", folder / "old.csv", folder / "old.csv").startswith("both mean the same")
 
 
