@@ -18,6 +18,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 UNKNOWN = -1
+CONTRADICTORY, TOO_LARGE, APART = GUARDS = ("contradictory", "too large", "kept apart")
 
 
 @dataclass(frozen=True)
@@ -31,15 +32,20 @@ class Clusters:
     probability
         (n,) float64: 1 in the group that anchors the entity (its largest; ties to the lowest record), else
         the weakest link on the way from the record's group to the anchor. NaN if the group joined nothing.
-    contradictory, too_large, kept_apart
-        Links refused by each guard.
+    refused
+        (k,) int64: positions of the links that a guard refused, in the order they were met.
+    guard
+        (k,) object: the guard that refused each, one of :data:`GUARDS`.
     """
 
     entity: Ints
     probability: Floats
-    contradictory: int
-    too_large: int
-    kept_apart: int
+    refused: Ints
+    guard: npt.NDArray[np.object_]
+
+    def count(self, guard: str) -> int:
+        """Links that this guard refused."""
+        return int((self.guard == guard).sum())
 
 
 def guarded_clusters(
@@ -77,7 +83,7 @@ def guarded_clusters(
     ...     ints(0, 1, 2), ints(0, 1), ints(1, 2), np.array([0.99, 0.95]),
     ...     number=ints(7, -1, 8), birth=ints(1, 1, 2), apart=(ints(), ints()), largest=10,
     ... )
-    >>> made.entity.tolist(), made.contradictory
+    >>> made.entity.tolist(), made.count(CONTRADICTORY)
     ([0, 0, 2], 1)
     """
     size: dict[int, int] = defaultdict(int)
@@ -104,20 +110,20 @@ def guarded_clusters(
     for one, two in zip(group[apart[0]].tolist(), group[apart[1]].tolist(), strict=True):
         strangers[one].add(two)
         strangers[two].add(one)
-    contradictory = too_large = separated = 0
+    refused: list[tuple[int, str]] = []
     for edge in np.lexsort((right, left, -probability)).tolist():
         a, b = int(group[left[edge]]), int(group[right[edge]])
         into, other = root(a), root(b)
         if into == other:
             continue
         if size[into] + size[other] > largest:
-            too_large += 1
+            refused.append((edge, TOO_LARGE))
             continue
         if _contradict(profile[into], profile[other]):
-            contradictory += 1
+            refused.append((edge, CONTRADICTORY))
             continue
         if not strangers[into].isdisjoint(members[other]):
-            separated += 1
+            refused.append((edge, APART))
             continue
         into, other = min(into, other), max(into, other)
         parent[other] = into
@@ -134,7 +140,73 @@ def guarded_clusters(
         home = int(group[record])
         entity[record] = entity_of[home]
         weight[record] = weight_of.get(home, np.nan)
-    return Clusters(entity, weight, contradictory, too_large, separated)
+    edges = np.array([edge for edge, _ in refused], np.int64)
+    return Clusters(entity, weight, edges, np.array([guard for _, guard in refused], object))
+
+
+def settled_groups(
+    records: int, edges: tuple[Ints, Ints], *, same: tuple[Ints, Ints], different: tuple[Ints, Ints]
+) -> tuple[Ints, int]:
+    """Groups of records that are settled before anything is scored.
+
+    Parameters
+    ----------
+    records
+        How many there are.
+    edges
+        Pairs of records that a rule has joined.
+    same, different
+        Pairs that a clerk has confirmed or refused. Refused pairs stay apart whatever joins them on the
+        way; a confirmed pair goes before a rule's.
+
+    Returns
+    -------
+    group
+        (records,) int64: the lowest record of each record's group.
+    contradicted
+        Confirmed pairs that the refused ones do not allow.
+
+    Examples
+    --------
+    >>> ints = lambda *values: np.array(values, np.int64)
+    >>> group, _ = settled_groups(
+    ...     4, (ints(0, 1), ints(1, 2)), same=(ints(3), ints(2)), different=(ints(0), ints(2))
+    ... )
+    >>> group.tolist()
+    [0, 0, 2, 2]
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    a, b = np.concatenate([same[0], edges[0]]), np.concatenate([same[1], edges[1]])
+    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(records, records))
+    _, label = connected_components(graph, directed=False)
+    lowest = np.full(label.max(initial=-1) + 1, records, np.int64)
+    np.minimum.at(lowest, label, np.arange(records))
+    group = lowest[label]
+    torn = np.unique(group[different[0]][group[different[0]] == group[different[1]]])
+    if not len(torn):
+        return group, 0
+    inside = np.isin(group, torn)
+    strangers: dict[int, set[int]] = defaultdict(set)
+    for one, two in zip(different[0].tolist(), different[1].tolist(), strict=True):
+        strangers[one].add(two)
+        strangers[two].add(one)
+    home = {record: {record} for record in np.flatnonzero(inside).tolist()}
+    contradicted = 0
+    for edge in np.flatnonzero(inside[a]).tolist():
+        ours, theirs = home[int(a[edge])], home[int(b[edge])]
+        if ours is theirs:
+            continue
+        if any(not strangers[record].isdisjoint(theirs) for record in ours if record in strangers):
+            contradicted += edge < len(same[0])
+            continue
+        ours |= theirs
+        for record in theirs:
+            home[record] = ours
+    for record, members in home.items():
+        group[record] = min(members)
+    return group, contradicted
 
 
 def _contradict(ours: set[tuple[int, int]], theirs: set[tuple[int, int]]) -> bool:

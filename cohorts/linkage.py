@@ -3,20 +3,24 @@
 **Deterministic step.** Two records with the same valid NHS number are one person if their birth dates
 are equal, *or* if their full names are alike (Jaro-Winkler at least :data:`ALIKE`, also with given and
 family name exchanged) and their sexes are both known and equal. The number alone does not link: somebody
-else's mistyped number must not merge two people. A number on more than :data:`CROWDED` records is a
-dummy and links nothing. Numbers that end up on several entities are counted as conflicts.
+else's mistyped number must not merge two people. A number, e-mail or telephone on more than
+:data:`CROWDED` records is a dummy or an institution's and counts as blank. Numbers that end up on several
+entities are counted as conflicts. Pairs that a clerk has decided stand before all rules
+(:mod:`cohorts.clerical`).
 
 **Probabilistic step.** A Fellegi-Sunter model in Splink (Linacre et al. 2022, IJPDS 7:23) over all
-records, within and between sources: names, birth date, sex, postcode, and the ten typed digits of the
-NHS number as one comparison among the others. u probabilities come from random pairs, m probabilities
-from expectation maximisation, the prior from the exact-agreement pairs and then from the scored pairs
-themselves; no labels are used. Where the
-data hold too few likely matches to learn from (:data:`LEARN_FROM` pairs) the declared starting values
-stand. Pairs inside one deterministic group are not scored.
+records, within and between sources: names, birth date, sex, postcode and address, e-mail, telephone, and
+the ten typed digits of the NHS number as one comparison among the others. u probabilities come from random
+pairs, m probabilities from expectation maximisation, the prior from the exact-agreement pairs and then from
+the scored pairs themselves; no labels are used. Where the data hold too few likely matches to learn from
+(:data:`LEARN_FROM` pairs) the declared starting values stand. Pairs inside one deterministic group are not
+scored.
 
 **Clusters.** Links at or above the threshold are chosen from the most probable down, and refused where
-they would put two valid NHS numbers with different birth dates into one cluster, or make a giant
-(:mod:`cohorts.clusters`). Twins: records that share birth date, family name and postcode but bear"""
+they would put two valid NHS numbers with different birth dates into one cluster, make a giant, or join
+twins: records of one birth date and family name with unlike given names, of one source or with two valid
+numbers (:mod:`cohorts.clusters`). What a guard refuses and what is near the threshold is listed for review.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +29,39 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from cohorts.clusters import UNKNOWN, guarded_clusters
+from cohorts.clerical import Decisions, read_decisions, review_list, review_pairs
+from cohorts.clusters import (
+    APART,
+    CONTRADICTORY,
+    TOO_LARGE,
+    UNKNOWN,
+    Clusters,
+    guarded_clusters,
+    settled_groups,
+)
 from cohorts.errors import DesignError, InputError
 from cohorts.hub import Hub
-from cohorts.identity import name_sql, nhs_digits_sql, nhs_number_sql, postcode_sql
-from cohorts.linkage_model import LEARN_FROM, RECORDS, kept_apart, score_pairs
-from cohorts.linkage_quality import PairQuality, pair_quality
+from cohorts.identity import (
+    address_sql,
+    email_sql,
+    ethnicity_sql,
+    name_sql,
+    nhs_digits_sql,
+    nhs_number_sql,
+    phone_sql,
+    postcode_sql,
+)
+from cohorts.linkage_model import LEARN_FROM, RECORDS, Backend, Scored, kept_apart, score_pairs
+from cohorts.linkage_quality import PairQuality, pair_quality, quality_by_group
 from cohorts.nicknames import NICKNAMES
 
 __all__ = ["LEARN_FROM", "Links", "PairQuality", "link", "pair_quality"]
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 ALIKE = 0.88
 CROWDED = 50
@@ -49,12 +75,13 @@ class Links:
     Attributes
     ----------
     crosswalk
-        ``source``, ``patient_id``, ``entity`` (int64), ``method`` (``nhs``, ``splink``, ``single``),
-        ``match_probability`` (1 for ``nhs``, NaN for ``single``, else the weakest link between the record
-        and the largest group of its entity). Local identifiers only; no name, date or NHS number.
+        ``source``, ``patient_id``, ``entity`` (int64), ``method`` (``nhs``, ``clerical``, ``splink``,
+        ``single``), ``match_probability`` (1 for ``nhs`` and ``clerical``, NaN for ``single``, else the
+        weakest link between the record and the largest group of its entity). Local identifiers only; no
+        name, date or NHS number.
     summary
-        ``source``, ``records``, ``nhs``, ``splink``, ``single``, ``entities``: one row a source and one
-        for all of them.
+        ``source``, ``records``, ``nhs``, ``clerical``, ``splink``, ``single``, ``entities``: one row a
+        source and one for all of them.
     borderline
         ``low``, ``high``, ``pairs``: scored pairs by band of match probability, ``[low, high)``.
     conflicts
@@ -64,6 +91,17 @@ class Links:
         do.
     threshold
         Least match probability of a link.
+    review
+        Pairs for clerical review, the most doubtful first (:func:`cohorts.clerical.review_list`). Local
+        identifiers: for the custodian alone.
+    review_found
+        How many pairs there were to review; the list may be cut shorter.
+    decisions
+        ``decision``, ``pairs``, ``honoured``, ``unknown``: what clerks had decided before.
+    quality
+        By age, sex, deprivation and ethnicity (:func:`cohorts.linkage_quality.quality_by_group`).
+    blocking
+        ``rule``, ``pairs``, ``used``: which pairs were looked at.
     """
 
     crosswalk: pd.DataFrame
@@ -72,10 +110,34 @@ class Links:
     conflicts: pd.DataFrame
     model: pd.DataFrame
     threshold: float
+    review: pd.DataFrame
+    review_found: int
+    decisions: pd.DataFrame
+    quality: pd.DataFrame
+    blocking: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class _Plan:
+    threshold: float
+    largest: int
+    review: tuple[float, float]
+    review_most: int
+    on: str | None
 
 
 def link(
-    hub: Hub, *, threshold: float = 0.9, seed: int, largest: int = 50, sample_pairs: float = 1e6
+    hub: Hub,
+    *,
+    threshold: float = 0.9,
+    seed: int,
+    largest: int = 50,
+    sample_pairs: float = 1e6,
+    decisions: pd.DataFrame | None = None,
+    review: tuple[float, float] = (0.5, 0.99),
+    review_most: int = 1000,
+    on: str | None = None,
+    backend: Backend | None = None,
 ) -> Links:
     """Link the patients of all sources, within and between them.
 
@@ -91,6 +153,18 @@ def link(
         Most records one person may have through probable links.
     sample_pairs
         Random pairs to draw for u.
+    decisions
+        What clerks decided: ``source_a``, ``patient_id_a``, ``source_b``, ``patient_id_b`` and ``decision``
+        (``same`` or ``different``).
+    review
+        Band ``[low, high)`` of match probability whose pairs are listed for review.
+    review_most
+        Longest list for review.
+    on
+        ISO date at which ages are told in the quality table; default the latest birth on record.
+    backend
+        Where pairs are compared; default the hub's DuckDB. :class:`cohorts.linkage_spark.SparkBackend` for
+        more records than one machine can hold pairs of.
 
     Returns
     -------
@@ -99,9 +173,9 @@ def link(
     Raises
     ------
     DesignError
-        The threshold is out of range.
+        The threshold or the band is out of range.
     InputError
-        There are no patients.
+        There are no patients, or the decisions cannot be read.
     """
     if not 0.5 < threshold < 1:
         raise DesignError(
@@ -110,23 +184,38 @@ def link(
             found=threshold,
             expected="a number above 0.5 and below 1",
         )
-    records = _prepare(hub)
-    try:
-        group, crowded = _deterministic(hub, records)
-        hub.connection.execute(f"ALTER TABLE {RECORDS} ADD COLUMN grp INTEGER")
-        hub.connection.register("__groups", pd.DataFrame({"record": np.arange(records), "grp": group}))
-        hub.connection.execute(
-            f"UPDATE {RECORDS} SET grp = g.grp FROM __groups g WHERE {RECORDS}.record = g.record"
+    if not BANDS[0] <= review[0] <= review[1] <= 1:
+        raise DesignError(
+            "band out of range",
+            where="linkage.review_band",
+            found=review,
+            expected=f"two numbers from {BANDS[0]} to 1, the lower first",
         )
-        hub.connection.unregister("__groups")
-        pairs, model = score_pairs(hub, seed=seed, sample_pairs=sample_pairs, least=BANDS[0])
-        return _gather(hub, group, pairs, model, threshold=threshold, largest=largest, crowded=crowded)
+    records, crowded = _prepare(hub)
+    try:
+        decided = read_decisions(hub, decisions)
+        rule = _deterministic(hub)
+        group, contradicted = settled_groups(records, rule, same=decided.same, different=decided.different)
+        by_number, _ = settled_groups(
+            records, rule, same=(rule[0][:0], rule[1][:0]), different=decided.different
+        )
+        _add_groups(hub, group)
+        scored = score_pairs(hub, seed=seed, sample_pairs=sample_pairs, least=BANDS[0], backend=backend)
+        plan = _Plan(threshold, largest, review, review_most, on)
+        conflicts = {
+            f"NHS number on more than {CROWDED} records, not used": crowded,
+            "clerks' decisions that contradict one another": contradicted,
+        }
+        return _gather(hub, group, by_number, scored, decided, plan, conflicts)
     finally:
         hub.connection.execute(f"DROP TABLE IF EXISTS {RECORDS}")
 
 
-def _prepare(hub: Hub) -> int:
-    """One row a record with identifiers in one form; the row number is the record."""
+def _prepare(hub: Hub) -> tuple[int, int]:
+    """One row a record with identifiers in one form; the row number is the record.
+
+    Returns how many records there are, and how many valid numbers were too crowded to use.
+    """
     connection = hub.connection
     counted = connection.execute("SELECT count(*) FROM intake.patients").fetchone()
     if not counted or not counted[0]:
@@ -137,6 +226,25 @@ def _prepare(hub: Hub) -> int:
     connection.register("__nicknames", nicknames)
     connection.execute(
         f"""
+        CREATE OR REPLACE TEMP TABLE __plain AS
+        SELECT record, source, {name_sql("given_name")} AS given, {name_sql("family_name")} AS family,
+            birth_date, sex, {postcode_sql("postcode")} AS postcode, {nhs_digits_sql("nhs_number")} AS digits,
+            {email_sql("email")} AS email, {phone_sql("phone")} AS phone, {address_sql("address")} AS address,
+            {ethnicity_sql("ethnicity")} AS ethnicity
+        FROM intake.patients
+        """
+    )
+    shared = {
+        column: f"(SELECT {column} FROM __plain WHERE {column} IS NOT NULL "
+        f"GROUP BY {column} HAVING count(*) > {CROWDED})"
+        for column in ("digits", "email", "phone")
+    }
+    crowded = connection.execute(
+        f"SELECT count({nhs_number_sql('digits')}) FROM {shared['digits']}"
+    ).fetchone()
+    own = {column: f"CASE WHEN {column} NOT IN {shared[column]} THEN {column} END" for column in shared}
+    connection.execute(
+        f"""
         CREATE OR REPLACE TABLE {RECORDS} AS
         SELECT n.record, n.source, n.given, coalesce(k.long, n.given) AS formal, n.family, n.sex, n.postcode,
             CASE WHEN regexp_full_match(n.postcode, '[A-Z]{{1,2}}[0-9][A-Z0-9]?[0-9][A-Z]{{2}}')
@@ -144,31 +252,27 @@ def _prepare(hub: Hub) -> int:
             strftime(n.birth_date, '%Y-%m-%d') AS birth,
             CASE WHEN day(n.birth_date) <= 12 THEN strftime(n.birth_date, '%Y-%d-%m')
                  ELSE strftime(n.birth_date, '%Y-%m-%d') END AS swapped,
-            year(n.birth_date) AS birth_year,
+            year(n.birth_date) AS birth_year, n.address, n.ethnicity, n.email, n.phone,
+            nullif(regexp_extract(n.email, '^[^@]+'), '') AS mailbox,
             n.digits, {nhs_number_sql("n.digits")} AS nhs
-        FROM (SELECT record, source, {name_sql("given_name")} AS given, {name_sql("family_name")} AS family,
-                     birth_date, sex, {postcode_sql("postcode")} AS postcode,
-                     {nhs_digits_sql("nhs_number")} AS digits
-              FROM intake.patients) n
+        FROM (SELECT * REPLACE ({", ".join(f"{sql} AS {name}" for name, sql in own.items())}) FROM __plain) n
         LEFT JOIN __nicknames k ON k.short = n.given
         ORDER BY n.record
         """
     )
+    connection.execute("DROP TABLE __plain")
     connection.unregister("__nicknames")
-    return int(counted[0])
+    return int(counted[0]), int(crowded[0]) if crowded else 0
 
 
-def _deterministic(hub: Hub, records: int) -> tuple[np.ndarray[Any, np.dtype[np.int64]], int]:
-    """Lowest record of each record's group, and how many numbers were too crowded to use."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
+def _deterministic(hub: Hub) -> tuple[Ints, Ints]:
+    """Pairs of records that the rule of the NHS number joins."""
     edges = hub.frame(
         f"""
         WITH held AS (
             SELECT nhs, count(*) AS n, count(DISTINCT birth) AS births, count(birth) AS dated,
                    min(record) AS first
-            FROM {RECORDS} WHERE nhs IS NOT NULL GROUP BY nhs HAVING count(*) BETWEEN 2 AND {CROWDED}
+            FROM {RECORDS} WHERE nhs IS NOT NULL GROUP BY nhs HAVING count(*) > 1
         ), mixed AS (
             SELECT r.* FROM {RECORDS} r JOIN held h USING (nhs) WHERE NOT (births = 1 AND dated = n)
         )
@@ -179,31 +283,71 @@ def _deterministic(hub: Hub, records: int) -> tuple[np.ndarray[Any, np.dtype[np.
         WHERE l.birth = r.birth OR (l.sex = r.sex AND greatest(
             jaro_winkler_similarity(l.given || ' ' || l.family, r.given || ' ' || r.family),
             jaro_winkler_similarity(l.given || ' ' || l.family, r.family || ' ' || r.given)) >= {ALIKE})
+        ORDER BY a, b
         """
     )
-    crowded = hub.frame(
-        f"SELECT count(*) AS n FROM (SELECT nhs FROM {RECORDS} WHERE nhs IS NOT NULL "
-        f"GROUP BY nhs HAVING count(*) > {CROWDED})"
+    return edges["a"].to_numpy(np.int64), edges["b"].to_numpy(np.int64)
+
+
+def _add_groups(hub: Hub, group: Ints) -> None:
+    """Give the records the column ``grp``."""
+    connection = hub.connection
+    connection.register("__groups", pd.DataFrame({"record": np.arange(len(group)), "grp": group}))
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {RECORDS}_grouped AS "
+        f"SELECT r.*, g.grp::INTEGER AS grp FROM {RECORDS} r JOIN __groups g USING (record) ORDER BY record"
     )
-    a, b = edges["a"].to_numpy(np.int64), edges["b"].to_numpy(np.int64)
-    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(records, records))
-    _, label = connected_components(graph, directed=False)
-    lowest = np.full(label.max() + 1, records, np.int64)
-    np.minimum.at(lowest, label, np.arange(records))
-    return lowest[label], int(crowded["n"].iloc[0])
+    connection.unregister("__groups")
+    connection.execute(f"DROP TABLE {RECORDS}")
+    connection.execute(f"ALTER TABLE {RECORDS}_grouped RENAME TO {RECORDS}")
 
 
 def _gather(
     hub: Hub,
-    group: np.ndarray[Any, np.dtype[np.int64]],
-    pairs: pd.DataFrame,
-    model: pd.DataFrame,
-    *,
-    threshold: float,
-    largest: int,
-    crowded: int,
+    group: Ints,
+    by_number: Ints,
+    scored: Scored,
+    decided: Decisions,
+    plan: _Plan,
+    conflicts: dict[str, int],
 ) -> Links:
-    chosen = pairs[pairs["match_probability"] >= threshold]
+    pairs = scored.pairs
+    at = np.flatnonzero(pairs["match_probability"].to_numpy(np.float64) >= plan.threshold)
+    chosen = pairs.iloc[at]
+    clusters = _clusters(hub, group, chosen, decided, plan.largest)
+    entity = clusters.entity
+    crosswalk = hub.frame("SELECT source, patient_id FROM intake.patients ORDER BY record")
+    crosswalk["entity"] = entity
+    crosswalk["method"] = _methods(group, by_number, clusters)
+    crosswalk["match_probability"] = _probabilities(
+        crosswalk["method"].to_numpy(object), clusters.probability, group, chosen
+    )
+    counts = {
+        "NHS number on several people": _shared_numbers(hub, entity),
+        "link refused: two NHS numbers and two birth dates": clusters.count(CONTRADICTORY),
+        f"link refused: more than {plan.largest} records": clusters.count(TOO_LARGE),
+        "link refused: possible twins or namesakes": clusters.count(APART),
+        **conflicts,
+    }
+    refused = pd.Series(clusters.guard, index=at[clusters.refused], dtype=object)
+    review = review_pairs(pairs, refused, group, entity, decided, threshold=plan.threshold, band=plan.review)
+    shown = review.head(plan.review_most)
+    return Links(
+        crosswalk=crosswalk,
+        summary=_summary(crosswalk),
+        borderline=_bands(pairs),
+        conflicts=pd.DataFrame(list(counts.items()), columns=["conflict", "count"]),
+        model=scored.model,
+        threshold=plan.threshold,
+        review=review_list(shown, crosswalk, entity, scored.labels, scored.prior),
+        review_found=len(review),
+        decisions=decided.counts(entity),
+        quality=quality_by_group(hub, RECORDS, crosswalk, _missed(pairs, entity, plan.threshold), on=plan.on),
+        blocking=scored.blocking,
+    )
+
+
+def _clusters(hub: Hub, group: Ints, chosen: pd.DataFrame, decided: Decisions, largest: int) -> Clusters:
     apart = kept_apart(hub)
     coded = hub.frame(
         f"""
@@ -212,64 +356,50 @@ def _gather(
         FROM {RECORDS} ORDER BY record
         """
     )
-    clusters = guarded_clusters(
+    return guarded_clusters(
         group,
         chosen["l"].to_numpy(np.int64),
         chosen["r"].to_numpy(np.int64),
         chosen["match_probability"].to_numpy(np.float64),
         np.where(coded["unnumbered"], UNKNOWN, coded["number"]).astype(np.int64),
         np.where(coded["undated"], UNKNOWN, coded["birth"]).astype(np.int64),
-        apart=(apart["l"].to_numpy(np.int64), apart["r"].to_numpy(np.int64)),
+        apart=(
+            np.concatenate([apart["l"].to_numpy(np.int64), decided.different[0]]),
+            np.concatenate([apart["r"].to_numpy(np.int64), decided.different[1]]),
+        ),
         largest=largest,
     )
-    crosswalk = hub.frame("SELECT source, patient_id FROM intake.patients ORDER BY record")
+
+
+def _methods(group: Ints, by_number: Ints, clusters: Clusters) -> npt.NDArray[np.object_]:
+    """How each record came to its entity; a clerk's word counts where the number alone had not joined it."""
     size = np.bincount(group, minlength=len(group))[group]
+    numbered = np.bincount(by_number, minlength=len(group))[by_number]
     joined = ~np.isnan(clusters.probability)
     anchored = (clusters.probability == 1.0) | ~joined
-    method = np.where((size > 1) & anchored, "nhs", np.where(joined, "splink", "single"))
-    crosswalk["entity"] = clusters.entity
-    crosswalk["method"] = method
-    crosswalk["match_probability"] = _probabilities(method, clusters.probability, group, chosen)
-    shared = hub.frame(
-        f"""
-        SELECT count(*) AS n FROM (
-            SELECT nhs FROM {RECORDS} JOIN (SELECT * FROM crosswalk_entities) USING (record)
-            WHERE nhs IS NOT NULL GROUP BY nhs HAVING count(DISTINCT entity) > 1)
-        """.replace("crosswalk_entities", _registered(hub, clusters.entity))
-    )
-    hub.connection.unregister("__entities")
-    conflicts = pd.DataFrame(
-        {
-            "conflict": [
-                "NHS number on several people",
-                f"NHS number on more than {CROWDED} records, not used",
-                "link refused: two NHS numbers and two birth dates",
-                f"link refused: more than {largest} records",
-                "link refused: possible twins or namesakes",
-            ],
-            "count": [
-                int(shared["n"].iloc[0]),
-                crowded,
-                clusters.contradictory,
-                clusters.too_large,
-                clusters.kept_apart,
-            ],
-        }
-    )
-    return Links(crosswalk, _summary(crosswalk), _bands(pairs), conflicts, model, threshold)
+    settled = np.where(numbered > 1, "nhs", "clerical")
+    return np.where((size > 1) & anchored, settled, np.where(joined, "splink", "single")).astype(object)
 
 
-def _registered(hub: Hub, entity: np.ndarray[Any, np.dtype[np.int64]]) -> str:
+def _shared_numbers(hub: Hub, entity: Ints) -> int:
+    """Valid numbers that stand on records of several entities."""
     hub.connection.register("__entities", pd.DataFrame({"record": np.arange(len(entity)), "entity": entity}))
-    return "__entities"
+    try:
+        shared = hub.frame(
+            f"""
+            SELECT count(*) AS n FROM (
+                SELECT nhs FROM {RECORDS} JOIN __entities USING (record)
+                WHERE nhs IS NOT NULL GROUP BY nhs HAVING count(DISTINCT entity) > 1)
+            """
+        )
+    finally:
+        hub.connection.unregister("__entities")
+    return int(shared["n"].iloc[0])
 
 
 def _probabilities(
-    method: np.ndarray[Any, Any],
-    weakest: np.ndarray[Any, np.dtype[np.float64]],
-    group: np.ndarray[Any, np.dtype[np.int64]],
-    chosen: pd.DataFrame,
-) -> np.ndarray[Any, np.dtype[np.float64]]:
+    method: npt.NDArray[np.object_], weakest: Floats, group: Ints, chosen: pd.DataFrame
+) -> Floats:
     """As the crosswalk gives them; a lone record that anchors its entity bears its own best link."""
     best = np.full(len(group), np.nan)
     for side in ("l", "r"):
@@ -277,7 +407,19 @@ def _probabilities(
             best, group[chosen[side].to_numpy(np.int64)], chosen["match_probability"].to_numpy(np.float64)
         )
     alone = (method == "splink") & (weakest == 1.0)
-    return np.where(method == "nhs", 1.0, np.where(alone, best[group], weakest))
+    settled = np.isin(method, ["nhs", "clerical"])
+    return np.where(settled, 1.0, np.where(alone, best[group], weakest))
+
+
+def _missed(pairs: pd.DataFrame, entity: Ints, threshold: float) -> Floats:
+    """Chance that a record belongs with another that it was not linked to: its best pair of that kind."""
+    one, two = pairs["l"].to_numpy(np.int64), pairs["r"].to_numpy(np.int64)
+    probability = pairs["match_probability"].to_numpy(np.float64)
+    apart = (entity[one] != entity[two]) & (probability < threshold)
+    best = np.zeros(len(entity))
+    for side in (one, two):
+        np.maximum.at(best, side[apart], probability[apart])
+    return best
 
 
 def _summary(crosswalk: pd.DataFrame) -> pd.DataFrame:
@@ -288,7 +430,7 @@ def _summary(crosswalk: pd.DataFrame) -> pd.DataFrame:
             {
                 "source": source,
                 "records": len(part),
-                **{name: int(by_method.get(name, 0)) for name in ("nhs", "splink", "single")},
+                **{name: int(by_method.get(name, 0)) for name in ("nhs", "clerical", "splink", "single")},
                 "entities": part["entity"].nunique(),
             }
         )

@@ -1,133 +1,114 @@
-"""The Splink model of :mod:`cohorts.linkage`: what is compared, how it is learnt, which pairs are scored.
+"""The Splink model of :mod:`cohorts.linkage`: how it is learnt and which pairs are scored.
 
-Part of the linkage room and, like it, in sight of raw identifiers. Splink is imported on first use.
+Part of the linkage room and, like it, in sight of raw identifiers. Splink is imported on first use. What is
+compared stands in :mod:`cohorts.comparisons`; where it is computed is a :class:`Backend`.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cohorts.comparisons import (
+    BLOCKS,
+    COMPARISONS,
+    LEARNING,
+    NEUTRAL,
+    UNEVEN,
+    WIDE,
+    Rule,
+    columns_of,
+    levels_of,
+    null_condition,
+    rule_sql,
+    rule_text,
+    written,
+)
 from cohorts.hub import Hub
 
 Floats = npt.NDArray[np.float64]
 
 RECORDS = "__link_records"
 LEARN_FROM = 200
+WIDE_PAIRS = 2_000_000
+"""Pairs that a wide rule may make before it is left out: poor records are worth the work where they are few."""
+CROWDED_PAIRS = 400
+"""Pairs a record beyond which even a usual rule is left out, for one value fills half of it."""
 
-# (label, SQL condition over _l and _r, starting m, starting u); m and u are round figures of our own that
-# stand where the data are too few to learn from.
-_Level = tuple[str, str, float, float]
 
-NEUTRAL = -1.0  # a level that says nothing, because another comparison tells the same fact
+class Backend(Protocol):
+    """Where Splink computes. It sees the table :data:`RECORDS` and gives back numbers alone."""
 
-_SAME_FORM = "formal_l = formal_r"
-_INITIAL = "(length(given_l) = 1 OR length(given_r) = 1) AND given_l[1] = given_r[1]"
-# Cheap conditions stand before costly ones: they are necessary (or nearly) and spare most random pairs the
-# edit distance. Birth dates and NHS numbers have ten signs each: one keystroke changes two places at most.
-_CROSSED = (
-    "(given_l[1] = family_r[1] OR family_l[1] = given_r[1]) "
-    "AND jaro_winkler_similarity(given_l, family_r) >= 0.85 "
-    "AND jaro_winkler_similarity(family_l, given_r) >= 0.85"
-)
-_BIRTH_SLIP = "hamming(birth_l, birth_r) <= 2 AND damerau_levenshtein(birth_l, birth_r) <= 1"
-_DIGIT_SLIP = "hamming(digits_l, digits_r) <= 2 AND damerau_levenshtein(digits_l, digits_r) <= 1"
-_POSTCODE_SLIP = (
-    "(length(postcode_l) < 5 OR postcode_l[1:3] = postcode_r[1:3] OR postcode_l[-3:] = postcode_r[-3:]) "
-    "AND damerau_levenshtein(postcode_l, postcode_r) <= 1"
-)
-_TWO_PARTS = " + ".join(f"(birth_l[{p}] = birth_r[{p}])::INT" for p in ("1:4", "6:7", "9:10")) + " >= 2"
+    dialect: str
 
-COMPARISONS: dict[str, tuple[str, tuple[_Level, ...]]] = {
-    "given": (
-        "given",
-        (
-            ("exact", "given_l = given_r", 0.86, 0.015),
-            ("form of one another", _SAME_FORM, 0.045, 0.002),
-            ("initial", _INITIAL, 0.02, 0.001),
-            ("alike 0.9", "jaro_winkler_similarity(given_l, given_r) >= 0.9", 0.03, 0.004),
-            ("alike 0.8", "jaro_winkler_similarity(given_l, given_r) >= 0.8", 0.01, 0.008),
-            ("crossed, told by family", _CROSSED, NEUTRAL, NEUTRAL),
-            ("else", "ELSE", 0.03, 0.97),
-        ),
-    ),
-    "family": (
-        "family",
-        (
-            ("exact", "family_l = family_r", 0.88, 0.005),
-            ("alike 0.9", "jaro_winkler_similarity(family_l, family_r) >= 0.9", 0.03, 0.003),
-            ("alike 0.8", "jaro_winkler_similarity(family_l, family_r) >= 0.8", 0.01, 0.006),
-            ("crossed", _CROSSED, 0.005, 0.00001),
-            ("else", "ELSE", 0.075, 0.986),
-        ),
-    ),
-    "birth": (
-        "birth",
-        (
-            ("exact", "birth_l = birth_r", 0.96, 0.00004),
-            ("day and month swapped", "birth_l = swapped_r", 0.01, 0.00002),
-            ("one keystroke", _BIRTH_SLIP, 0.015, 0.0012),
-            ("two parts of three", _TWO_PARTS, 0.005, 0.006),
-            ("else", "ELSE", 0.01, 0.992),
-        ),
-    ),
-    "sex": ("sex", (("exact", "sex_l = sex_r", 0.99, 0.5), ("else", "ELSE", 0.01, 0.5))),
-    "postcode": (
-        "postcode",
-        (
-            ("exact", "postcode_l = postcode_r", 0.7, 0.0003),
-            ("one keystroke", _POSTCODE_SLIP, 0.02, 0.001),
-            ("same district", "district_l = district_r", 0.06, 0.02),
-            ("else", "ELSE", 0.22, 0.978),
-        ),
-    ),
-    "digits": (
-        "digits",
-        (
-            ("exact", "digits_l = digits_r", 0.96, 0.00001),
-            ("one keystroke", _DIGIT_SLIP, 0.025, 0.00001),
-            ("else", "ELSE", 0.015, 0.99998),
-        ),
-    ),
-}
+    def opened(self, hub: Hub) -> AbstractContextManager[tuple[Any, Any]]:
+        """Splink's database and the registered records, until closed."""
+        ...
 
-# Rare values weigh more than common ones where a column's values repeat unevenly.
-_UNEVEN = ("given", "family")
+    def frame(self, sql: str) -> pd.DataFrame:
+        """Rows of a query over the tables that Splink made."""
+        ...
 
-# Each pair of records that could match must agree on the columns of one rule.
-BLOCKS: tuple[str, ...] = (
-    "l.digits = r.digits",
-    "l.birth = r.birth AND l.family = r.family",
-    "l.birth = r.birth AND l.formal = r.formal",
-    "l.birth = r.birth AND l.postcode = r.postcode",
-    "l.birth = r.birth AND l.given = r.family",
-    "l.birth = r.birth AND l.family = r.given",
-    "l.formal = r.formal AND l.family = r.family AND l.birth_year = r.birth_year",
-    "l.postcode = r.postcode AND l.swapped = r.birth",
-    "l.formal = r.formal AND l.swapped = r.birth",
-    "l.family = r.family AND l.swapped = r.birth",
-    "l.postcode = r.postcode AND l.formal = r.formal",
-    "l.postcode = r.postcode AND l.family = r.family",
-    "l.postcode = r.postcode AND l.given = r.family",
-    "l.postcode = r.postcode AND l.family = r.given",
-)
 
-# Expectation maximisation runs once a rule; between them every comparison is free in at least one.
-LEARNING: tuple[tuple[str, ...], ...] = (
-    ("digits",),
-    ("birth", "family"),
-    ("given", "family"),
-    ("postcode", "birth"),
-)
+class LocalBackend:
+    """The hub's own DuckDB."""
+
+    dialect = "duckdb"
+
+    def __init__(self) -> None:
+        self._hub: Hub | None = None
+
+    @contextmanager
+    def opened(self, hub: Hub) -> Iterator[tuple[Any, Any]]:
+        """See :class:`Backend`."""
+        from splink import DuckDBAPI
+
+        api = DuckDBAPI(connection=hub.connection)
+        self._hub = hub
+        yield api, api.register(RECORDS)
+
+    def frame(self, sql: str) -> pd.DataFrame:
+        """See :class:`Backend`."""
+        assert self._hub is not None
+        return self._hub.frame(sql)
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Candidate pairs with their probabilities, and the model that gave them.
+
+    Attributes
+    ----------
+    pairs
+        ``l``, ``r`` (records, ``l < r``), ``match_probability``; for each comparison used ``level_NAME``
+        (int, -1: not compared) and ``weight_NAME`` (log2 of the Bayes factor). No identifier.
+    model
+        ``comparison``, ``level``, ``m``, ``u``.
+    blocking
+        ``rule``, ``pairs`` (records agreeing on it, settled ones among them), ``used``.
+    labels
+        Comparison to level number to label.
+    prior
+        Chance that two random records match, as settled.
+    """
+
+    pairs: pd.DataFrame
+    model: pd.DataFrame
+    blocking: pd.DataFrame
+    labels: Mapping[str, Mapping[int, str]]
+    prior: float
 
 
 def score_pairs(
-    hub: Hub, *, seed: int, sample_pairs: float, least: float
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+    hub: Hub, *, seed: int, sample_pairs: float, least: float, backend: Backend | None = None
+) -> Scored:
     """Score candidate pairs of different deterministic groups.
 
     Parameters
@@ -140,19 +121,46 @@ def score_pairs(
         How many random pairs.
     least
         Pairs below this probability are not returned.
-
-    Returns
-    -------
-    pairs
-        ``l``, ``r`` (records, ``l < r``), ``match_probability``.
-    model
-        ``comparison``, ``level``, ``m``, ``u``.
+    backend
+        Where to compute; default the hub's own DuckDB.
     """
-    used = _informative(hub)
-    if not used or not _candidates(hub):
+    held = _held(hub)
+    used = [name for name, (columns, _) in COMPARISONS.items() if held.intersection(columns)]
+    rules = _rules(hub, held)
+    chosen = [rule for rule, _, use in rules if use]
+    blocking = pd.DataFrame(
+        [(rule_text(rule), pairs, use) for rule, pairs, use in rules], columns=["rule", "pairs", "used"]
+    )
+    if not chosen or not _candidates(hub):
         empty = pd.DataFrame({"l": [], "r": [], "match_probability": []})
-        return empty, pd.DataFrame(columns=["comparison", "level", "m", "u"])
-    from splink import DuckDBAPI, Linker, SettingsCreator, block_on
+        return Scored(empty, pd.DataFrame(columns=["comparison", "level", "m", "u"]), blocking, {}, np.nan)
+    backend = backend or LocalBackend()
+    quiet = logging.getLogger("splink")
+    before = quiet.level
+    quiet.setLevel(logging.ERROR)
+    try:
+        with backend.opened(hub) as (api, records):
+            return _scored(
+                hub, backend, api, records, used, held, chosen, blocking, seed, sample_pairs, least
+            )
+    finally:
+        quiet.setLevel(before)
+
+
+def _scored(
+    hub: Hub,
+    backend: Backend,
+    api: Any,
+    records: Any,
+    used: list[str],
+    held: set[str],
+    rules: list[Rule],
+    blocking: pd.DataFrame,
+    seed: int,
+    sample_pairs: float,
+    least: float,
+) -> Scored:
+    from splink import Linker, SettingsCreator, block_on
     from splink.blocking_rule_library import CustomRule
 
     prior = _prior(hub)
@@ -160,46 +168,55 @@ def score_pairs(
         link_type="dedupe_only",
         unique_id_column_name="record",
         probability_two_random_records_match=prior,
-        comparisons=[_comparison(name) for name in used],
-        blocking_rules_to_generate_predictions=[CustomRule(f"{rule} AND l.grp <> r.grp") for rule in BLOCKS],
-        retain_matching_columns=False,
-        retain_intermediate_calculation_columns=False,
+        comparisons=[_comparison(name, held, backend.dialect) for name in used],
+        blocking_rules_to_generate_predictions=[CustomRule(rule_sql(rule)) for rule in rules],
+        retain_matching_columns=True,  # the only way to be told the levels; dropped with the table
+        retain_intermediate_calculation_columns=True,
         max_iterations=20,
         em_convergence=0.001,
     )
-    quiet = logging.getLogger("splink")
-    before = quiet.level
-    quiet.setLevel(logging.ERROR)
-    api = DuckDBAPI(connection=hub.connection)
-    linker = Linker(api.register(RECORDS), settings, log_level=None)
+    linker = Linker(records, settings, log_level=None)
     try:
         learnable = [
-            rule for rule in LEARNING if set(rule) <= set(used) and _pairs_on(hub, rule) >= LEARN_FROM
+            rule for rule in LEARNING if set(rule) <= held and _pairs_on(hub, _same(rule)) >= LEARN_FROM
         ]
-        learnt = {name for rule in learnable for name in used if name not in rule}
-        if learnt:
+        if any(not set(COMPARISONS[name][0]) & set(rule) for rule in learnable for name in used):
             linker.training.estimate_u_using_random_sampling(max_pairs=sample_pairs, seed=seed)
             for rule in learnable:
                 linker.training.estimate_parameters_using_expectation_maximisation(
                     block_on(*rule), estimate_without_term_frequencies=True, max_pairs=2e6
                 )
         scored = linker.inference.predict(threshold_match_probability=least / 10, warning_mode="never")
-        pairs = hub.frame(_PAIRS.format(scored=scored.physical_name))
-        odds = pairs["match_probability"] / (1 - pairs["match_probability"]).clip(lower=1e-15)
+        odds = backend.frame(f"SELECT match_probability AS p FROM {scored.physical_name}")["p"].to_numpy(
+            float
+        )
+        odds = odds / np.maximum(1 - odds, 1e-15)
         known, possible = _settled(hub)
-        learnt_prior = settle_prior(odds.to_numpy(float), prior, known, possible)
-        odds *= learnt_prior / (1 - learnt_prior) / (prior / (1 - prior))
+        settled = settle_prior(odds, prior, known, possible)
+        factor = settled / (1 - settled) / (prior / (1 - prior))
+        floor = least / (1 - least) / factor
+        pairs = backend.frame(_details(used, scored.physical_name, floor / (1 + floor)))
+        pairs = pairs.sort_values(["l", "r"], ignore_index=True)
+        odds = (pairs["match_probability"] / (1 - pairs["match_probability"]).clip(lower=1e-15)) * factor
         pairs["match_probability"] = odds / (1 + odds)
-        return pairs[pairs["match_probability"] >= least].reset_index(drop=True), _parameters(linker)
+        model, labels = _parameters(linker)
+        return Scored(pairs, model, blocking, labels, settled)
     finally:
-        quiet.setLevel(before)
         linker.table_management.delete_tables_created_by_splink_from_db()
 
 
-_PAIRS = """
-SELECT least(record_l, record_r) AS l, greatest(record_l, record_r) AS r, match_probability
-FROM {scored} ORDER BY l, r
-"""
+def _details(used: list[str], scored: str, least: float) -> str:
+    """Query of the pairs kept: who, how probable, and what each comparison said."""
+    columns = []
+    for name in used:
+        adjusted = f" + coalesce(mw_tf_adj_{name}, 0)" if name in UNEVEN else ""
+        columns.append(f"CAST(gamma_{name} AS INT) AS level_{name}")
+        columns.append(f"CAST(coalesce(mw_{name}, 0){adjusted} AS FLOAT) AS weight_{name}")
+    return (
+        "SELECT least(record_l, record_r) AS l, greatest(record_l, record_r) AS r, match_probability, "
+        f"{', '.join(columns)} FROM {scored} WHERE match_probability >= {least!r}"
+    )
+
 
 # Twins and namesakes: born on one day under one family name, with given names that are neither alike nor
 # forms of one another, and either two patients of one source or holders of two valid numbers.
@@ -219,36 +236,48 @@ def kept_apart(hub: Hub) -> pd.DataFrame:
     return hub.frame(_APART.format(records=RECORDS))
 
 
-def _comparison(name: str) -> Any:
+def _comparison(name: str, held: set[str], dialect: str) -> Any:
     import splink.comparison_level_library as levels
     from splink.comparison_library import CustomComparison
 
-    column, declared = COMPARISONS[name]
-    made: list[Any] = [levels.NullLevel(column)]
-    for label, condition, m, u in declared:
+    made: list[Any] = [
+        levels.CustomLevel(null_condition(name, held), label_for_charts="not compared").configure(
+            is_null_level=True
+        )
+    ]
+    for label, condition, m, u in levels_of(name, held):
         if condition == "ELSE":
-            level: Any = levels.ElseLevel()
+            level: Any = levels.ElseLevel().configure(label_for_charts=label)
         else:
-            level = levels.CustomLevel(condition, label_for_charts=label)
+            level = levels.CustomLevel(written(condition, dialect), label_for_charts=label)
         if m == NEUTRAL:
             made.append(level.configure(is_null_level=True))
             continue
         level = level.configure(m_probability=m, u_probability=u)
-        if label == "exact" and name in _UNEVEN:
-            level = level.configure(tf_adjustment_column=column, tf_minimum_u_value=1e-5)
+        if label == "exact" and name in UNEVEN:
+            level = level.configure(tf_adjustment_column=name, tf_minimum_u_value=1e-5)
         made.append(level)
     return CustomComparison(made, output_column_name=name)
 
 
-def _informative(hub: Hub) -> list[str]:
-    """Comparisons whose column holds at least two values."""
-    columns = {name: column for name, (column, _) in COMPARISONS.items()}
-    counts = hub.frame(
-        "SELECT "
-        + ", ".join(f"count({column}) AS {name}" for name, column in columns.items())
-        + f" FROM {RECORDS}"
-    )
-    return [name for name in columns if int(counts[name].iloc[0]) >= 2]
+def _held(hub: Hub) -> set[str]:
+    """Columns of the comparisons that hold at least two values."""
+    columns = sorted(columns_of(COMPARISONS))
+    counts = hub.frame(f"SELECT {', '.join(f'count({name}) AS {name}' for name in columns)} FROM {RECORDS}")
+    return {name for name in columns if int(counts[name].iloc[0]) >= 2}
+
+
+def _rules(hub: Hub, held: set[str]) -> list[tuple[Rule, int, bool]]:
+    """Blocking rules with the pairs they make and whether these are few enough to look at."""
+    found = hub.connection.execute(f"SELECT count(*) FROM {RECORDS}").fetchone()
+    records = int(found[0]) if found else 0
+    looked: list[tuple[Rule, int, bool]] = []
+    for rules, most in ((BLOCKS, CROWDED_PAIRS * records), (WIDE, WIDE_PAIRS)):
+        for rule in rules:
+            pairs = _pairs_on(hub, rule)
+            if pairs:
+                looked.append((rule, pairs, pairs <= most))
+    return looked
 
 
 def _candidates(hub: Hub) -> bool:
@@ -257,13 +286,28 @@ def _candidates(hub: Hub) -> bool:
     return bool(found and found[0])
 
 
-def _pairs_on(hub: Hub, columns: tuple[str, ...]) -> int:
-    """Pairs that agree on all of these columns, counted from group sizes."""
-    known = " AND ".join(f"{name} IS NOT NULL" for name in columns)
-    found = hub.connection.execute(
-        f"SELECT coalesce(sum(n * (n - 1) // 2), 0) FROM (SELECT count(*) AS n FROM {RECORDS} WHERE {known} "
-        f"GROUP BY {', '.join(columns)})"
-    ).fetchone()
+def _same(columns: tuple[str, ...]) -> Rule:
+    return tuple((name, name) for name in columns)
+
+
+def _pairs_on(hub: Hub, rule: Rule) -> int:
+    """Pairs that agree on all columns of a rule, counted from group sizes."""
+    left, right = ([pair[side] for pair in rule] for side in (0, 1))
+    if left == right:
+        known = " AND ".join(f"{name} IS NOT NULL" for name in left)
+        query = (
+            f"SELECT coalesce(sum(n * (n - 1) // 2), 0) FROM (SELECT count(*) AS n FROM {RECORDS} "
+            f"WHERE {known} GROUP BY {', '.join(left)})"
+        )
+    else:
+        sides = (
+            f"(SELECT {', '.join(f'{name} AS k{i}' for i, name in enumerate(names))}, count(*) AS n "
+            f"FROM {RECORDS} GROUP BY ALL)"
+            for names in (left, right)
+        )
+        on = " AND ".join(f"a.k{i} = b.k{i}" for i in range(len(rule)))
+        query = "SELECT coalesce(sum(a.n * b.n), 0) FROM {} a JOIN {} b ON {}".format(*sides, on)
+    found = hub.connection.execute(query).fetchone()
     return int(found[0]) if found else 0
 
 
@@ -276,7 +320,11 @@ def _prior(hub: Hub) -> float:
     found = hub.connection.execute(f"SELECT count(*) FROM {RECORDS}").fetchone()
     records = int(found[0]) if found else 0
     by_name = ("given", "family", "birth")
-    agreeing = _pairs_on(hub, ("digits",)) + _pairs_on(hub, by_name) - _pairs_on(hub, ("digits", *by_name))
+    agreeing = (
+        _pairs_on(hub, _same(("digits",)))
+        + _pairs_on(hub, _same(by_name))
+        - _pairs_on(hub, _same(("digits", *by_name)))
+    )
     possible = records * (records - 1) / 2
     return float(np.clip(max(agreeing, 1) / 0.9 / possible, 1e-12, 0.2))
 
@@ -325,17 +373,16 @@ def _settled(hub: Hub) -> tuple[float, float]:
     return float(found[0]), records * (records - 1) / 2
 
 
-def _parameters(linker: Any) -> pd.DataFrame:
+def _parameters(linker: Any) -> tuple[pd.DataFrame, dict[str, dict[int, str]]]:
+    """Trained parameters, and the label behind each level number."""
     rows = []
+    labels: dict[str, dict[int, str]] = {}
     for comparison in linker.misc.save_model_to_json()["comparisons"]:
-        for level in comparison["comparison_levels"]:
-            if not level.get("is_null_level"):
-                rows.append(
-                    (
-                        comparison["output_column_name"],
-                        level["label_for_charts"],
-                        level.get("m_probability"),
-                        level.get("u_probability"),
-                    )
-                )
-    return pd.DataFrame(rows, columns=["comparison", "level", "m", "u"])
+        name = comparison["output_column_name"]
+        spoken = [level for level in comparison["comparison_levels"] if not level.get("is_null_level")]
+        labels[name] = {len(spoken) - 1 - i: level["label_for_charts"] for i, level in enumerate(spoken)}
+        rows += [
+            (name, level["label_for_charts"], level.get("m_probability"), level.get("u_probability"))
+            for level in spoken
+        ]
+    return pd.DataFrame(rows, columns=["comparison", "level", "m", "u"]), labels

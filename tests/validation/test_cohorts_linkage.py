@@ -18,13 +18,15 @@ from cohorts.sources import TableSource, read_sources
 from cohorts.synthetic import RegionConfig, make_region
 
 COLUMNS = ["patient_id", "nhs_number", "given_name", "family_name", "birth_date", "sex", "postcode"]
+MORE = ["email", "phone", "address", "ethnicity"]
 
 
 def intake(folder: Path, sources: dict[str, pd.DataFrame]) -> Hub:
     hub = connect()
     found = {}
     for name, frame in sources.items():
-        frame.reindex(columns=COLUMNS).to_csv(folder / f"{name}.csv", index=False)
+        columns = [*COLUMNS, *(name for name in MORE if name in frame)]
+        frame.reindex(columns=columns).to_csv(folder / f"{name}.csv", index=False)
         found[name] = {"patients": TableSource(folder / f"{name}.csv")}
     read_sources(hub, found)
     return hub
@@ -42,6 +44,7 @@ def febrl(path: Path) -> pd.DataFrame:
             "family_name": raw["surname"],
             "birth_date": born.str[:4] + "-" + born.str[4:6] + "-" + born.str[6:],
             "postcode": raw["postcode"],
+            "address": raw["street_number"] + " " + raw["address_1"] + " " + raw["address_2"],
         }
     )
 
@@ -60,13 +63,22 @@ def together(links: Links, *records: tuple[str, str]) -> bool:
     return len({entity[record] for record in records}) == 1
 
 
-def test_febrl4_links_two_files_at_f1_above_0_995(data_file: Callable[[str], Path], tmp_path: Path) -> None:
+def test_febrl4_links_two_files_at_f1_above_0_998(data_file: Callable[[str], Path], tmp_path: Path) -> None:
     files = {name: febrl(data_file(f"link_splink/dataset4{name}.csv")) for name in ("a", "b")}
     links = link(intake(tmp_path, files), seed=1)
     found = pair_quality(links.crosswalk, febrl_truth(links))
     assert found.true_pairs == 5000
-    assert found.f1 >= 0.995
+    assert found.f1 >= 0.998
     assert found.precision >= 0.999
+
+
+def test_febrl4_reaches_0_995_without_addresses(data_file: Callable[[str], Path], tmp_path: Path) -> None:
+    files = {
+        name: febrl(data_file(f"link_splink/dataset4{name}.csv")).drop(columns="address")
+        for name in ("a", "b")
+    }
+    links = link(intake(tmp_path, files), seed=1)
+    assert pair_quality(links.crosswalk, febrl_truth(links)).f1 >= 0.995
 
 
 def test_febrl3_finds_duplicates_within_one_file(data_file: Callable[[str], Path], tmp_path: Path) -> None:
@@ -74,10 +86,13 @@ def test_febrl3_finds_duplicates_within_one_file(data_file: Callable[[str], Path
     found = pair_quality(links.crosswalk, febrl_truth(links))
     assert found.true_pairs == 6538
     assert found.precision >= 0.999
-    assert found.recall >= 0.98
+    # FEBRL at times changes the given name and the number of one record alike; in one source such a pair
+    # cannot be told from twins, who are kept apart and listed for review
+    assert found.f1 >= 0.993
+    assert links.review["why"].str.contains("twins").sum() >= 20
 
 
-def test_fake_1000_links_by_names_birth_date_and_town(
+def test_fake_1000_links_by_names_birth_date_town_and_e_mail(
     data_file: Callable[[str], Path], tmp_path: Path
 ) -> None:
     raw = pd.read_csv(data_file("link_splink/fake_1000.csv"), dtype=str).fillna("")
@@ -88,15 +103,17 @@ def test_fake_1000_links_by_names_birth_date_and_town(
             "family_name": raw["surname"],
             "birth_date": raw["dob"],
             "postcode": raw["city"],
+            "email": raw["email"],
         }
     )
     links = link(intake(tmp_path, {"a": frame}), seed=1)
     truth = pd.DataFrame({"source": "a", "patient_id": raw["unique_id"], "true_person": raw["cluster"]})
     found = pair_quality(links.crosswalk, truth)
-    assert found.precision >= 0.99
-    assert (
-        found.recall >= 0.45
-    )  # two thirds of its pairs differ in the birth date or the town; no number, no e-mail
+    assert found.precision >= 0.995
+    # two thirds of its pairs differ in the birth date or the town, a fifth of the cells are blank
+    assert found.recall >= 0.82
+    without = link(intake(tmp_path, {"a": frame.drop(columns="email")}), seed=1)
+    assert pair_quality(without.crosswalk, truth).recall < found.recall - 0.1
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +209,8 @@ def test_a_number_on_too_many_records_links_nobody(tmp_path: Path) -> None:
     rows = [(str(i), "9434765919", f"N{i}", f"F{i}", "1950-03-04", "F", "") for i in range(51)]
     links = link(intake(tmp_path, {"gp": people(rows)}), seed=1)
     assert not (links.crosswalk["method"] == "nhs").any()
-    assert links.conflicts.iloc[1]["count"] == 1
+    conflicts = links.conflicts.set_index("conflict")["count"]
+    assert conflicts["NHS number on more than 50 records, not used"] == 1
 
 
 def test_twins_of_one_practice_stay_two_people(tmp_path: Path) -> None:
