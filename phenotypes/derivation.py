@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,19 +14,18 @@ import pandas as pd
 
 from cohorts.errors import StudyError
 from phenotypes import diagnostics, outcome, status, trait
+from phenotypes.cache import AnswerStore, Cache, Survival
 from phenotypes.codelist import CodeList
-from phenotypes.compile import Answer, Question, ask
+from phenotypes.compile import Answer, Hits, Question, ask
 from phenotypes.definitions import NumericTrait, Outcome, Phenotype, Trait
 from phenotypes.diagnostics import Diagnostics
-from phenotypes.narrow import Records, narrow
+from phenotypes.narrow import Records, checked, narrow
 from phenotypes.plain_english import explain
-from phenotypes.rules import leaves
+from phenotypes.rules import Rule, leaves
 from phenotypes.session import HubLike, session
 from phenotypes.spec import CategoryTraitSpec, NumericTraitSpec, OutcomeSpec, PhenotypeSpec
 from phenotypes.status import CASE, CONTROL, STATUSES, Statuses
 from phenotypes.trait import TraitValues
-
-_ByName = Mapping[str, Statuses]
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,14 @@ class Derived:
 
     Attributes
     ----------
-    long
-        person_id int64, phenotype, status ('case', 'control', 'excluded', 'unknown'; categorical),
-        first_date datetime64 (the day that dates a case; NaT for everyone else), n_dates int32 (different
-        dates of evidence; 0 for everyone else). A row for each person and phenotype.
-    wide
-        person_id int64, then float64 columns: a phenotype 1 (case), 0 (control), NaN; a numeric trait its
-        value in its unit, NaN; a category trait one 1/0/NaN column for each level but the last.
+    person_id
+        int64: the people, in the order they were given; positions in `statuses` and `values` are theirs.
+    index_date
+        Day on which people enter the study.
+    statuses
+        By phenotype, the status of everyone in a few bytes a person (:class:`phenotypes.status.Statuses`).
+    values
+        By trait, its columns (:class:`phenotypes.trait.TraitValues`).
     survival
         person_id, outcome, entry, exit datetime64, years float64, state int8 (0 censored, 1 event, 2
         competing event); a row for each person at risk and outcome.
@@ -51,15 +52,72 @@ class Derived:
     identities, explanations
         SHA-256 of each definition, and the definition in plain English, by its place in a study file, e.g.
         'phenotypes.t2d'.
+    reused
+        Places of the definitions whose answers came from the cache.
     """
 
-    long: pd.DataFrame
-    wide: pd.DataFrame
+    person_id: np.ndarray
+    index_date: date
+    statuses: Mapping[str, Statuses]
+    values: Mapping[str, TraitValues]
     survival: pd.DataFrame
     diagnostics: Diagnostics
     columns: Mapping[str, tuple[str, ...]]
     identities: Mapping[str, str]
     explanations: Mapping[str, str]
+    reused: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def long(self) -> pd.DataFrame:
+        """person_id int64, phenotype, status ('case', 'control', 'excluded', 'unknown'; categorical),
+        first_date datetime64 (the day that dates a case; NaT for everyone else), n_dates int32 (different
+        dates of evidence; 0 for everyone else). A row for each person and phenotype.
+
+        It is made when first asked for; for millions of people ask for one phenotype at a time, with
+        :meth:`statuses_of`.
+        """
+        return self.statuses_of(*self.statuses)
+
+    @cached_property
+    def wide(self) -> pd.DataFrame:
+        """person_id int64, then float64 columns: a phenotype 1 (case), 0 (control), NaN; a numeric trait its
+        value in its unit, NaN; a category trait one 1/0/NaN column for each level but the last.
+        """
+        columns: dict[str, np.ndarray] = {"person_id": self.person_id}
+        as_number = np.full(len(STATUSES), np.nan)
+        as_number[[CASE, CONTROL]] = 1.0, 0.0
+        for name, found in self.statuses.items():
+            columns[name] = as_number[found.status]
+        for measured in self.values.values():
+            columns |= measured.columns
+        return pd.DataFrame(columns, copy=False)
+
+    def statuses_of(self, *names: str) -> pd.DataFrame:
+        """The rows of :attr:`long` for some phenotypes.
+
+        Examples
+        --------
+        >>> derived.statuses_of("t2d")  # doctest: +SKIP
+        """
+        n = len(self.person_id)
+        found = [self.statuses[name] for name in names]
+        days = np.full(n * len(found), np.datetime64("NaT", "ns"))
+        n_dates = np.zeros(n * len(found), dtype=np.int32)
+        for i, one in enumerate(found):
+            days[i * n + one.who] = outcome.dates(self.index_date, one.days)
+            n_dates[i * n + one.who] = one.counts
+        numbers = np.repeat(np.arange(len(names), dtype=np.int16), n)
+        status_codes = np.concatenate([s.status for s in found]) if found else np.empty(0, np.int8)
+        return pd.DataFrame(
+            {
+                "person_id": np.tile(self.person_id, len(names)),
+                "phenotype": pd.Categorical.from_codes(numbers, categories=pd.Index(names, dtype=object)),
+                "status": pd.Categorical.from_codes(status_codes, categories=pd.Index(STATUSES)),
+                "first_date": days,
+                "n_dates": n_dates,
+            },
+            copy=False,
+        )
 
 
 def derive(
@@ -72,13 +130,16 @@ def derive(
     outcomes: Mapping[str, OutcomeSpec | Outcome] | None = None,
     codelists: Mapping[str, CodeList] | None = None,
     data_end: date | None = None,
+    cache: AnswerStore | None = None,
+    hub_id: str | None = None,
 ) -> Derived:
     """Derive phenotypes, traits and outcomes.
 
     Parameters
     ----------
     hub
-        Pseudonymised hub with the tables events, registrations and deaths. It is read, not changed.
+        Pseudonymised hub with the tables events, registrations and deaths, in DuckDB or on Spark
+        (:class:`phenotypes.spark_session.SparkHub`). It is read, not changed.
     persons
         Population: person_id int64, sex ('M', 'F' or missing), birth_date; one row a person. Other columns
         are passed over.
@@ -90,6 +151,12 @@ def derive(
         Code lists that the YAML forms name; all are counted in the diagnostics.
     data_end
         Last day the records cover; the last day of any event or death where None.
+    cache
+        Where answers are kept for the next time, any mapping of keys to Arrow tables; see
+        :mod:`phenotypes.cache`. Definitions whose answers are there are not asked again.
+    hub_id
+        Identity of the hub's content, where the caller knows it; else, where there is a cache, the records
+        are read once more to tell whether they changed.
 
     Returns
     -------
@@ -109,65 +176,185 @@ def derive(
     ...                  phenotypes={"t2d": rule}, codelists=lists)  # doctest: +SKIP
     """
     lists = dict(codelists or {})
-    conditions = _built(phenotypes or {}, lists)
-    measures = _built(traits or {}, lists)
-    events = _built(outcomes or {}, lists)
-    _no_clash(conditions, measures)
-    definitions = [*conditions.values(), *measures.values(), *events.values()]
-    used = [codes for definition in definitions for codes in definition.codelists()]
-    for codes in used:
+    asked = _Asked(
+        _built(phenotypes or {}, lists), _built(traits or {}, lists), _built(outcomes or {}, lists), lists
+    )
+    _no_clash(asked.phenotypes, asked.traits)
+    for codes in _used(asked.definitions):
         lists.setdefault(codes.name, codes)
     with session(hub) as opened:
-        records = narrow(opened, persons, [*lists.values(), *used], index_date=index_date, data_end=data_end)
-        return _derive(records, conditions, measures, events, lists)
+        persons = checked(persons)
+        known = Cache.of(cache, opened, persons, index_date=index_date, data_end=data_end, hub_id=hub_id)
+        found = _known(asked, known)
+        left = asked.without(found)
+        if asked.is_something and not left.is_something:
+            return _put_together(persons, index_date, asked, found, left)
+        every = [*left.codelists.values(), *_used(left.definitions)]
+        records = narrow(opened, persons, every, index_date=index_date, data_end=data_end)
+        fresh = _ask(records, left, found)
+        _remember(left, fresh, known)
+        return _put_together(records.persons, index_date, asked, found.joined(fresh), left)
 
 
-def _derive(
-    records: Records,
-    phenotypes: Mapping[str, Phenotype],
-    traits: Mapping[str, Trait],
-    outcomes: Mapping[str, Outcome],
-    codelists: Mapping[str, CodeList],
-) -> Derived:
+@dataclass(frozen=True)
+class _Asked:
+    """Definitions and code lists by name."""
+
+    phenotypes: Mapping[str, Phenotype]
+    traits: Mapping[str, Trait]
+    outcomes: Mapping[str, Outcome]
+    codelists: Mapping[str, CodeList]
+
+    @property
+    def definitions(self) -> list[Any]:
+        return [*self.phenotypes.values(), *self.traits.values(), *self.outcomes.values()]
+
+    @property
+    def is_something(self) -> bool:
+        return bool(self.definitions or self.codelists)
+
+    def without(self, found: _Found) -> _Asked:
+        """What is not yet answered."""
+        return _Asked(
+            {name: p for name, p in self.phenotypes.items() if name not in found.statuses},
+            {name: t for name, t in self.traits.items() if name not in found.values},
+            {name: o for name, o in self.outcomes.items() if name not in found.survival},
+            {name: codes for name, codes in self.codelists.items() if name not in found.counts},
+        )
+
+    def places(self) -> dict[str, Any]:
+        """Definitions by their place in a study file."""
+        named = {"phenotypes": self.phenotypes, "traits": self.traits, "outcomes": self.outcomes}
+        return {f"{group}.{name}": d for group, members in named.items() for name, d in members.items()}
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Answers by name; a note beside each phenotype that finds nobody."""
+
+    statuses: Mapping[str, tuple[Statuses, str | None]]
+    values: Mapping[str, TraitValues]
+    survival: Mapping[str, Survival]
+    counts: Mapping[str, pd.DataFrame]
+
+    def joined(self, other: _Found) -> _Found:
+        return _Found(
+            {**self.statuses, **other.statuses},
+            {**self.values, **other.values},
+            {**self.survival, **other.survival},
+            {**self.counts, **other.counts},
+        )
+
+
+def _used(definitions: Iterable[Any]) -> list[CodeList]:
+    return [codes for definition in definitions for codes in definition.codelists()]
+
+
+def _known(asked: _Asked, cache: Cache) -> _Found:
+    statuses = {name: cache.statuses(p) for name, p in asked.phenotypes.items()}
+    values = {name: cache.values(t) for name, t in asked.traits.items()}
+    survival = {name: cache.survival(o) for name, o in asked.outcomes.items()}
+    counts = {name: cache.counts(name, codes) for name, codes in asked.codelists.items()}
+    return _Found(
+        {name: s for name, s in statuses.items() if s is not None},
+        {name: v for name, v in values.items() if v is not None},
+        {name: s for name, s in survival.items() if s is not None},
+        {name: c for name, c in counts.items() if c is not None},
+    )
+
+
+def _ask(records: Records, left: _Asked, known: _Found) -> _Found:
+    """Answers to what is left, from one narrowing of the records."""
     questions: dict[Any, Question] = {
-        **{(p, role): q for p in phenotypes.values() for role, q in status.questions(p).items()},
-        **{o: outcome.question(o) for o in outcomes.values()},
+        **{(p, role): q for p in left.phenotypes.values() for role, q in status.questions(p).items()},
+        **{o: outcome.question(o) for o in left.outcomes.values()},
     }
     answers, hits = ask(records, questions)
-    statuses = _statuses(records, phenotypes, answers)
+    statuses = _statuses(records, left.phenotypes, answers)
+    survival = _survival(records, left.outcomes, answers)
+    counted = diagnostics.code_counts(records, left.codelists)
+    counts = {name: counted[counted["codelist"] == name] for name in left.codelists}
+    every = pd.concat([*known.counts.values(), *counts.values()]) if known.counts or counts else counted
+    why = _why_nobody(left, statuses, survival, hits, every)
     values = {
         name: trait.numeric(records, t) if isinstance(t, NumericTrait) else trait.category(records, t)
-        for name, t in traits.items()
+        for name, t in left.traits.items()
     }
-    survival, flow = _survival(records, outcomes, answers)
-    trait_table = trait.summaries(traits, values)
-    codes = diagnostics.code_counts(records, codelists)
-    empty = [
-        *((name, p.rule) for name, p in phenotypes.items() if not (statuses[name].status == CASE).any()),
-        *((name, o.event) for name, o in outcomes.items() if not _has_events(survival, name)),
-    ]
-    leaf_people = hits.people(dict.fromkeys(leaf for _, rule in empty for leaf in leaves(rule)))
+    return _Found(
+        {name: (found, why.get(name)) for name, found in statuses.items()},
+        values,
+        {name: Survival(rows, flow, why.get(f"outcomes.{name}")) for name, (rows, flow) in survival.items()},
+        counts,
+    )
+
+
+def _why_nobody(
+    left: _Asked,
+    statuses: Mapping[str, Statuses],
+    survival: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]],
+    hits: Hits,
+    codes: pd.DataFrame,
+) -> dict[str, str]:
+    """Notes on definitions that find nobody; outcomes as 'outcomes.NAME'."""
+    empty: dict[str, Rule] = {
+        **{name: p.rule for name, p in left.phenotypes.items() if not len(statuses[name].who)},
+        **{
+            f"outcomes.{n}": o.event
+            for n, o in left.outcomes.items()
+            if not (survival[n][0]["state"] == 1).any()
+        },
+    }
+    people = hits.people(dict.fromkeys(leaf for rule in empty.values() for leaf in leaves(rule)))
+    return {name: diagnostics.why_nobody(rule, codes, people) for name, rule in empty.items()}
+
+
+def _remember(left: _Asked, fresh: _Found, cache: Cache) -> None:
+    for name, (found, note) in fresh.statuses.items():
+        cache.keep_statuses(left.phenotypes[name], found, note)
+    for name, values in fresh.values.items():
+        cache.keep_values(left.traits[name], values)
+    for name, survival in fresh.survival.items():
+        cache.keep_survival(left.outcomes[name], survival)
+    for name, counts in fresh.counts.items():
+        cache.keep_counts(left.codelists[name], counts)
+
+
+def _put_together(
+    persons: pd.DataFrame, index_date: date, asked: _Asked, found: _Found, left: _Asked
+) -> Derived:
+    statuses = {name: found.statuses[name][0] for name in asked.phenotypes}
+    values = {name: found.values[name] for name in asked.traits}
+    survived = [found.survival[name] for name in asked.outcomes]
+    nobody, nothing = outcome.nothing()
+    trait_table = trait.summaries(asked.traits, values)
     notes = [
-        *((name, remark) for name, codelist in codelists.items() for remark in codelist.remarks),
-        *((name, diagnostics.why_nobody(rule, codes, leaf_people)) for name, rule in empty),
+        *((name, remark) for name, codelist in asked.codelists.items() for remark in codelist.remarks),
+        *((name, note) for name in asked.phenotypes if (note := found.statuses[name][1])),
+        *((name, note) for name in asked.outcomes if (note := found.survival[name].note)),
         *diagnostics.traits_without_values(trait_table),
     ]
-    named = {"phenotypes": phenotypes, "traits": traits, "outcomes": outcomes}
-    places = {f"{group}.{name}": d for group, members in named.items() for name, d in members.items()}
+    places, unknown = asked.places(), left.places()
+    counts = [found.counts[name] for name in asked.codelists]
     return Derived(
-        long=_long(records, statuses),
-        wide=_wide(records, statuses, values),
-        survival=survival,
+        person_id=persons["person_id"].to_numpy(np.int64),
+        index_date=index_date,
+        statuses=statuses,
+        values=values,
+        survival=pd.concat([s.rows for s in survived], ignore_index=True) if survived else nobody,
         diagnostics=Diagnostics(
-            statuses=diagnostics.status_counts(records, statuses),
-            codes=codes,
+            statuses=diagnostics.status_counts(persons, index_date, statuses),
+            codes=pd.concat(counts, ignore_index=True) if counts else diagnostics.no_counts(),
             traits=trait_table,
-            outcomes=flow,
+            outcomes=pd.concat([s.flow for s in survived], ignore_index=True) if survived else nothing,
             notes=pd.DataFrame(notes, columns=["definition", "note"]),
         ),
-        columns={**{name: (name,) for name in phenotypes}, **{name: t.columns for name, t in traits.items()}},
+        columns={
+            **{name: (name,) for name in asked.phenotypes},
+            **{name: t.columns for name, t in asked.traits.items()},
+        },
         identities={place: definition.id for place, definition in places.items()},
         explanations={place: explain(definition) for place, definition in places.items()},
+        reused=tuple(place for place in places if place not in unknown),
     )
 
 
@@ -188,7 +375,9 @@ def _no_clash(phenotypes: Mapping[str, Phenotype], traits: Mapping[str, Trait]) 
 
 def _statuses(
     records: Records, phenotypes: Mapping[str, Phenotype], answers: Mapping[Any, Answer]
-) -> _ByName:
+) -> dict[str, Statuses]:
+    if not phenotypes:
+        return {}
     seen, sex = status.first_seen(records), diagnostics.sexes(records.persons)
     runs = status.runs(records) if any(p.washout_days for p in phenotypes.values()) else None
     return {
@@ -201,46 +390,12 @@ def _statuses(
 
 def _survival(
     records: Records, outcomes: Mapping[str, Outcome], answers: Mapping[Any, Answer]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
     known = {
         g: outcome.follow_up(records, gap_days=g)
         for g in {o.registration_gap_days for o in outcomes.values()}
     }
-    pairs = [
-        outcome.survive(records, o, answers[o], known[o.registration_gap_days]) for o in outcomes.values()
-    ]
-    if not pairs:
-        return outcome.nothing()
-    survival, flow = zip(*pairs, strict=True)
-    return pd.concat(survival, ignore_index=True), pd.concat(flow, ignore_index=True)
-
-
-def _has_events(survival: pd.DataFrame, name: str) -> bool:
-    return bool(((survival["outcome"] == name) & (survival["state"] == 1)).any())
-
-
-def _long(records: Records, statuses: _ByName) -> pd.DataFrame:
-    people = records.persons["person_id"].to_numpy(np.int64)
-    n, names = len(people), list(statuses)
-    found = list(statuses.values())
-    status_codes = np.concatenate([s.status for s in found]) if found else np.empty(0, np.int8)
-    days = np.concatenate([s.day for s in found]) if found else np.empty(0)
-    phenotype = np.repeat(np.arange(len(names)), n)
-    return pd.DataFrame(
-        {
-            "person_id": np.tile(people, len(names)),
-            "phenotype": pd.Categorical.from_codes(phenotype, categories=pd.Index(names, dtype=object)),
-            "status": pd.Categorical.from_codes(status_codes, categories=pd.Index(STATUSES)),
-            "first_date": outcome.dates(records.index_date, days),
-            "n_dates": np.concatenate([s.n_dates for s in found]) if found else np.empty(0, np.int32),
-        }
-    )
-
-
-def _wide(records: Records, statuses: _ByName, values: Mapping[str, TraitValues]) -> pd.DataFrame:
-    columns: dict[str, np.ndarray] = {"person_id": records.persons["person_id"].to_numpy(np.int64)}
-    for name, found in statuses.items():
-        columns[name] = np.select([found.status == CASE, found.status == CONTROL], [1.0, 0.0], np.nan)
-    for measured in values.values():
-        columns |= measured.columns
-    return pd.DataFrame(columns)
+    return {
+        name: outcome.survive(records, o, answers[o], known[o.registration_gap_days])
+        for name, o in outcomes.items()
+    }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import ibis
 import numpy as np
 import pandas as pd
 
@@ -49,6 +50,9 @@ class Diagnostics:
     notes: pd.DataFrame
 
 
+_COUNTED = ["codelist", "system", "code", "records", "people", "seen"]
+
+
 def age_bands(births: pd.Series, on: date) -> np.ndarray:
     """Ten-year age bands ('40-49', '90+', 'unknown') by year, month and day.
 
@@ -65,10 +69,10 @@ def age_bands(births: pd.Series, on: date) -> np.ndarray:
     return np.where(np.isnan(age), "unknown", labels[decade])
 
 
-def status_counts(records: Records, statuses: Mapping[str, Statuses]) -> pd.DataFrame:
+def status_counts(persons: pd.DataFrame, index_date: date, statuses: Mapping[str, Statuses]) -> pd.DataFrame:
     """Counts by phenotype, status, age band and sex; combinations without anybody are left out."""
-    band, bands = pd.factorize(age_bands(records.persons["birth_date"], records.index_date), sort=True)
-    sex, names = pd.factorize(sexes(records.persons), sort=True)
+    band, bands = pd.factorize(age_bands(persons["birth_date"], index_date), sort=True)
+    sex, names = pd.factorize(sexes(persons), sort=True)
     cell = band * len(names) + sex
     shape = (len(STATUSES), len(bands), len(names))
     parts = []
@@ -94,11 +98,18 @@ def sexes(persons: pd.DataFrame) -> np.ndarray:
 def code_counts(records: Records, codelists: Mapping[str, CodeList]) -> pd.DataFrame:
     """Records and people of the study for each entry of each code list."""
     t = records.narrow
-    counts = records.session.frame(
-        t.group_by(["list", "entry"]).agg(records=t.count(), people=t.who.nunique())
-    )
+    numbers = sorted({records.number(codes) for codes in codelists.values()})
+    # List by list: different people of all lists at once would not fit in the processor's cache.
+    asked = [
+        t.filter(t.list == ibis.literal(number, "int16"))
+        .group_by(["list", "entry"])
+        .agg(records=lambda r: r.count(), people=lambda r: r.who.nunique())
+        for number in numbers
+    ]
     known: dict[Any, Any] = {
-        (r["list"], r["entry"]): (r["records"], r["people"]) for r in counts.to_dict("records")
+        (r["list"], r["entry"]): (r["records"], r["people"])
+        for counts in records.session.frames(asked)
+        for r in counts.to_dict("records")
     }
     rows = []
     for name, codes in codelists.items():
@@ -108,7 +119,12 @@ def code_counts(records: Records, codelists: Mapping[str, CodeList]) -> pd.DataF
                 continue
             n, people = known.get((number, i), (0, 0))
             rows.append((name, entry.system, entry.text, int(n), int(people), bool(n)))
-    return pd.DataFrame(rows, columns=["codelist", "system", "code", "records", "people", "seen"])
+    return pd.DataFrame(rows, columns=_COUNTED)
+
+
+def no_counts() -> pd.DataFrame:
+    """Counts of no code list: the columns and no row."""
+    return pd.DataFrame(columns=_COUNTED)
 
 
 def why_nobody(rule: Rule, codes: pd.DataFrame, leaf_people: Mapping[Leaf, int]) -> str:

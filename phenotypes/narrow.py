@@ -108,7 +108,7 @@ def narrow(
     DesignError
         Where there are no people, one stands twice, a column is missing, or the data end too early.
     """
-    persons = _checked(persons)
+    persons = checked(persons)
     lists = tuple({codes.id: codes for codes in codelists}.values())
     used = _used_codes(session)
     end = _last_day(session, used) if data_end is None else data_end
@@ -157,7 +157,14 @@ def narrow(
     )
 
 
-def _checked(persons: pd.DataFrame) -> pd.DataFrame:
+def checked(persons: pd.DataFrame) -> pd.DataFrame:
+    """The people with a fresh index, after checks.
+
+    Raises
+    ------
+    DesignError
+        Where there are no people, one stands twice or a column is missing.
+    """
     needed = ["person_id", "sex", "birth_date"]
     if not set(needed) <= set(persons.columns):
         raise DesignError(

@@ -8,11 +8,12 @@ and vanish with it, so that the hub itself is left as it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+import duckdb
 import ibis
 import pandas as pd
 import pyarrow as pa
@@ -65,6 +66,12 @@ class Session(Protocol):
     def frames(self, expressions: Sequence[Any]) -> Iterator[pd.DataFrame]:
         """Rows of each of several expressions of the same columns, in turn."""
 
+    def fingerprint(self, tables: Mapping[str, tuple[str, ...]]) -> str:
+        """What some columns of some tables hold, whatever the order of the rows.
+
+        It tells accidental changes; it is no protection from somebody who wants two tables to look the same.
+        """
+
 
 @dataclass(frozen=True)
 class DuckDBSession:
@@ -112,6 +119,21 @@ class DuckDBSession:
     def frames(self, expressions: Sequence[Any]) -> Iterator[pd.DataFrame]:
         """See :class:`Session`."""
         return map(self.frame, expressions)
+
+    def fingerprint(self, tables: Mapping[str, tuple[str, ...]]) -> str:
+        """See :class:`Session`."""
+        said = [f"duckdb {duckdb.__version__}"]
+        for name, columns in tables.items():
+            hashed = f"hash({', '.join(_quoted(column) for column in columns)})"
+            row = self.cursor.execute(
+                f'SELECT count(*), sum({hashed})::VARCHAR, bit_xor({hashed}) FROM "{name}"'
+            ).fetchone()
+            said.append(f"{name} {row}")
+        return "; ".join(said)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def session(hub: HubLike) -> AbstractContextManager[Session]:

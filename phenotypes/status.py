@@ -28,15 +28,31 @@ class Statuses:
     ----------
     status
         int8 positions in :data:`STATUSES`, in the order of the people.
-    day
-        float64: day that dates the case, counted from the index date; NaN for everyone not a case.
-    n_dates
-        int32: different dates of evidence of a case; 0 for everyone else.
+    who
+        int32: the cases, as positions among the people.
+    days, counts
+        float32 and int32, for each case: the day that dates it, counted from the index date (NaN where it has
+        no date), and the number of different dates of evidence.
     """
 
     status: np.ndarray
-    day: np.ndarray
-    n_dates: np.ndarray
+    who: np.ndarray
+    days: np.ndarray
+    counts: np.ndarray
+
+    @property
+    def day(self) -> np.ndarray:
+        """float64, one for each person: day that dates the case; NaN for everyone not a case."""
+        day = np.full(len(self.status), np.nan)
+        day[self.who] = self.days
+        return day
+
+    @property
+    def n_dates(self) -> np.ndarray:
+        """int32, one for each person: different dates of evidence of a case; 0 for everyone else."""
+        n_dates = np.zeros(len(self.status), dtype=np.int32)
+        n_dates[self.who] = self.counts
+        return n_dates
 
 
 @dataclass(frozen=True)
@@ -74,27 +90,22 @@ def decide(
     runs
         Result of :func:`runs`; wanted where the phenotype has a wash-out.
     """
-    n = len(records.persons)
     limit = 0 if phenotype.until == "index" else records.end_day
-    nobody = np.zeros(n, dtype=bool)
     case = answers["case"]
-    excluded = answers["exclude"].holds if "exclude" in answers else nobody
-    no_control = answers["exclude_controls"].holds if "exclude_controls" in answers else nobody
-    sexless = nobody
+    # From the last that applies to the first, each overruling what was said before.
+    status = np.where(first_seen < limit, np.int8(CONTROL), np.int8(UNKNOWN))
+    if "exclude_controls" in answers:
+        status[answers["exclude_controls"].who] = EXCLUDED
+    status[case.who] = CASE
+    if phenotype.must_be_new:
+        status[case.who[~_new(phenotype, case.day, runs)[case.who]]] = EXCLUDED
     if phenotype.sex is not None:
-        sexless = ~np.isin(sex, ["M", "F"])
-        excluded = excluded | (~sexless & (sex != phenotype.sex))
-    old = case.holds & ~_new(phenotype, case.day, runs) if phenotype.must_be_new else nobody
-    observed = first_seen < limit
-    status = np.select(
-        [excluded, sexless, old, case.holds, no_control, observed],
-        [EXCLUDED, UNKNOWN, EXCLUDED, CASE, EXCLUDED, CONTROL],
-        UNKNOWN,
-    ).astype(np.int8)
-    is_case = status == CASE
-    return Statuses(
-        status, np.where(is_case, case.day, np.nan), np.where(is_case, case.n_dates, 0).astype(np.int32)
-    )
+        status[(sex != "M") & (sex != "F")] = UNKNOWN
+        status[sex == ("F" if phenotype.sex == "M" else "M")] = EXCLUDED
+    if "exclude" in answers:
+        status[answers["exclude"].who] = EXCLUDED
+    stays = status[case.who] == CASE
+    return Statuses(status, case.who[stays], case.days[stays], case.counts[stays])
 
 
 def runs(records: Records) -> Runs:
