@@ -42,6 +42,25 @@ _BED_MAGIC = b"\x6c\x1b\x01"
 _SEX_CODE = {"M": "1", "F": "2"}
 
 
+#: Share of the work that is done before the first records.
+_BEFORE = 0.4
+#: A process takes as long to start as some chunks to make.
+_CHUNKS_A_PROCESS = 4
+
+
+def counting(advance: Callable[[int], None], people: int) -> Progress:
+    """A progress that adds up people for a bar which counts them."""
+    seen = 0
+
+    def tell(_line: str, share: float) -> None:
+        nonlocal seen
+        now = round(people * max(share - _BEFORE, 0.0) / (1 - _BEFORE))
+        advance(now - seen)
+        seen = now
+
+    return tell
+
+
 @dataclass(frozen=True)
 class RegionPaths:
     """Where a region lies.
@@ -106,7 +125,7 @@ def write_region(
     region = make_region(config, genotypes=None if source is None else existing_genotypes(source))
     folder = Path(folder)
     prefix = folder / "genotypes" / "region"
-    tell("writing genotypes", 0.4)
+    tell("writing genotypes", _BEFORE)
     if source is None:
         _write_genotypes(region, prefix)
     else:
@@ -177,7 +196,7 @@ def _write_tables(
         files = _Files(folder, stack)
         files.write(_as_arrow(region.opening(), parquet))
         make = partial(_extracts, parquet=parquet)
-        for tables, faults in _made(make, region.chunks(), processes):
+        for tables, faults in _made(make, region.chunks(), _useful(processes, region.config)):
             files.write(tables)
             broken += faults
             done = _count_people(tables, done, len(region.people), tell)
@@ -222,7 +241,7 @@ def _as_arrow(tables: Iterable[tuple[str, pd.DataFrame]], parquet: bool) -> Tabl
 
 def _made(make: Callable[[Chunk], _Made], chunks: Iterator[Chunk], processes: int) -> Iterator[_Made]:
     """What `make` gives for each chunk, in order; a few chunks are held at a time."""
-    if processes == 1:
+    if processes <= 1:
         yield from map(make, chunks)
         return
     # started afresh, not forked: the threads of this process would not live on in a fork
@@ -237,9 +256,13 @@ def _made(make: Callable[[Chunk], _Made], chunks: Iterator[Chunk], processes: in
             yield waiting.popleft().result()
 
 
+def _useful(processes: int, config: RegionConfig) -> int:
+    return min(processes, config.people // config.chunk // _CHUNKS_A_PROCESS)
+
+
 def _count_people(tables: Tables, done: int, people: int, tell: Progress) -> int:
     done += sum(len(table) for name, table in tables if name == "truth/people.parquet")
-    tell(f"records of {done:,} people", 0.4 + 0.6 * done / people)
+    tell(f"records of {done:,} people", _BEFORE + (1 - _BEFORE) * done / people)
     return done
 
 
@@ -295,7 +318,7 @@ def write_hub(
         create_hub_tables(hub)
         _insert(hub, [(f"hub/{Path(n).stem}", t) for n, t in _as_arrow(region.opening(), True)], 0)
         rows = 0
-        for tables in _made(_hub_tables, region.chunks(), processes):
+        for tables in _made(_hub_tables, region.chunks(), _useful(processes, config)):
             rows = _insert(hub, [item for item in tables if item[0].startswith("hub/")], rows)
             files.write([item for item in tables if item[0].startswith("truth/")])
             done = _count_people(tables, done, len(region.people), tell)

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from cohorts.errors import InputError
+from cohorts.hub import HUB_TABLES, connect
 from cohorts.synthetic.config import RegionConfig
 from gwas.genotypes import open_genotypes
-from workflows.synth import write_region
+from workflows.synth import write_hub, write_region
 
 CONFIG = RegionConfig(people=2000, genotyped=500, variants=2000, seed=21, chunk=700)
 _SMALL = RegionConfig(people=400, genotyped=100, variants=800, seed=3, chunk=250)
@@ -118,6 +119,76 @@ def test_the_same_config_gives_the_same_bytes_and_another_seed_others(tmp_path):
     other = _digests(tmp_path / "other")
     assert set(one) == set(other)
     assert not set(one.values()) & set(other.values()) - {one["truth/hazards.json"]}
+
+
+_CHUNKED = RegionConfig(people=1600, genotyped=100, variants=800, seed=5, chunk=200, activity=0.3)
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_processes(tmp_path):
+    write_region(_CHUNKED, tmp_path / "one")
+    write_region(_CHUNKED, tmp_path / "two", processes=2)
+    assert _digests(tmp_path / "one") == _digests(tmp_path / "two")
+
+
+def test_all_extracts_may_be_parquet_with_the_same_rows(paths, tables, tmp_path):
+    other = write_region(CONFIG, tmp_path, parquet=True)
+    assert {path.suffix for path in other.tables.values()} == {".parquet"}
+    assert set(other.tables) == set(paths.tables)
+    for stem in ("hospital_admissions", "gp_patients", "deaths_deaths", "gp_events"):
+        own = pd.read_parquet(other.tables[stem]).fillna("").astype(str)
+        pd.testing.assert_frame_equal(own, tables[paths.tables[stem].name].astype(str))
+    truth = {path.name: path.read_bytes() for path in paths.truth.iterdir()}
+    assert {path.name: path.read_bytes() for path in other.truth.iterdir()} == truth
+
+
+@pytest.fixture(scope="module")
+def hub_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hub")
+    write_hub(_CHUNKED, folder, processes=2)
+    return folder
+
+
+def _hub_rows(folder: Path) -> dict[str, pd.DataFrame]:
+    with connect(folder / "hub.duckdb", read_only=True) as hub:
+        return {name: hub.frame(f"SELECT * FROM {name}") for name in HUB_TABLES}
+
+
+def test_a_hub_has_the_same_rows_whatever_the_number_of_processes(hub_folder, tmp_path):
+    write_hub(_CHUNKED, tmp_path)
+    two, one = _hub_rows(hub_folder), _hub_rows(tmp_path)
+    for name in HUB_TABLES:
+        pd.testing.assert_frame_equal(one[name], two[name])
+    assert _digests(hub_folder / "truth") == _digests(tmp_path / "truth")
+
+
+def test_a_hub_has_the_people_and_the_truth_of_the_extracts_of_its_seed(hub_folder, tmp_path):
+    extracts = write_region(_CHUNKED, tmp_path)
+    for name in ("people.parquet", "outcomes.parquet", "samples.parquet", "hazards.json"):
+        assert (hub_folder / "truth" / name).read_bytes() == (extracts.truth / name).read_bytes(), name
+    events = _hub_rows(hub_folder)["events"]
+    rows = sum(len(pd.read_parquet(extracts.tables[name])) for name in ("gp_events", "gp_prescriptions"))
+    assert (events["source"] == "gp").sum() == pytest.approx(rows, rel=0.05)
+
+
+def test_rows_of_a_hub_are_in_order_linked_and_normalised(hub_folder):
+    rows = _hub_rows(hub_folder)
+    events = rows["events"]
+    assert events["row_id"].tolist() == list(range(len(events)))
+    keys = events[["person_id", "date", "source", "kind", "system", "code"]]
+    assert keys.equals(keys.sort_values(list(keys.columns), kind="stable"))
+    links = pd.read_parquet(hub_folder / "truth" / "links.parquet")
+    assert links["person_id"].is_unique
+    assert len(links) == _CHUNKED.people
+    for name in ("people", "events", "registrations", "addresses", "deaths", "care", "samples", "consents"):
+        assert len(rows[name])
+        assert rows[name]["person_id"].isin(links["person_id"]).all(), name
+    icd10 = events.loc[events["system"] == "icd10", "code"]
+    assert not icd10[icd10.str.len() == 4].str.endswith("X").any()
+    assert {"I10", "I48"} <= set(icd10)
+    assert set(events["kind"]) == {"event", "prescription", "contact", "diagnosis", "procedure", "death"}
+    people = rows["people"].set_index("person_id")
+    assert (events["date"] >= events["person_id"].map(people["birth_date"])).all()
+    assert (rows["registrations"]["start"] < rows["registrations"]["end"]).all()
 
 
 def test_every_patients_row_is_in_the_links_and_none_else(tables, truth):
