@@ -31,8 +31,8 @@ class Phenotype:
 
     1. *excluded*: meets a rule of `exclude`, whether or not `rule` holds (someone with type 1 diabetes is
        neither a case nor a control of type 2); or is of the other sex where `sex` is given; or `rule` holds
-       but the condition is not known to be new, where it must be; or is not a case but meets a rule of
-       `exclude_controls`;
+       but the condition is not known to be new, where it must be; or is not a case, was observed and meets
+       a rule of `exclude_controls`;
     2. *case*: `rule` holds;
     3. *control*: observed, that is, registered with a practice for a day or more, or with a record of any
        kind, before the limit;

@@ -177,9 +177,10 @@ def status(phenotype: Phenotype, person: Person, index: date, end_day: int) -> t
     if case.holds:
         new = case.day is None or _is_new(phenotype, person, index, case.day)
         return ("case", case.day, len(case.dates)) if new else ("excluded", None, 0)
-    if "exclude_controls" in parts and parts["exclude_controls"].holds:
-        return "excluded", None, 0
-    return ("control" if observed else "unknown"), None, 0
+    if not observed:
+        return "unknown", None, 0
+    unfit = "exclude_controls" in parts and parts["exclude_controls"].holds
+    return ("excluded" if unfit else "control"), None, 0
 
 
 def _is_new(phenotype: Phenotype, person: Person, index: date, day: int) -> bool:

@@ -93,9 +93,11 @@ def decide(
     limit = 0 if phenotype.until == "index" else records.end_day
     case = answers["case"]
     # From the last that applies to the first, each overruling what was said before.
-    status = np.where(first_seen < limit, np.int8(CONTROL), np.int8(UNKNOWN))
+    observed = first_seen < limit
+    status = np.where(observed, np.int8(CONTROL), np.int8(UNKNOWN))
     if "exclude_controls" in answers:
-        status[answers["exclude_controls"].who] = EXCLUDED
+        unfit = answers["exclude_controls"].who
+        status[unfit[observed[unfit]]] = EXCLUDED
     status[case.who] = CASE
     if phenotype.must_be_new:
         status[case.who[~_new(phenotype, case.day, runs)[case.who]]] = EXCLUDED

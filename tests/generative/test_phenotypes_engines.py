@@ -182,7 +182,7 @@ phenotypes = st.builds(
     ),
     any_rules,
     st.lists(date_rules, max_size=2),
-    st.lists(date_rules, max_size=2),
+    st.lists(st.one_of(date_rules, conditions), max_size=2),
     st.sampled_from(["end", "index"]),
     st.sampled_from([None, "M", "F"]),
 )
