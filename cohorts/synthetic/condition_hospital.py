@@ -17,7 +17,7 @@ from cohorts.synthetic.gp import Stay, stay
 from cohorts.synthetic.hazards import DEATHS
 from cohorts.synthetic.people import YEAR, People
 from cohorts.synthetic.services import ICD10 as TEXTS
-from cohorts.synthetic.services import OPCS, Admissions
+from cohorts.synthetic.services import OPCS, Admissions, add_usual
 from cohorts.synthetic.tables import NEVER, day
 
 _ICD = {code: k for k, code in enumerate(TEXTS)}
@@ -106,6 +106,7 @@ def condition_admissions(
     stop = np.minimum(days + length[order].astype(np.int64), np.maximum(present.stop[who] - 1, days))
     diagnoses = np.full((len(who), 6), -1, np.int16)
     diagnoses[:, 0] = reason
+    add_usual(diagnoses, who, days, lives, rng)
     operations = np.full((len(who), 3), -1, np.int16)
     operations[:, 0] = operation[order]
     return Admissions(who, days.astype(np.int32), stop.astype(np.int32), diagnoses, operations)
@@ -153,7 +154,8 @@ def _codes(
     choices = np.array([_ICD[code] for code in ICD10[name]])
     if name == "ckd":
         level = levels("egfr", who, days.astype(np.int32), people, lives)
-        return choices[np.select([level < 15, level < 30], [4, 3], 2)]
+        staged: NDArray[np.int64] = choices[np.select([level < 15, level < 30], [4, 3], 2)]
+        return staged
     codes = choices[rng.integers(0, len(choices), len(who))]
     if name == "atrial_fibrillation":
         codes = np.where(days < EDITION_2016, _ICD["I48X"], codes)

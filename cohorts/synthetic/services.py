@@ -94,17 +94,27 @@ def admissions(people: People, lives: Lives, config: RegionConfig, rng: np.rando
     who, days, reason, extra, length = who[order], days[order], reason[order], extra[order], length[order]
     diagnoses = np.full((len(who), 6), -1, np.int16)
     diagnoses[:, 0] = reason
-    used = np.ones(len(who), np.int64)
     more = extra >= 0
     diagnoses[more, 1] = extra[more]
-    used[more] = 2
-    for disease, code, share in _COMORBID:
-        adds = (lives.onset[disease][who] <= days) & (rng.random(len(who)) < share)
-        adds &= (used < 6) & (reason != _ICD[code])
-        diagnoses[adds, used[adds]] = _ICD[code]
-        used[adds] += 1
+    add_usual(diagnoses, who, days, lives, rng)
     stop = np.minimum(days + length.astype(np.int64), np.maximum(present.stop[who] - 1, days))
     return Admissions(who, days.astype(np.int32), stop.astype(np.int32), diagnoses, _operations(reason, rng))
+
+
+def add_usual(
+    diagnoses: NDArray[np.int16],
+    who: NDArray[np.int64],
+    days: NDArray[np.int64],
+    lives: Lives,
+    rng: np.random.Generator,
+) -> None:
+    """Write the diseases that a hospital adds to any stay into the free places of (stays, 6) codes."""
+    used = (diagnoses >= 0).sum(axis=1)
+    for disease, code, share in _COMORBID:
+        adds = (lives.onset[disease][who] <= days) & (rng.random(len(who)) < share)
+        adds &= (used < 6) & (diagnoses[:, 0] != _ICD[code])
+        diagnoses[adds, used[adds]] = _ICD[code]
+        used[adds] += 1
 
 
 def _acute(
