@@ -1,0 +1,145 @@
+"""``careome phenotype``: the catalogue listed, shown, told in plain English, and held against worked patients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workflows.application import Application
+
+if TYPE_CHECKING:
+    from phenotypes.library import Entry
+
+app = Application(help="The catalogue of phenotypes: list, show, explain, check.", no_args_is_help=True)
+
+NameOrFile = Annotated[
+    str, typer.Argument(help="Entry of the catalogue, or a definition.yaml or its folder.")
+]
+
+
+@app.callback()
+def _root() -> None:
+    """The catalogue of phenotypes: list, show, explain, check."""
+
+
+@app.command("list")
+def list_command() -> None:
+    """The entries of the catalogue."""
+    from phenotypes.library import label_of, names
+
+    width = max(len(name) for name in names())
+    for name in names():
+        typer.echo(f"{name:<{width}}  {label_of(name)}")
+
+
+@app.command()
+def show(
+    name: NameOrFile,
+    yaml: Annotated[
+        bool, typer.Option("--yaml", help="Print the definition as written, to start from.")
+    ] = False,
+) -> None:
+    """What an entry is: description, source, our changes, code lists and identity."""
+    entry = _entry(name)
+    if yaml:
+        typer.echo((entry.folder / "definition.yaml").read_text(encoding="utf-8"), nl=False)
+        return
+    spec = entry.spec
+    typer.echo(f"{spec.label}\n\n{spec.description}\n\nSource:")
+    for source in spec.source:
+        where = " ".join(x for x in (source.doi and f"doi:{source.doi}", source.url) if x)
+        typer.echo(f"  {source.who}. {source.title}. {where}".rstrip())
+    typer.echo(f"\nChanged: {spec.changes}\n\nCode lists:")
+    for listed in sorted(entry.codelists):
+        codes = entry.codelists[listed].entries
+        systems = {
+            system: sum(e.system == system for e in codes) for system in sorted({e.system for e in codes})
+        }
+        counts = ", ".join(f"{n} {system}" for system, n in systems.items())
+        typer.echo(f"  {listed}: {counts}" + (f" (of {spec.uses[listed]})" if listed in spec.uses else ""))
+    for band in spec.related_bands:
+        ages = (
+            f"aged {band.ages[0]} and over"
+            if band.ages[1] is None
+            else f"aged {band.ages[0]} to {band.ages[1]}"
+        )
+        typer.echo(
+            f"\nPublished {band.what}: {band.low:.1%} to {band.high:.1%} of people {ages}, {band.place} "
+            f"{band.year} ({band.source})"
+        )
+    typer.echo(f"\nidentity {entry.phenotype.id}")
+
+
+@app.command("explain")
+def explain_command(name: NameOrFile) -> None:
+    """A definition in plain English; of a study file, all that it declares."""
+    from phenotypes.plain_english import explain
+
+    if _is_study(name):
+        for text in _explained(Path(name)):
+            typer.echo(text)
+        return
+    typer.echo(explain(_entry(name).phenotype))
+
+
+@app.command()
+def check(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Entries of the catalogue, definition.yaml files or folders.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every entry of the catalogue.")] = False,
+) -> None:
+    """Hold definitions against their worked patients, on both engines."""
+    from cohorts.errors import StudyError
+    from phenotypes import library
+    from phenotypes.worked import check_entry
+
+    chosen = [*(names or []), *(library.names() if every else ())]
+    if not chosen:
+        raise typer.BadParameter("name an entry or a definition.yaml, or give --all")
+    wrong = 0
+    for name in chosen:
+        result = check_entry(_entry(name))
+        failed = result[~result["agrees"]]
+        wrong += len(failed)
+        typer.echo(f"{name}: {len(result) - len(failed)} of {len(result)} worked patients as expected")
+        for row in failed.to_dict("records"):
+            typer.echo(
+                f"  {row['patient']}: expected {row['expected']}, found {row['found']} "
+                f"(plain engine: {row['reference']})"
+            )
+    if wrong:
+        raise StudyError(
+            "definitions do not do what their worked patients say",
+            where="careome phenotype check",
+            found=f"{wrong} patients",
+            fix="change the rule, or what is expected",
+        )
+
+
+def _entry(name: str) -> Entry:
+    from phenotypes.library import load, names, read_entry
+
+    return read_entry(name) if name not in names() and Path(name).exists() else load(name)
+
+
+def _is_study(name: str) -> bool:
+    path = Path(name)
+    if not path.is_file():
+        return False
+    return any(
+        line.startswith("study:") for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
+    )
+
+
+def _explained(path: Path) -> list[str]:
+    from phenotypes.codelist import CodeList
+    from phenotypes.plain_english import explain
+    from workflows.study_file import read_study
+
+    study = read_study(path)
+    lists = {name: CodeList.read(file, name) for name, file in study.codelists.items()}
+    groups = (study.phenotypes, study.traits, study.outcomes)
+    return [explain(spec.build(lists, name)) for group in groups for name, spec in group.items()]
