@@ -21,6 +21,7 @@ from cohorts.consent import ConsentResult
 from cohorts.hub import HUB_TABLES, OPEN_END, Hub, connect, create_hub_tables
 from cohorts.identity import person_ids
 from cohorts.linkage import Links
+from cohorts.tables import DIAGNOSES, PROCEDURES
 
 BATCH_ROWS = 1 << 17
 SLICE_ROWS = 500_000
@@ -78,11 +79,10 @@ _QUERIES: Mapping[str, str] = {
             SELECT record, date, source, 'contact', system, code, NULL, NULL FROM intake.contacts
             UNION ALL
             SELECT record, admission_date, source, 'diagnosis', 'icd10', code, NULL, NULL
-            FROM (UNPIVOT intake.admissions
-                  ON diag_1, diag_2, diag_3, diag_4, diag_5, diag_6 INTO NAME n VALUE code)
+            FROM (UNPIVOT intake.admissions ON COLUMNS('^diag_[0-9]+$') INTO NAME n VALUE code)
             UNION ALL
             SELECT record, admission_date, source, 'procedure', 'opcs4', code, NULL, NULL
-            FROM (UNPIVOT intake.admissions ON opcs_1, opcs_2, opcs_3 INTO NAME n VALUE code)
+            FROM (UNPIVOT intake.admissions ON COLUMNS('^opcs_[0-9]+$') INTO NAME n VALUE code)
             UNION ALL
             SELECT record, date, source, 'death', system, code, NULL, NULL
             FROM (UNPIVOT intake.deaths
@@ -236,7 +236,10 @@ def _event_flow(intake: Hub, hub: Hub) -> tuple[str, int, int, int, int]:
             ("contacts", "1"),
             (
                 "admissions",
-                "+".join(f"({c} IS NOT NULL)::INT" for c in (*_numbered("diag", 6), *_numbered("opcs", 3))),
+                "+".join(
+                    f"({c} IS NOT NULL)::INT"
+                    for c in (*_numbered("diag", DIAGNOSES), *_numbered("opcs", PROCEDURES))
+                ),
             ),
             (
                 "deaths",

@@ -297,6 +297,12 @@ def choose_columns(path: object, found: list[str], source: TableSource, spec: Ta
     return chosen
 
 
+def one_line(column: pa.Array) -> pa.Array:
+    """Text with a blank for each line break, where a break cannot come from a broken quote."""
+    breaks = pa.types.is_string(column.type) and odd_signs(column) & {"\n", "\r"}
+    return pc.replace_substring_regex(column, r"[\r\n]+", " ") if breaks else column
+
+
 def judged(columns: list[pa.Array]) -> tuple[list[pa.Array], pa.Array, pa.Array]:
     """Texts without outer blanks, the lines each row spans, and the fault of rows no table may hold.
 
@@ -317,7 +323,7 @@ def judged(columns: list[pa.Array]) -> tuple[list[pa.Array], pa.Array, pa.Array]
     for column in columns:
         if pa.types.is_string(column.type):
             column = pc.utf8_trim_whitespace(column)
-            signs = _odd_signs(column)
+            signs = odd_signs(column)
             if signs & {"\n", "\r"}:
                 breaks = pc.fill_null(pc.count_substring_regex(column, r"\r\n|\n|\r"), 0).cast(pa.int32())
                 lines = pc.add(lines, breaks)
@@ -331,7 +337,7 @@ def judged(columns: list[pa.Array]) -> tuple[list[pa.Array], pa.Array, pa.Array]
     return trimmed, lines, fault
 
 
-def _odd_signs(column: pa.Array) -> set[str]:
+def odd_signs(column: pa.Array) -> set[str]:
     """Which of NUL and the line breaks occur anywhere in the column's bytes."""
     content = column.buffers()[2]
     if content is None:

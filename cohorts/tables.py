@@ -54,6 +54,10 @@ SYSTEMS: Mapping[str, str] = {
     "omop": "omop",
 }
 
+# as many as an episode of English hospital records has
+DIAGNOSES = 20
+PROCEDURES = 24
+
 DIGITS = ("snomed", "dmd", "rxnorm", "cvx", "cprd_medcode", "cprd_prodcode", "omop")
 
 
@@ -144,8 +148,8 @@ TABLES: Mapping[str, TableSpec] = {
             _PATIENT,
             Field("admission_date", "date", required=True),
             Field("discharge_date", "date"),
-            *_codes("diag", 6, "icd10"),
-            *_codes("opcs", 3, "opcs4"),
+            *_codes("diag", DIAGNOSES, "icd10"),
+            *_codes("opcs", PROCEDURES, "opcs4"),
         ),
         span=("admission_date", "discharge_date"),
     ),

@@ -135,7 +135,11 @@ def write_tsv(path: Path, frame: pd.DataFrame) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    """SHA-256 of a file's bytes as 64 hexadecimal digits; of a folder: of the names and bytes of its files."""
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file())
+        told = "".join(f"{file.relative_to(path).as_posix()}\0{sha256_of(file)}\n" for file in files)
+        return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 

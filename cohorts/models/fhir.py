@@ -47,12 +47,23 @@ from cohorts.hub import Hub
 from cohorts.models.fhir_files import draw_entries, fhir_files
 from cohorts.models.fhir_resources import READ, Medicines, Row, rows_of
 from cohorts.models.protocol import Opened
-from cohorts.readers import FILE, NOT_TEXT, Stream, batch_schema, judged, quoted
+from cohorts.readers import FILE, NOT_TEXT, Stream, batch_schema, judged, one_line, quoted
 
 LANDED_ROWS = 1 << 16
 DRAWN_ROWS = 1 << 18
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "patients": ("patient_id", "nhs_number", "given_name", "family_name", "birth_date", "sex", "postcode"),
+    "patients": (
+        "patient_id",
+        "nhs_number",
+        "given_name",
+        "family_name",
+        "birth_date",
+        "sex",
+        "postcode",
+        "email",
+        "phone",
+        "address",
+    ),
     "registrations": ("patient_id", "practice", "start", "end"),
     "events": ("patient_id", "date", "system", "code", "value", "unit"),
     "prescriptions": ("patient_id", "date", "system", "code"),
@@ -182,9 +193,8 @@ class _Landing:
             ).to_arrow_table()
             if not rows.num_rows:
                 continue
-            texts = [rows.column(name).combine_chunks().cast(pa.string()) for name in names]
-            columns, _, fault = judged(texts)
-            lines = pa.repeat(pa.scalar(1, pa.int32()), rows.num_rows)
+            texts = [one_line(rows.column(name).combine_chunks().cast(pa.string())) for name in names]
+            columns, lines, fault = judged(texts)
             said = pc.coalesce(rows.column("said").combine_chunks().cast(pa.string()), fault)
             stream.read += rows.num_rows
             place = rows.column("place").combine_chunks()

@@ -108,11 +108,22 @@ def _patient(entry: Entry, _: Medicines) -> Iterator[tuple[str, Row]]:
         "birth_date": (born + MID_YEAR.get(len(born), "")) or None,
         "sex": {"male": "M", "female": "F"}.get(_text(resource.get("gender")) or ""),
         "postcode": _text(address.get("postalCode")),
+        "address": ", ".join(t for t in map(_text, _list(address.get("line"))) if t) or None,
+        "email": _reached_by(resource, "email"),
+        "phone": _reached_by(resource, "phone"),
     }
     yield "patients", Row(cells)
     died = _text(resource.get("deceasedDateTime"))
     if died is not None or resource.get("deceasedBoolean") is True:
         yield "deaths", Row({"patient_id": identity or None, "date": _day(died)})
+
+
+def _reached_by(resource: dict[str, Any], system: str) -> str | None:
+    """The first address of that kind."""
+    ways = map(_dict, _list(resource.get("telecom")))
+    return next(
+        (value for way in ways if way.get("system") == system and (value := _text(way.get("value")))), None
+    )
 
 
 def _registration(entry: Entry, _: Medicines) -> Iterator[tuple[str, Row]]:

@@ -31,6 +31,7 @@ from cohorts.readers import (
     check_declared,
     choose_columns,
     judged,
+    one_line,
 )
 from cohorts.tables import TABLES, TableSpec
 
@@ -201,10 +202,9 @@ class PostgresShelf:
             with self.connection.cursor() as cursor:
                 cursor.execute(query)
                 for raw in cursor.fetch_record_batch():
-                    columns, lines, fault = judged([column.cast(pa.string()) for column in raw.columns])
+                    cells = [one_line(column.cast(pa.string())) for column in raw.columns]
+                    columns, lines, fault = judged(cells)
                     rows = pa.array(np.arange(stream.read + 1, stream.read + raw.num_rows + 1))
-                    # a line break inside a cell is no swallowed line here
-                    lines = pa.repeat(pa.scalar(1, pa.int32()), len(lines))
                     stream.read += raw.num_rows
                     yield pa.record_batch([*columns, lines, fault, rows], schema=stream.schema)
         except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
