@@ -87,21 +87,11 @@ class Extracts:
         yield from self._addresses(registry, who)
         chunk = (self.people, self.lives)
         visits = gp_events(*chunk, self.places, self.config, self.rng)
-        yield self._coded(
-            registry,
-            "events",
-            visits.take(known[visits.who]),
-            _Texts(("snomed",) * len(CODES), CODES),
-            self.rng,
-        )
         drugs = gp_prescriptions(*chunk, self.config, self.rng)
-        yield self._coded(
-            registry,
-            "prescriptions",
-            drugs.take(known[drugs.who]),
-            _Texts(("bnf",) * len(DRUGS), DRUGS),
-            self.rng,
-        )
+        texts = _Texts(("snomed",) * len(CODES), CODES)
+        yield self._coded(registry, "events", visits.take(known[visits.who]), texts, self.rng)
+        texts = _Texts(("bnf",) * len(DRUGS), DRUGS)
+        yield self._coded(registry, "prescriptions", drugs.take(known[drugs.who]), texts, self.rng)
         visits = condition_gp.condition_events(*chunk, self.places, self.config, self.more)
         texts = _Texts(condition_gp.SYSTEMS, condition_gp.CODES)
         yield self._coded(registry, "events", visits.take(known[visits.who]), texts, self.more)
