@@ -7,9 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -31,15 +32,37 @@ def data_file() -> Callable[[str], Path]:
     return find
 
 
-@pytest.fixture(scope="session")
-def vcf_files() -> ModuleType:
-    """The helpers of vcf_files.py, which write small VCF, BCF and index files."""
-    spec = importlib.util.spec_from_file_location("vcf_files", Path(__file__).with_name("vcf_files.py"))
+def _helpers(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def vcf_files() -> ModuleType:
+    """The helpers of vcf_files.py, which write small VCF, BCF and index files."""
+    return _helpers("vcf_files")
+
+
+@pytest.fixture(scope="session")
+def records_example() -> ModuleType:
+    """The helpers of records_example.py, which write small sources of records."""
+    return _helpers("records_example")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A PostgreSQL server of our own; skips, with the reason, where none is installed."""
+    helpers = _helpers("postgres_server")
+    programs = helpers.binaries()
+    if programs is None:
+        pytest.skip("no PostgreSQL server is installed (Debian: apt-get install postgresql)")
+    with helpers.postgres_server(programs) as server:
+        yield server
 
 
 def _peer(name: str) -> str:
