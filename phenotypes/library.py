@@ -138,9 +138,9 @@ def load(name: str) -> Entry:
     Examples
     --------
     >>> from phenotypes.plain_english import explain
-    >>> entry = load("heart_failure")
-    >>> explain(entry.phenotype).splitlines()[0]
-    'Heart failure. A case has one or more of:'
+    >>> entry = load("dementia")
+    >>> explain(entry.phenotype).splitlines()[1]
+    '- a record of dementia;'
     """
     return read_entry(_folder(name))
 

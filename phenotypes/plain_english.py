@@ -18,6 +18,7 @@ from phenotypes.rules import (
     Last,
     Lasting,
     Leaf,
+    Narrowing,
     Near,
     NoneOf,
     Prescribed,
@@ -64,19 +65,24 @@ def phrase(rule: Rule) -> str:
     >>> from phenotypes.codelist import CodeList
     >>> from phenotypes.rules import value
     >>> phrase(value(CodeList.of("hba1c", [("snomed", "999791000000106")]), "mmol/mol", at_least=48))
-    'a hba1c measurement of at least 48 mmol/mol'
+    'an HbA1c measurement of at least 48 mmol/mol'
     """
     if isinstance(rule, Leaf):
         return _leaf(rule)
     if isinstance(rule, AnyOf):
-        return _join([phrase(part) for part in rule.parts], "or")
+        return _any(rule.parts)
     if isinstance(rule, AllOf):
-        return _join([phrase(part) for part in rule.parts], "and")
+        parts = [_clause(part) for part in rule.parts]
+        plain = all(isinstance(part, Leaf | Narrowing | NoneOf) for part in rule.parts)
+        # What has a comma in it cannot be told from the next by another.
+        return _join(parts, "and") if plain and ", " not in "".join(parts) else ", and ".join(parts)
     if isinstance(rule, InOrder):
         return f"first {', and later '.join(phrase(part) for part in rule.parts)}"
     if isinstance(rule, NoneOf):
         return _join([f"no {_bare(part)}" for part in rule.parts], "and")
     inner = phrase(rule.rule)
+    if isinstance(rule.rule, AnyOf) and len(rule.rule.parts) > 1:
+        inner = f"({inner})"
     if isinstance(rule, Within):
         return f"{inner} {_window((rule.start, rule.end))}"
     if isinstance(rule, Before):
@@ -100,19 +106,51 @@ def phrase(rule: Rule) -> str:
     return f"{inner} on at least {rule.n} different days{gap}"
 
 
+def _any(rules: tuple[Rule, ...]) -> str:
+    """Alternatives, those within alternatives beside the others."""
+    flat = [part for rule in rules for part in (rule.parts if isinstance(rule, AnyOf) else (rule,))]
+    return _join([_clause(part) for part in flat], "or")
+
+
+def _clause(rule: Rule) -> str:
+    """A rule among others, so that one can see where it ends."""
+    if isinstance(rule, AnyOf) and len(rule.parts) > 1:
+        return f"either {phrase(rule)}"
+    if isinstance(rule, AllOf) and len(rule.parts) > 1:
+        return f"{'both' if len(rule.parts) == 2 else 'all of'} {phrase(rule)}"
+    if isinstance(rule, NoneOf) and len(rule.parts) == 2:
+        return f"neither {' nor '.join(phrase(part) for part in rule.parts)}"
+    return phrase(rule)
+
+
 def _bare(rule: Rule) -> str:
     return phrase(rule).removeprefix("a ").removeprefix("an ")
 
 
+#: Abbreviations that names of code lists write in small letters.
+ABBREVIATIONS: dict[str, str] = {
+    word.lower(): word for word in ("HbA1c", "LDL", "HDL", "BMI", "SBP", "CKD", "COPD", "eGFR", "PSA", "TIA")
+}
+SAID_WITH_AN = ("HbA1c", "LDL", "HDL", "SBP", "eGFR")
+
+
+def _name(listed: str) -> str:
+    return " ".join(ABBREVIATIONS.get(word, word) for word in listed.split("_"))
+
+
+def _a(name: str) -> str:
+    return f"{'an' if name.startswith(('a', 'e', 'i', 'o', *SAID_WITH_AN)) else 'a'} {name}"
+
+
 def _leaf(leaf: Leaf) -> str:
-    name = leaf.codelist.name.replace("_", " ")
+    name = _name(leaf.codelist.name)
     if isinstance(leaf, Has):
         return f"a record of {name}" + (f" from the source {leaf.source}" if leaf.source else "")
     if isinstance(leaf, Prescribed):
         return f"a prescription of {name}"
     assert isinstance(leaf, Value)
     unit = f" {leaf.unit}" if leaf.unit else ""
-    what = f"an eGFR (CKD-EPI 2021, from {name})" if leaf.formula else f"a {name} measurement"
+    what = f"an eGFR (CKD-EPI 2021, from {name})" if leaf.formula else f"{_a(name)} measurement"
     if leaf.low is None and leaf.high is None:
         return what + (f" in{unit}" if unit else "")
     bounds = []
@@ -135,7 +173,7 @@ def _phenotype(phenotype: Phenotype) -> str:
     else:
         said.append(f"A case has {phrase(rule)}.")
     if phenotype.exclude:
-        clause = _join([phrase(part) for part in phenotype.exclude], "or")
+        clause = _any(phenotype.exclude)
         said.append(f"Whoever has {clause} is neither a case nor a control.")
     if phenotype.sex:
         said.append(f"The condition is defined in {'women' if phenotype.sex == 'F' else 'men'} only.")
@@ -147,7 +185,7 @@ def _phenotype(phenotype: Phenotype) -> str:
             "it, so that it is known to be new; others with it are left out."
         )
     if phenotype.exclude_controls:
-        clause = _join([phrase(part) for part in phenotype.exclude_controls], "or")
+        clause = _any(phenotype.exclude_controls)
         said.append(f"Whoever is not a case but has {clause} is not used as a control.")
     said.append("Everyone else who was observed is a control.")
     limit = "the index date" if phenotype.until == "index" else "the end of the data"
@@ -167,7 +205,7 @@ PICKS: dict[str, str] = {
 
 
 def _numeric(trait: NumericTrait) -> str:
-    names = _join([codes.name.replace("_", " ") for codes in trait.codes], "and")
+    names = _join([_name(codes.name) for codes in trait.codes], "and")
     window = "" if trait.window_days == (None, None) else f" {_window(trait.window_days)}"
     said = [f"{trait.label or trait.name} in {trait.unit}: measurements of {names}{window}."]
     if trait.formula:
@@ -184,7 +222,7 @@ def _numeric(trait: NumericTrait) -> str:
         times = f"multiplied by {a.multiply:.4g}" if a.multiply != 1 else ""
         if a.multiply > 1:
             times = f"divided by {1 / a.multiply:.4g}"
-        drug = a.drug.name.replace("_", " ")
+        drug = _name(a.drug.name)
         said.append(
             f"A value measured within {_days(a.within_days)} after a prescription of {drug} is "
             f"{' and '.join(x for x in (add, times) if x)}."

@@ -6,7 +6,7 @@ import pytest
 
 from phenotypes.codelist import CodeList
 from phenotypes.plain_english import phrase
-from phenotypes.rules import Rule, has, prescribed, value
+from phenotypes.rules import Rule, all_of, any_of, has, none_of, prescribed, value
 
 A = CodeList.of("gout", [("icd10", "M10*")])
 B = CodeList.of("urate_lowering", [("bnf", "100104*")])
@@ -48,6 +48,25 @@ B = CodeList.of("urate_lowering", [("bnf", "100104*")])
             value(A, below=60).lasting(90, unless=value(A, at_least=60)),
             "a gout measurement below 60 and another at least 90 days earlier, "
             "with no gout measurement of at least 60 between them",
+        ),
+        (
+            all_of(has(A), any_of(has(B), prescribed(B)), none_of(has(A).first(), has(B))),
+            "a record of gout, and either a record of urate lowering or a prescription of urate lowering, "
+            "and neither a first record (a record of gout) nor a record of urate lowering",
+        ),
+        (
+            all_of(has(A).at_least(2, gap_days=30), has(B)),
+            "a record of gout on at least 2 different days, the first and last at least 30 days apart, "
+            "and a record of urate lowering",
+        ),
+        (
+            any_of(has(A), all_of(has(A), has(B)), any_of(has(B), prescribed(B))),
+            "a record of gout, both a record of gout and a record of urate lowering, "
+            "a record of urate lowering or a prescription of urate lowering",
+        ),
+        (
+            any_of(has(A), has(B)).at_least(2),
+            "(a record of gout or a record of urate lowering) on at least 2 different days",
         ),
         (value(A, "mmol/L", above=11, below=20), "a gout measurement above 11 and below 20 mmol/L"),
         (value(A, "mmol/L", at_least=11, at_most=20), "a gout measurement from 11 to 20 mmol/L"),

@@ -1,0 +1,219 @@
+"""The catalogue: every entry is whole, its codes exist, and its worked patients come out as their author says."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from cohorts.errors import InputError, StudyError
+from phenotypes import library
+from phenotypes.codelist import CodeList
+from phenotypes.codelist_lint import lint
+from phenotypes.plain_english import explain
+from phenotypes.rules import Value, leaves
+from phenotypes.terminology import Terminology
+from phenotypes.worked import check, check_entry, patients, read_worked
+
+#: What the project promises to have.
+PROMISED = {
+    "type_1_diabetes", "type_2_diabetes", "hypertension", "coronary_disease", "heart_failure", "stroke",
+    "atrial_fibrillation", "chronic_kidney_disease", "asthma", "copd", "lung_cancer", "breast_cancer",
+    "prostate_cancer", "colorectal_cancer", "depression", "dementia", "diabetic_retinopathy",
+    "diabetic_nephropathy", "diabetic_neuropathy", "diabetic_foot_ulcer", "diabetic_amputation",
+    "diabetic_ketoacidosis", "severe_hypoglycaemia", "diabetes_cardiovascular_disease",
+}  # fmt: skip
+NAMES = library.names()
+LISTS = sorted(library.CATALOGUE.glob("*/codes/*.csv"))
+
+
+def test_the_catalogue_holds_what_was_promised() -> None:
+    assert set(NAMES) == PROMISED
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_worked_patients_come_out_as_expected_on_both_engines(name: str) -> None:
+    result = check_entry(library.load(name))
+    pd.testing.assert_frame_equal(result[~result["agrees"]], result.iloc[:0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_worked_patients_show_what_can_go_wrong(name: str) -> None:
+    entry = library.load(name)
+    worked = read_worked(entry.patients)
+    wanted = {"typical", "near miss", "excluded", "unknown", "boundary"}
+    parts = entry.phenotype.parts.values()
+    if any(isinstance(leaf, Value) and leaf.unit for rule in parts for leaf in leaves(rule)):
+        wanted |= {"wrong unit"}
+    assert wanted <= set(worked.shows.values())
+    assert set(worked.expected.values()) == {"case", "control", "excluded", "unknown"}
+    assert worked.first_dates, "some case must be dated"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_entry_says_what_it_is_and_where_it_comes_from(name: str) -> None:
+    entry = library.load(name)
+    assert library.label_of(name) == entry.spec.label == entry.phenotype.label
+    assert all(source.doi or source.url for source in entry.spec.source)
+    assert all(band.low < band.high for band in entry.spec.related_bands)
+    used = {codes.id for codes in entry.phenotype.codelists()}
+    assert used == {codes.id for codes in entry.codelists.values()}, (
+        "a list is given and not used, or the reverse"
+    )
+    assert entry.phenotype.until == "end"
+    assert explain(entry.phenotype).startswith(f"{entry.spec.label}. ")
+
+
+def test_names_of_lists_are_of_one_list_each() -> None:
+    stems = [path.stem for path in LISTS]
+    assert len(stems) == len(set(stems))
+
+
+@pytest.mark.parametrize("path", LISTS, ids=lambda path: path.stem)
+def test_a_list_has_no_fault_and_holds_no_term(path: Path) -> None:
+    # Among others: the check digit of every SNOMED CT identifier, shapes, repeats, codes another implies.
+    findings = lint(path)
+    # Read codes that differ by case alone are meant here, for example the stages 1Z1B and 1Z1b.
+    findings = findings[findings["rule"] != "case-pair"]
+    assert findings.empty, findings.to_string()
+    rows = pd.read_csv(path, dtype=str)
+    assert list(rows.columns) == ["system", "code", "label"]
+    # A label that many codes share is a remark of ours; a term would be of one code.
+    assert (
+        rows[rows["system"] == "snomed"]["label"].str.len().max() < 90
+        if "snomed" in set(rows["system"])
+        else True
+    )
+
+
+def test_every_icd10_code_is_in_the_classification(data_file: Callable[[str], Path]) -> None:
+    icd10 = Terminology.read(data_file("codes_icd10_who/icd_10_v2019.claml.xml.gz"))
+    entries = [entry for path in LISTS for entry in CodeList.read(path).entries if entry.system == "icd10"]
+    assert len(entries) > 150
+    assert [str(entry) for entry in entries if entry.code not in icd10] == []
+
+
+def test_the_published_patients_of_type_2_diabetes_keep_their_answers() -> None:
+    worked = read_worked(library.load("type_2_diabetes").patients)
+    cases = {f"published {n:03d}": worked.expected[f"published {n:03d}"] == "case" for n in range(1, 12)}
+    no_case = {1, 2, 5, 8}
+    assert cases == {f"published {n:03d}": n not in no_case for n in range(1, 12)}
+
+
+def test_every_alternative_of_a_definition_is_met_by_a_worked_patient() -> None:
+    from phenotypes.reference import evaluate
+    from phenotypes.rules import AnyOf
+
+    for name in NAMES:
+        entry = library.load(name)
+        worked = read_worked(entry.patients)
+        rule = entry.phenotype.rule
+        for part in rule.parts if isinstance(rule, AnyOf) else (rule,):
+            met = [
+                who
+                for who, person in worked.people.items()
+                if evaluate(part, person.events, worked.index_date, person).holds
+            ]
+            assert met, f"{name}: nobody shows {part}"
+
+
+def test_an_entry_that_does_not_exist_is_told_with_the_nearest() -> None:
+    with pytest.raises(StudyError, match="did you mean 'type_2_diabetes'"):
+        library.load("type2_diabetes")
+
+
+def _copy(tmp_path: Path, name: str = "copd") -> Path:
+    return Path(shutil.copytree(library.CATALOGUE / name, tmp_path / name))
+
+
+def test_a_folder_of_ones_own_is_read_in_the_same_form(tmp_path: Path) -> None:
+    folder = _copy(tmp_path)
+    assert library.read_entry(folder).phenotype.id == library.load("copd").phenotype.id
+    assert library.read_entry(folder / "definition.yaml").name == "copd"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        ("{has: copd}", "{has: cpod}", StudyError, "definition.yaml: .*did you mean 'copd'"),
+        ("{has: copd}", "{has: copd, at_leest: 2}", StudyError, "definition.yaml: any.0.at_leest"),
+        ("source:", "sauce:", StudyError, "definition.yaml: source: Field required"),
+        ("changes: >-", "changes: [", InputError, "definition.yaml:[0-9]+: not valid YAML"),
+        ("any:", "uses: {copd: copd/copd}\nany:", StudyError, "stands in codes and in uses"),
+        ("any:", "uses: {other: copd/nothing}\nany:", StudyError, "no such list in the catalogue"),
+    ],
+)
+def test_a_fault_in_a_definition_is_told_with_file_and_key(
+    tmp_path: Path, old: str, new: str, error: type[Exception], message: str
+) -> None:
+    file = _copy(tmp_path) / "definition.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert text.count(old) >= 1
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(error, match=message):
+        library.read_entry(file)
+
+
+def test_a_fault_in_worked_patients_is_told_with_the_patient(tmp_path: Path) -> None:
+    file = tmp_path / "patients.yaml"
+    content = {
+        "index_date": date(2012, 1, 1),
+        "data_end": date(2022, 12, 31),
+        "patients": {
+            "amy": {"is": "case", "shows": "typical", "records": [{"date": date(2012, 1, 1), "code": "E11"}]}
+        },
+    }
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(StudyError, match="patients.yaml: amy, record 1: a record cannot be read"):
+        read_worked(file)
+
+
+def test_a_definition_that_does_something_else_is_found_out(tmp_path: Path) -> None:
+    folder = _copy(tmp_path)
+    file = folder / "definition.yaml"
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("{has: copd}", "{has: copd, before: index}"), "utf-8"
+    )
+    result = check_entry(library.read_entry(folder)).set_index("patient")
+    assert not result.loc["on the last day of the data", "agrees"]
+    assert result.loc["on the last day of the data", "found"] == "control"
+
+
+def test_a_study_takes_a_definition_from_the_catalogue_and_changes_it() -> None:
+    spec = library.CatalogueSpec.model_validate(
+        {"catalogue": "heart_failure", "none": [{"has": "cancer"}], "until": "index"}
+    )
+    assert spec.label == "Heart failure"
+    cancer = CodeList.of("cancer", [("icd10", "C50*")])
+    phenotype = spec.build({"cancer": cancer}, "hf")
+    entry = library.load("heart_failure").phenotype
+    assert (phenotype.name, phenotype.rule) == ("hf", entry.rule)
+    assert phenotype.exclude_controls == entry.exclude_controls
+    people = patients(
+        """
+        who    | date       | code
+        before | 2011-12-31 | snomed 84114007
+        after  | 2012-01-01 | snomed 84114007
+        both   | 2011-12-31 | snomed 84114007
+        both   | 2011-12-31 | icd10 C50
+        """
+    )
+    expected = {"before": "case", "after": "control", "both": "excluded"}
+    result = check(phenotype, people, expected, index_date=date(2012, 1, 1), data_end=date(2022, 12, 31))
+    assert result["agrees"].all()
+
+
+def test_an_entry_with_nothing_changed_is_the_entry() -> None:
+    spec = library.CatalogueSpec.model_validate({"catalogue": "type_2_diabetes"})
+    assert spec.build({}, "t2d").id == library.load("type_2_diabetes").phenotype.id
+
+
+def test_a_study_that_names_no_entry_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ValidationError, match="no such entry in the catalogue.*did you mean 'asthma'"):
+        library.CatalogueSpec.model_validate({"catalogue": "astma"})
