@@ -57,7 +57,8 @@ class RegionConfig:
     chunk
         People simulated at once; it sets memory, and is part of what the seed means.
     activity
-        How often people are seen by their practice, as a multiple of usual (some 60 coded events a person).
+        How often people are seen by their practice, as a multiple of usual, at which there are some 75
+        coded events of general practice a person. Diagnoses and hospital stays do not follow it.
     withdrawn, opted_out
         Shares of participants who withdrew consent and of people with a national opt-out.
     faults
