@@ -1,0 +1,78 @@
+"""``careome phenotype``: what is printed, and how it ends."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cohorts.errors import StudyError
+from phenotypes import library
+from workflows.phenotype_cli import app
+
+DEMO = Path(__file__).resolve().parents[2] / "workflows" / "demo" / "study.yaml"
+
+
+def _said(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_list_names_every_entry_with_its_label() -> None:
+    lines = _said("list").splitlines()
+    assert [line.split()[0] for line in lines] == list(library.names())
+    assert "copd                             Chronic obstructive pulmonary disease" in lines
+
+
+def test_show_says_what_an_entry_is_and_where_it_comes_from() -> None:
+    said = _said("show", "chronic_kidney_disease")
+    assert said.startswith("Chronic kidney disease, stages 3 to 5\n")
+    for part in (
+        "doi:10.1056/NEJMoa2102953",
+        "creatinine: 4 read2, 14 snomed",
+        "Published prevalence: 3.0% to 8.0%",
+    ):
+        assert part in said
+    assert library.load("chronic_kidney_disease").phenotype.id in said
+
+
+def test_show_tells_which_lists_are_of_another_entry() -> None:
+    assert "(of type_2_diabetes/diabetes_of_any_type)" in _said("show", "diabetic_neuropathy")
+
+
+def test_show_yaml_is_the_definition_as_written() -> None:
+    written = (library.CATALOGUE / "asthma" / "definition.yaml").read_text(encoding="utf-8")
+    assert _said("show", "asthma", "--yaml") == written
+
+
+def test_explain_tells_an_entry_a_file_and_a_study() -> None:
+    told = _said("explain", "heart_failure")
+    assert told.startswith("Heart failure. A case has a record of heart failure.")
+    assert _said("explain", str(library.CATALOGUE / "heart_failure" / "definition.yaml")) == told
+    study = _said("explain", str(DEMO))
+    assert "Type 2 diabetes. A case has one or more of:" in study
+    assert "LDL cholesterol in mmol/L" in study
+
+
+def test_check_counts_and_fails_where_a_patient_comes_out_otherwise(tmp_path: Path) -> None:
+    assert _said("check", "dementia") == "dementia: 11 of 11 worked patients as expected\n"
+    folder = Path(shutil.copytree(library.CATALOGUE / "dementia", tmp_path / "dementia"))
+    file = folder / "definition.yaml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("gap_days: 30", "gap_days: 29"), encoding="utf-8")
+    result = CliRunner().invoke(app, ["check", str(folder)])
+    assert isinstance(result.exception, StudyError)
+    assert "10 of 11 worked patients as expected" in result.output
+    assert "drugs 29 days apart: expected excluded, found case" in result.output
+
+
+def test_check_wants_a_name() -> None:
+    assert CliRunner().invoke(app, ["check"]).exit_code == 2
+
+
+def test_an_unknown_entry_is_refused() -> None:
+    with pytest.raises(StudyError, match="did you mean 'dementia'"):
+        CliRunner().invoke(app, ["show", "dementa"], catch_exceptions=False)
