@@ -111,7 +111,7 @@ def narrow(
     persons = checked(persons)
     lists = tuple({codes.id: codes for codes in codelists}.values())
     used = _used_codes(session)
-    end = _last_day(session, used) if data_end is None else data_end
+    end = last_day(session) if data_end is None else data_end
     if end <= index_date:
         raise DesignError(
             "the records end on or before the index date",
@@ -180,7 +180,7 @@ def checked(persons: pd.DataFrame) -> pd.DataFrame:
 
 def _used_codes(session: Session) -> pd.DataFrame:
     events = session.table("events")
-    return session.frame(events.group_by(["system", "code", "unit", "source"]).agg(last=events.date.max()))
+    return session.frame(events.select("system", "code", "unit", "source").distinct())
 
 
 def _numbers(column: str, names: list[Any], first: int = 0) -> pa.Table:
@@ -192,9 +192,17 @@ def _numbers(column: str, names: list[Any], first: int = 0) -> pa.Table:
     )
 
 
-def _last_day(session: Session, used: pd.DataFrame) -> date:
-    deaths = session.frame(session.table("deaths").agg(last=lambda t: t.date.max()))
-    days = pd.to_datetime(pd.concat([used["last"], deaths["last"]])).dropna()
+def last_day(session: Session) -> date:
+    """Last day of any event or death.
+
+    Raises
+    ------
+    DesignError
+        Where there is none.
+    """
+    tables = [session.table(name) for name in ("events", "deaths")]
+    found = pd.concat([session.frame(t.agg(last=t.date.max())) for t in tables])
+    days = pd.to_datetime(found["last"]).dropna()
     if days.empty:
         raise DesignError(
             "the hub holds no dated record", where="events", fix="check that the sources were read"

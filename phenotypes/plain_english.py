@@ -292,8 +292,17 @@ def _days(n: int) -> str:
     return f"{n} day" if n == 1 else f"{n} days"
 
 
+def long_date(day: date) -> str:
+    """A date as reports write it.
+
+    >>> long_date(date(2011, 5, 3))
+    '3 May 2011'
+    """
+    return f"{day.day} {day:%B %Y}"
+
+
 def _when(when: When) -> str:
-    return f"{when.day} {when:%B %Y}" if isinstance(when, date) else "the index date"
+    return long_date(when) if isinstance(when, date) else "the index date"
 
 
 def _join(parts: list[str], word: str) -> str:

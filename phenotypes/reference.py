@@ -87,7 +87,11 @@ def evaluate(rule: Rule, events: Iterable[Event], index: date, person: Person | 
         dates = _dates(rule, events, index, who)
         return Found(bool(dates), min(dates, default=None), frozenset(dates))
     assert isinstance(rule, AnyOf | AllOf | NoneOf | InOrder)
-    parts = [evaluate(part, events, index, who) for part in rule.parts]
+    return combine(rule, [evaluate(part, events, index, who) for part in rule.parts])
+
+
+def combine(rule: AnyOf | AllOf | NoneOf | InOrder, parts: Sequence[Found]) -> Found:
+    """What a condition makes of its parts."""
     holding = [part for part in parts if part.holds]
     days = [part.day for part in holding if part.day is not None]
     evidence = frozenset().union(*(part.dates for part in holding))

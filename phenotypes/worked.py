@@ -208,6 +208,7 @@ def hub_of(people: Iterable[Person]) -> tuple[Hub, pd.DataFrame]:
     create_hub_tables(hub)
     events = [(i, e) for i, person in enumerate(people) for e in person.events]
     columns = {
+        "row_id": pa.array(range(len(events)), pa.int64()),
         "person_id": pa.array([i for i, _ in events], pa.int64()),
         "date": pa.array([e.day for _, e in events], pa.date32()),
         **{

@@ -16,6 +16,7 @@ from phenotypes.codelist import CodeList
 from phenotypes.compile import Question, ask
 from phenotypes.definitions import Adjustment, CategoryTrait, NumericTrait, Outcome, Phenotype
 from phenotypes.derivation import derive
+from phenotypes.evidence import evidence
 from phenotypes.narrow import narrow
 from phenotypes.reference import Event, Person
 from phenotypes.session import session
@@ -205,6 +206,18 @@ def test_statuses_equal_the_reference(population: list[Person], phenotype: Pheno
     for person, row in zip(population, derived.long.itertuples(), strict=True):
         day = None if pd.isna(row.first_date) else (row.first_date.date() - INDEX).days
         assert (row.status, day, row.n_dates) == reference.status(phenotype, person, INDEX, END_DAY)
+
+
+@FEW
+@given(populations, phenotypes)
+def test_the_evidence_of_a_case_lies_on_its_dates(population: list[Person], phenotype: Phenotype) -> None:
+    hub, persons = hub_of(population)
+    with hub:
+        derived = derive(hub, persons, index_date=INDEX, data_end=DATA_END, phenotypes={"p": phenotype})
+        rows = evidence(phenotype, hub, persons, index_date=INDEX, data_end=DATA_END, limit=None)
+    made = rows[rows["role"] == "case"].groupby("person_id")["date"].nunique()
+    cases = derived.long[derived.long["status"] == "case"].set_index("person_id")["n_dates"]
+    assert made.reindex(cases.index, fill_value=0).tolist() == cases.tolist()
 
 
 windows = st.tuples(offsets, st.none() | st.integers(1, 9))
