@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,10 +74,26 @@ def show(
 
 
 @app.command("explain")
-def explain_command(name: NameOrFile) -> None:
-    """A definition in plain English; of a study file, all that it declares."""
+def explain_command(
+    name: NameOrFile,
+    hub: Annotated[
+        Path | None, typer.Option(help="Pseudonymous hub (DuckDB file), to follow one person of it.")
+    ] = None,
+    person: Annotated[
+        str | None, typer.Option(help="The person's pseudonym: a number, or 16 digits as reports print it.")
+    ] = None,
+    on: Annotated[
+        datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="The index date; with --person.")
+    ] = None,
+) -> None:
+    """A definition in plain English, or one person's path through it; of a study file, all that it declares."""
     from phenotypes.plain_english import explain
 
+    if len({hub is None, person is None, on is None}) > 1:
+        raise typer.BadParameter("--hub, --person and --on go together")
+    if hub is not None and person is not None and on is not None:
+        typer.echo(_path(_entry(name), hub, person, on.date()))
+        return
     if _is_study(name):
         for text in _explained(Path(name)):
             typer.echo(text)
@@ -132,6 +149,24 @@ def _is_study(name: str) -> bool:
     return any(
         line.startswith("study:") for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
     )
+
+
+def _path(entry: Entry, file: Path, person: str, on: date) -> str:
+    from cohorts.errors import InputError
+    from cohorts.hub import connect
+    from phenotypes.evidence import tell, trace
+
+    if not file.is_file():
+        raise InputError("no such hub", where=file, fix="check the path")
+    with connect(file, read_only=True) as hub:
+        return tell(trace(entry.phenotype, hub, _pseudonym(person), index_date=on))
+
+
+def _pseudonym(text: str) -> int:
+    try:
+        return int(text, 16) if len(text) == 16 else int(text)
+    except ValueError:
+        raise typer.BadParameter("a pseudonym is a number, or 16 digits of 0-9 and a-f") from None
 
 
 def _explained(path: Path) -> list[str]:

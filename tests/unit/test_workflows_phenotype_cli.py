@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cohorts.errors import StudyError
+from cohorts.errors import DesignError, InputError, StudyError
+from cohorts.hub import connect, create_hub_tables
 from phenotypes import library
 from workflows.phenotype_cli import app
 
@@ -76,3 +77,44 @@ def test_check_wants_a_name() -> None:
 def test_an_unknown_entry_is_refused() -> None:
     with pytest.raises(StudyError, match="did you mean 'dementia'"):
         CliRunner().invoke(app, ["show", "dementa"], catch_exceptions=False)
+
+
+def _hub(tmp_path: Path) -> Path:
+    file = tmp_path / "hub.duckdb"
+    with connect(file) as hub:
+        create_hub_tables(hub)
+        run = hub.connection.execute
+        run("INSERT INTO people (person_id, sex, birth_date) VALUES (26, 'F', DATE '1950-05-01')")
+        run(
+            "INSERT INTO registrations (person_id, start, \"end\") VALUES (26, DATE '2000-01-01', DATE '2030-01-01')"
+        )
+        run(
+            "INSERT INTO events (row_id, person_id, date, source, kind, system, code) "
+            "VALUES (7, 26, DATE '2010-03-01', 'gp', 'event', 'snomed', '84114007')"
+        )
+    return file
+
+
+def test_explain_follows_one_pseudonymous_person(tmp_path: Path) -> None:
+    hub = str(_hub(tmp_path))
+    said = _said("explain", "heart_failure", "--hub", hub, "--person", "26", "--on", "2012-01-01")
+    assert said.startswith("Heart failure: person 26 is a case, dated 1 March 2010.")
+    assert "yes  a record of heart failure: 1 March 2010 (record 7)" in said
+    assert "84114007" not in said
+    as_reports = _said(
+        "explain", "heart_failure", "--hub", hub, "--person", f"{26:016x}", "--on", "2012-01-01"
+    )
+    assert as_reports == said
+
+
+def test_explain_needs_hub_person_and_day_together(tmp_path: Path) -> None:
+    assert CliRunner().invoke(app, ["explain", "copd", "--person", "26"]).exit_code == 2
+    hub = str(_hub(tmp_path))
+    nobody = ["explain", "copd", "--hub", hub, "--person", "x", "--on", "2012-01-01"]
+    assert CliRunner().invoke(app, nobody).exit_code == 2
+    nobody[5] = "99"
+    with pytest.raises(DesignError, match="nobody there"):
+        CliRunner().invoke(app, nobody, catch_exceptions=False)
+    nobody[3] = str(tmp_path / "other.duckdb")
+    with pytest.raises(InputError, match="no such hub"):
+        CliRunner().invoke(app, nobody, catch_exceptions=False)
