@@ -468,3 +468,50 @@ def entities_with_numbers(intake: Hub, crosswalk: pd.DataFrame, numbers_table: s
     finally:
         connection.unregister("crosswalk_in")
     return found.astype({"entity": "Int64"})
+
+
+def objectors(intake: Hub, *, key: bytes) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Records and pseudonyms of the people who opted out or withdrew, without linking anything.
+
+    For tracing them in what was made before. A number that somebody else bears by mistake brings that
+    person's records in: it is for tracing, where too many is the safer mistake.
+
+    Parameters
+    ----------
+    intake
+        Hub with ``intake.patients``, ``intake.consents`` and ``intake.optouts``.
+    key
+        Project key.
+
+    Returns
+    -------
+    records
+        ``source``, ``patient_id``, ``reason`` (``opt-out`` or ``withdrawal``).
+    pseudonyms
+        ``person_id``, ``reason``: what the numbers themselves give, whether or not a record bears them.
+    """
+    check_key(key)
+    digits = nhs_digits_sql("p.nhs_number")
+    records = intake.frame(
+        f"""
+        WITH numbers AS (SELECT DISTINCT {nhs_digits_sql("nhs_number")} AS digits FROM intake.optouts)
+        SELECT DISTINCT p.source, p.patient_id, 'opt-out' AS reason
+        FROM intake.patients p JOIN numbers n ON {digits} = n.digits
+        UNION
+        SELECT p.source, p.patient_id, 'withdrawal' FROM intake.consents c
+        JOIN intake.patients p USING (record) WHERE c.withdrawn IS NOT NULL
+        ORDER BY ALL
+        """
+    )
+    numbers = intake.frame(
+        f"""
+        SELECT DISTINCT {nhs_number_sql("d")} AS nhs, reason FROM (
+            SELECT {nhs_digits_sql("nhs_number")} AS d, 'opt-out' AS reason FROM intake.optouts
+            UNION ALL
+            SELECT {digits}, 'withdrawal' FROM intake.consents c
+            JOIN intake.patients p USING (record) WHERE c.withdrawn IS NOT NULL)
+        WHERE nhs IS NOT NULL ORDER BY ALL
+        """
+    )
+    made = pd.Series([pseudonym(key, f"nhs:{number}") for number in numbers["nhs"]], dtype="int64")
+    return records, pd.DataFrame({"person_id": made, "reason": numbers["reason"].astype(object)})

@@ -56,6 +56,10 @@ class Backend(Protocol):
         """Rows of a query over the tables that Splink made."""
         ...
 
+    def clean(self, linker: Any) -> None:
+        """Remove the tables that Splink made."""
+        ...
+
 
 class LocalBackend:
     """The hub's own DuckDB."""
@@ -78,6 +82,10 @@ class LocalBackend:
         """See :class:`Backend`."""
         assert self._hub is not None
         return self._hub.frame(sql)
+
+    def clean(self, linker: Any) -> None:
+        """See :class:`Backend`."""
+        linker.table_management.delete_tables_created_by_splink_from_db()
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +210,7 @@ def _scored(
         model, labels = _parameters(linker)
         return Scored(pairs, model, blocking, labels, settled)
     finally:
-        linker.table_management.delete_tables_created_by_splink_from_db()
+        backend.clean(linker)
 
 
 def _details(used: list[str], scored: str, least: float) -> str:

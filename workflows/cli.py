@@ -15,7 +15,17 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from cohorts.errors import CareomeError
-from workflows import codes_cli, genotype_cli, gwas_cli, plot_cli, sumstats_cli, wgr_cli
+from workflows import (
+    codes_cli,
+    custodian_cli,
+    genotype_cli,
+    gwas_cli,
+    phenotype_cli,
+    plot_cli,
+    records_cli,
+    sumstats_cli,
+    wgr_cli,
+)
 from workflows.application import Application
 from workflows.genotype_inputs import (
     Filters,
@@ -42,6 +52,8 @@ app.add_typer(study_app, name="study")
 app.add_typer(sumstats_cli.app, name="sumstats")
 app.add_typer(plot_cli.app, name="plot")
 app.add_typer(codes_cli.app, name="codes")
+app.add_typer(records_cli.app, name="records")
+app.add_typer(phenotype_cli.app, name="phenotype")
 
 # PLINK lets these take several words; they reach the command as one comma-separated value.
 SEVERAL_WORDS = {
@@ -333,6 +345,7 @@ def _use_threads(threads: int | None) -> int:
 gwas_cli.register(app, _use_threads)
 wgr_cli.register(app, _use_threads)
 genotype_cli.register(app, _use_threads)
+custodian_cli.register(app)
 
 if __name__ == "__main__":
     main()

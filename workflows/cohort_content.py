@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+import pandas as pd
 
 from gwas.genotypes import Genotypes
 from phenotypes.plain_english import explain
@@ -18,15 +19,18 @@ from workflows.region_content import regions
 from workflows.release import released_cell, released_loci
 from workflows.reports.binning import histogram
 from workflows.reports.content import (
+    SUPPRESSED,
     AgeSexCell,
     Association,
     CohortContent,
+    Count,
     Disclosure,
     Finding,
     FlowStep,
     InputFile,
     IntakeRow,
     Linkage,
+    LinkageGroup,
     Locus,
     NamedCount,
     PhenotypeSummary,
@@ -68,6 +72,10 @@ def cohort_content(findings: Findings, receipt: Receipt) -> CohortContent:
         objections=tuple(
             NamedCount(label=sentence(row.reason), people=rule.show(int(row.people)))
             for row in each_row(findings.consent.counts)
+        )
+        + tuple(
+            NamedCount(label=sentence(str(note)), people=rule.show(int(count)))
+            for note, count in findings.consent.notes[["note", "count"]].to_numpy()
         ),
         attrition=_attrition(findings, rule),
         phenotypes=tuple(_phenotype(findings, name, rule) for name in findings.study.phenotypes),
@@ -189,12 +197,54 @@ def _linkage(findings: Findings, rule: Disclosure) -> Linkage:
         records=rule.show(int(summary["records"])),
         people=rule.show(int(summary["entities"])),
         by_method=(
-            NamedCount(label="Valid NHS number, with agreement", people=rule.show(int(summary["nhs"]))),
+            NamedCount(
+                label="Valid NHS number, with agreement, or a clerk's word",
+                people=rule.show(int(summary["nhs"] + summary["clerical"])),
+            ),
             NamedCount(label="Probable match (Splink)", people=rule.show(int(summary["splink"]))),
             NamedCount(label="Only record of the person", people=rule.show(int(summary["single"]))),
         ),
         note=f"Probable matches were accepted from a match probability of {findings.links.threshold:g}.",
+        by_group=tuple(_linkage_groups(findings.links.quality, rule)),
     )
+
+
+GROUPED_BY = {
+    "age": "Age",
+    "sex": "Sex",
+    "deprivation": "Deprivation decile, 1 most deprived",
+    "ethnicity": "Ethnicity",
+}
+FEWEST_JUDGED = 100
+
+
+def _linkage_groups(quality: pd.DataFrame, rule: Disclosure) -> Iterable[LinkageGroup]:
+    """How each group fared; what is recorded of nobody is left out, and a share of few records is not given."""
+    for by, rows in quality.groupby("by", sort=False):
+        if len(rows) < 2:
+            continue
+        shown = {name: _shielded(rows[name], rule) for name in ("records", "linked", "probable")}
+        doubtful = (rows["expected_wrong"] + rows["expected_missed"]) / rows["records"]
+        for at, group in enumerate(rows["group"]):
+            yield LinkageGroup(
+                by=GROUPED_BY[str(by)],
+                group={"F": "Women", "M": "Men"}.get(group, str(group)),
+                records=shown["records"][at],
+                linked=shown["linked"][at],
+                probable=shown["probable"][at],
+                doubtful=round(float(doubtful.iloc[at]), 3)
+                if rows["records"].iloc[at] >= FEWEST_JUDGED
+                else None,
+            )
+
+
+def _shielded(counts: pd.Series, rule: Disclosure) -> list[Count]:
+    """Cells of a column whose total is shown: a single hidden one takes the next smallest with it."""
+    cells: list[Count] = [released_cell(int(count), rule) for count in counts]
+    if cells.count(SUPPRESSED) == 1:
+        order = np.argsort(counts.to_numpy(), kind="stable")
+        cells[next(int(k) for k in order if cells[k] != SUPPRESSED)] = SUPPRESSED
+    return cells
 
 
 def _attrition(findings: Findings, rule: Disclosure) -> tuple[FlowStep, ...]:

@@ -7,20 +7,23 @@ is done: :func:`pseudonymous_hub` deletes it as soon as the hub has been built.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from cohorts.consent import ConsentResult, apply_consent
 from cohorts.hub import Hub, connect
-from cohorts.linkage import Links
+from cohorts.linkage import Links, link
 from cohorts.pseudonymise import BuiltHub, build_hub
-from cohorts.readers import TableSource
 from cohorts.sources import Intake, drop_intake, read_sources
-from workflows.outputs import private_folder, write_parquet
-from workflows.study import Study, Table, TablePath
+from workflows.custodian import keep_crosswalk, keep_review, read_decisions
+from workflows.outputs import atomic_path, private_folder
+from workflows.study import Study
 
 MEMORY = "1GB"
+BATCH_ROWS = 1 << 17
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,18 +41,93 @@ def read_extracts(study: Study, scratch: Path) -> Extracts:
     file = scratch / "identified.duckdb"
     file.unlink(missing_ok=True)
     hub = connect(file, memory_limit=MEMORY, threads=_threads(), spill=scratch / "identified-spill")
-    sources = {name: _tables(source) for name, source in study.sources.items()}
-    intake = read_sources(hub, sources, _tables(study.region), until=study.study.data_end.isoformat())
+    try:
+        intake = read_sources(
+            hub,
+            {name: source.read_from() for name, source in study.sources.items()},
+            study.region_tables(),
+            until=study.study.data_end.isoformat(),
+            editions={
+                name: source.icd10_edition
+                for name, source in study.sources.items()
+                if source.icd10_edition is not None
+            },
+        )
+    except BaseException:
+        # half of the identified records is as much to be guarded as all of them
+        hub.close()
+        file.unlink(missing_ok=True)
+        raise
     return Extracts(hub, intake, file)
 
 
+def rejects_path(study: Study) -> Path:
+    """Where the places of refused rows are kept: a custodian's place, since who holds the files can look them up."""
+    declared = study.privacy.rejects
+    return declared or study.privacy.key.with_name(f"{study.study.name}-rejected-rows.parquet")
+
+
+def write_rejects(extracts: Extracts, path: Path) -> int:
+    """Keep where every refused row lies and why, for the data manager; never what was in it.
+
+    Columns: ``source``, ``table``, ``origin`` (what holds the rows), ``file`` (its number in the order of names),
+    ``row`` (number in the file, from 1, without header and empty lines), ``lines``, ``reason``, ``column``.
+
+    Returns
+    -------
+    int
+        Rows written.
+    """
+    rows = extracts.hub.connection.execute(
+        'SELECT source, "table", origin, file, "row", lines, reason, '
+        "CASE WHEN reason LIKE '%: %' THEN split_part(reason, ': ', 1) END AS \"column\" "
+        'FROM intake.rejects ORDER BY source, "table", origin, file, "row"'
+    ).to_arrow_reader(BATCH_ROWS)
+    written = 0
+    with (
+        atomic_path(path) as temporary,
+        pq.ParquetWriter(temporary, rows.schema, compression="zstd") as writer,
+    ):
+        for batch in rows:
+            writer.write_batch(batch)
+            written += batch.num_rows
+    return written
+
+
+def link_records(study: Study, extracts: Extracts, scratch: Path) -> Links:
+    """Link as the study declares, with what clerks have decided, and list what they should look at."""
+    declared = study.linkage
+    with ExitStack() as closing:
+        backend = None
+        if declared.engine == "spark":
+            from cohorts.linkage_spark import SparkBackend
+
+            private_folder(scratch / "linkage-spark")
+            backend = closing.enter_context(
+                SparkBackend.start(declared.spark_master, scratch=scratch / "linkage-spark")
+            )
+        links = link(
+            extracts.hub,
+            threshold=declared.threshold,
+            seed=study.study.seed,
+            decisions=read_decisions(declared.decisions),
+            review=declared.review_band,
+            review_most=declared.review_most,
+            on=study.study.index_date.isoformat(),
+            backend=backend,
+        )
+    if declared.review is not None:
+        keep_review(declared.review, links)
+    return links
+
+
 def pseudonymous_hub(
-    study: Study, extracts: Extracts, links: Links, scratch: Path, *, key: bytes
+    study: Study, extracts: Extracts, links: Links, scratch: Path, *, key: bytes, run: str
 ) -> tuple[BuiltHub, ConsentResult]:
     """Leave out who objected, give everybody else a pseudonym, and delete what was identified.
 
-    The custodian's table of local identifiers goes where the study's ``privacy.crosswalk`` says, never
-    into the run folder.
+    The custodian's table of local identifiers is sealed under the name of the `run` where the study's
+    ``privacy.crosswalk`` says, never into the run folder.
     """
     consent = apply_consent(extracts.hub, links)
     target = scratch / "hub.duckdb"
@@ -59,18 +137,8 @@ def pseudonymous_hub(
     )
     drop_intake(extracts.hub)
     extracts.file.unlink()
-    if study.privacy.crosswalk is not None:
-        write_parquet(study.privacy.crosswalk, built.crosswalk)
+    keep_crosswalk(study, built.crosswalk, run)
     return built, consent
-
-
-def _tables(entries: object) -> Mapping[str, TableSource]:
-    named = ((name, getattr(entries, name)) for name in type(entries).model_fields)  # type: ignore[attr-defined]
-    return {name: _source(entry) for name, entry in named if entry is not None}
-
-
-def _source(entry: TablePath) -> TableSource:
-    return TableSource(entry.path, entry.columns) if isinstance(entry, Table) else TableSource(entry)
 
 
 def _threads() -> int:

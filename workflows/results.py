@@ -7,6 +7,7 @@ import pandas as pd
 
 from workflows.findings import Findings
 from workflows.folder import RunFolder
+from workflows.frames import each_row
 from workflows.outputs import write_parquet, write_tsv
 
 
@@ -36,7 +37,12 @@ def tables(findings: Findings) -> dict[str, pd.DataFrame]:
         "intake": findings.intake.counts,
         "intake_rejects": findings.intake.rejects,
         "linkage": findings.links.summary,
+        "linkage_quality": findings.links.quality,
+        "linkage_model": findings.links.model,
+        "linkage_rules": findings.links.blocking,
+        "linkage_doubts": _linkage_doubts(findings),
         "objections": findings.consent.counts,
+        "objections_without_effect": findings.consent.notes,
         "attrition": findings.people.attrition,
         "phenotypes": findings.derived.long.astype({"status": str, "phenotype": str}),
         "people": findings.table.reset_index(),
@@ -49,6 +55,7 @@ def tables(findings: Findings) -> dict[str, pd.DataFrame]:
         "qc_variant_flow": findings.quality.variant_flow,
         "qc_checks": findings.quality.checks,
         "kinship": kinship.reset_index(drop=True),
+        "gwas_people": _gwas_people(findings),
         "components": placed.reset_index(drop=True),
     }
     if findings.quality.reference is not None:
@@ -59,6 +66,30 @@ def tables(findings: Findings) -> dict[str, pd.DataFrame]:
             trios[role] = person.reindex(trios[role]).to_numpy()
         made["qc_trios"] = trios
     return made | _score_tables(findings) | _risk_tables(findings)
+
+
+def _linkage_doubts(findings: Findings) -> pd.DataFrame:
+    """``what``, ``count``: guards met, pairs by probability, pairs for review, clerks' decisions."""
+    links = findings.links
+    bands = [
+        (f"scored pairs of probability {row.low:g} to {row.high:g}", row.pairs)
+        for row in each_row(links.borderline)
+    ]
+    decided = [
+        (f"decided {row.decision}, {name.replace('_', ' ')}", getattr(row, name))
+        for row in each_row(links.decisions)
+        for name in ("pairs", "honoured", "unknown")
+    ]
+    met = list(zip(links.conflicts["conflict"], links.conflicts["count"], strict=True))
+    rows = [*met, *bands, ("pairs for clerical review", links.review_found), *decided]
+    return pd.DataFrame(rows, columns=["what", "count"])
+
+
+def _gwas_people(findings: Findings) -> pd.DataFrame:
+    """``person_id`` and, for each trait, whether the person is among those analysed: for later withdrawals."""
+    person = findings.kept.person_id.reindex(findings.design.samples).to_numpy()
+    masks = {trait.name: findings.design.mask(trait) for trait in findings.design.traits}
+    return pd.DataFrame({"person_id": person, **masks})
 
 
 def _score_tables(findings: Findings) -> dict[str, pd.DataFrame]:

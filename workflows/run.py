@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from cohorts.eligibility import population
-from cohorts.linkage import link
 from gwas.components import pca
 from gwas.genotypes.chromosomes import PSEUDO_AUTOSOMAL
 from gwas.pedigree import families, split_families
@@ -33,7 +32,7 @@ from workflows.patient_contents import patient_contents
 from workflows.polygenic_scores import derive_weights, score_people
 from workflows.prediction import people_at_risk, predict_outcome
 from workflows.progress import Progress
-from workflows.records import pseudonymous_hub, read_extracts
+from workflows.records import link_records, pseudonymous_hub, read_extracts, rejects_path, write_rejects
 from workflows.reports.cohort import build_cohort_report
 from workflows.reports.patient import build_patient_report
 from workflows.study import Study, canonical_text
@@ -84,14 +83,20 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
     ):
         with progress.step("Reading the extracts"):
             extracts = read_extracts(study, folder.scratch)
+            write_rejects(extracts, rejects_path(study))
             read = extracts.intake.counts[["read", "accepted", "rejected"]].sum()
             folder.audit.record("extracts read", **{str(name): int(rows) for name, rows in read.items()})
 
         with progress.step("Linking people across sources"):
-            links = link(extracts.hub, threshold=study.linkage.threshold, seed=study.study.seed)
+            links = link_records(study, extracts, folder.scratch)
+            folder.audit.record(
+                "records linked", to_review=links.review_found, decided=int(links.decisions["honoured"].sum())
+            )
 
         with progress.step("Applying objections, replacing identifiers"):
-            built, consent = pseudonymous_hub(study, extracts, links, folder.scratch, key=key)
+            built, consent = pseudonymous_hub(
+                study, extracts, links, folder.scratch, key=key, run=folder.fingerprint[:12]
+            )
             hub = built.hub
             folder.audit.record("objections applied", people=len(consent.excluded))
             folder.audit.record("identifiers dropped", crosswalk_kept=study.privacy.crosswalk is not None)

@@ -7,34 +7,24 @@ complete and check study files. Paths are taken from the folder of the study fil
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import Field, model_validator
 
+from cohorts.readers import TableSource
+from phenotypes.library import ConditionSpec
 from phenotypes.rulespec import fault_at
-from phenotypes.spec import CategoryTraitSpec, OutcomeSpec, PhenotypeSpec, TraitSpec, references
+from phenotypes.spec import CategoryTraitSpec, OutcomeSpec, TraitSpec, references
 from workflows.genotype_inputs import GenotypeSource
+from workflows.source_specs import Closed, Source, StudyPath, TablePath, region_tables, table_inputs
 
-
-def _from_study_folder(path: Path, info: ValidationInfo) -> Path:
-    folder = (info.context or {}).get("folder")
-    return path if folder is None or path.is_absolute() else Path(folder) / path
-
-
-StudyPath = Annotated[Path, AfterValidator(_from_study_folder)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
-class _Closed(BaseModel):
-    """Unknown keys are refused everywhere in a study file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class About(_Closed):
+class About(Closed):
     """What the study is."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="short name, lower case")
@@ -52,7 +42,7 @@ class About(_Closed):
         return self
 
 
-class DataUse(_Closed):
+class DataUse(Closed):
     """Why the data may be used, printed in the cohort report and the crate."""
 
     purpose: str
@@ -63,42 +53,32 @@ class DataUse(_Closed):
     opt_out: str = Field(description="how people can object, and how objections were applied")
 
 
-class Privacy(_Closed):
+class Privacy(Closed):
     """The custodian's side."""
 
     key: StudyPath = Field(description="project key file, mode 0600")
     crosswalk: StudyPath | None = Field(
-        default=None, description="where to keep the custodian's table of local identifier to pseudonym"
+        default=None,
+        description="folder for each run's sealed table of local identifier to pseudonym (needs custodian)",
+    )
+    custodian: StudyPath | None = Field(
+        default=None, description="the custodian's public key (.pub), to which crosswalks are sealed"
+    )
+    rejects: StudyPath | None = Field(
+        default=None,
+        description="where to keep the places of refused rows (.parquet); default beside the key, by the study's name",
     )
 
-
-class Table(_Closed):
-    """One extract file, where its columns are not named as ours."""
-
-    path: StudyPath
-    columns: dict[str, str] = Field(default_factory=dict, description="our name: name in the file")
-
-
-TablePath = StudyPath | Table
+    @model_validator(mode="after")
+    def _sealed(self) -> Self:
+        if self.crosswalk is not None and self.custodian is None:
+            raise fault_at(
+                "Privacy", ("crosswalk",), "a crosswalk is sealed, so name the custodian's public key"
+            )
+        return self
 
 
-class Source(_Closed):
-    """One provider: a table of its patients and records keyed by its own patient_id."""
-
-    patients: TablePath
-    registrations: TablePath | None = None
-    events: TablePath | None = None
-    prescriptions: TablePath | None = None
-    admissions: TablePath | None = None
-    contacts: TablePath | None = None
-    care: TablePath | None = None
-    addresses: TablePath | None = None
-    deaths: TablePath | None = None
-    samples: TablePath | None = None
-    consents: TablePath | None = None
-
-
-class Region(_Closed):
+class Region(Closed):
     """Tables about the region as a whole."""
 
     optouts: TablePath | None = None
@@ -106,7 +86,7 @@ class Region(_Closed):
     deprivation: TablePath | None = None
 
 
-class GenotypeFile(_Closed):
+class GenotypeFile(Closed):
     """The genotype matrix."""
 
     path: StudyPath = Field(description="genotype file (.bed, .pgen, .bgen, .vcf …), or its prefix")
@@ -131,13 +111,36 @@ class GenotypeFile(_Closed):
         )
 
 
-class Linkage(_Closed):
+class Linkage(Closed):
     """How records of one person are brought together."""
 
     threshold: float = Field(default=0.95, gt=0.5, lt=1, description="least match probability of a link")
+    review: StudyPath | None = Field(
+        default=None, description="where to list pairs for clerical review (.tsv); a custodian's place"
+    )
+    review_band: tuple[float, float] = Field(
+        default=(0.5, 0.99), description="match probabilities of the pairs to list, from and below"
+    )
+    review_most: int = Field(default=1000, ge=0, description="longest list for review")
+    decisions: list[StudyPath] = Field(
+        default_factory=list, description="review lists with the column decision filled in: same or different"
+    )
+    engine: Literal["local", "spark"] = Field(
+        default="local", description="spark needs careome[spark] and gives the same links"
+    )
+    spark_master: str = Field(default="local[*]", description="where Spark runs, e.g. spark://host:7077")
+
+    @model_validator(mode="after")
+    def _kept_apart(self) -> Self:
+        if self.review is not None and self.review in self.decisions:
+            raise fault_at("Linkage", ("review",), "the next list would replace the decisions of the last")
+        low, high = self.review_band
+        if not 0.01 <= low <= high <= 1:
+            raise fault_at("Linkage", ("review_band",), "two numbers from 0.01 to 1, the lower first")
+        return self
 
 
-class PopulationRule(_Closed):
+class PopulationRule(Closed):
     """Who is in the study on the index date."""
 
     age: tuple[int, int] = Field(default=(18, 110), description="youngest and oldest age in years")
@@ -150,7 +153,7 @@ class PopulationRule(_Closed):
         return self
 
 
-class ExposureSpec(_Closed):
+class ExposureSpec(Closed):
     """Mean pollution where a person lived over a window before the index date."""
 
     pollutant: Literal["pm25", "no2"]
@@ -159,7 +162,7 @@ class ExposureSpec(_Closed):
     label: str | None = None
 
 
-class QcSpec(_Closed):
+class QcSpec(Closed):
     """Thresholds of genotype quality control; a sample or variant beyond one is removed and counted.
 
     ``null`` switches a step off; the flow then says so.
@@ -215,7 +218,7 @@ class QcSpec(_Closed):
         return self
 
 
-class Split(_Closed):
+class Split(Closed):
     """Shares of families used to find associations, to fit the risk model, and to judge it."""
 
     discovery: Fraction = 0.5
@@ -229,7 +232,7 @@ class Split(_Closed):
         return self
 
 
-class Association(_Closed):
+class Association(Closed):
     """Which traits meet the genome, and with what covariates."""
 
     traits: list[str] = Field(min_length=1, description="names of phenotypes or traits")
@@ -242,7 +245,7 @@ class Association(_Closed):
     spark_master: str = Field(default="local[*]", description="where Spark runs, e.g. spark://host:7077")
 
 
-class DerivedScore(_Closed):
+class DerivedScore(Closed):
     """Clumping and thresholding of the study's own discovery results."""
 
     clump_r2: Fraction = 0.1
@@ -250,14 +253,14 @@ class DerivedScore(_Closed):
     thresholds: list[float] = Field(default=[5e-8, 1e-6, 1e-4, 1e-3, 1e-2, 0.05, 0.2], min_length=1)
 
 
-class Scores(_Closed):
+class Scores(Closed):
     """Polygenic scores."""
 
     derived: DerivedScore = DerivedScore()
     published: list[StudyPath] = Field(default_factory=list, description="PGS Catalog scoring files")
 
 
-class RiskSpec(_Closed):
+class RiskSpec(Closed):
     """An absolute risk to be predicted from the index date."""
 
     outcome: str = Field(description="name of an outcome")
@@ -269,7 +272,7 @@ class RiskSpec(_Closed):
     oldest: int = Field(default=79, le=110)
 
 
-class PatientReports(_Closed):
+class PatientReports(Closed):
     """For whom a risk report is made: people of the validation part only."""
 
     spread: int = Field(default=5, ge=0, le=50, description="people spread evenly over the predicted risk")
@@ -278,7 +281,7 @@ class PatientReports(_Closed):
     )
 
 
-class Study(_Closed):
+class Study(Closed):
     """A whole study."""
 
     study: About
@@ -290,7 +293,7 @@ class Study(_Closed):
     linkage: Linkage = Linkage()
     population: PopulationRule = PopulationRule()
     codelists: dict[str, StudyPath]
-    phenotypes: dict[str, PhenotypeSpec] = Field(default_factory=dict)
+    phenotypes: dict[str, ConditionSpec] = Field(default_factory=dict)
     traits: dict[str, TraitSpec] = Field(default_factory=dict)
     exposures: dict[str, ExposureSpec] = Field(default_factory=dict)
     outcomes: dict[str, OutcomeSpec] = Field(default_factory=dict)
@@ -365,6 +368,10 @@ class Study(_Closed):
                 columns[name] = spec.label
         return columns
 
+    def region_tables(self) -> Mapping[str, TableSource]:
+        """Tables about the region, as they are read."""
+        return region_tables({name: getattr(self.region, name) for name in type(self.region).model_fields})
+
     def label_of(self, name: str) -> str:
         """What a column is called in front of people."""
         if name in self.phenotypes:
@@ -375,15 +382,14 @@ class Study(_Closed):
         return self.trait_columns().get(name) or fixed.get(name, name)
 
     def input_files(self) -> dict[str, Path]:
-        """Every file the study reads, by its place in the study file."""
+        """Every file (or folder of a source) that the study reads, by its place in the study file."""
         files: dict[str, Path] = {}
         for name, source in self.sources.items():
-            for table in type(source).model_fields:
-                if (entry := getattr(source, table)) is not None:
-                    files[f"sources.{name}.{table}"] = table_path(entry)
+            files |= {f"sources.{name}.{place}": path for place, path in source.inputs()}
         for table in type(self.region).model_fields:
             if (entry := getattr(self.region, table)) is not None:
-                files[f"region.{table}"] = table_path(entry)
+                files |= {f"region.{place}": path for place, path in table_inputs(table, entry)}
+        files |= {f"linkage.decisions.{i}": path for i, path in enumerate(self.linkage.decisions)}
         files |= _genotype_files(self.genotypes)
         if self.qc.reference is not None:
             files["qc.reference"] = self.qc.reference
@@ -400,7 +406,12 @@ def canonical_text(study: Study) -> str:
     What is in the files is told by their own hashes.
     """
     return json.dumps(
-        _without_folders(study.model_dump(exclude={"privacy": {"key", "crosswalk"}})), sort_keys=True
+        _without_folders(
+            study.model_dump(
+                exclude={"privacy": {"key", "crosswalk", "custodian", "rejects"}, "linkage": {"review"}}
+            )
+        ),
+        sort_keys=True,
     )
 
 
@@ -428,11 +439,6 @@ def _genotype_files(chosen: GenotypeFile) -> dict[str, Path]:
         for member in fileset(file, chosen.sample_file)
     }
     return files if chosen.sample_file is None else files | {"genotypes.sample_file": chosen.sample_file}
-
-
-def table_path(table: Path | Table) -> Path:
-    """The file behind a table entry, given with or without a column map."""
-    return table.path if isinstance(table, Table) else table
 
 
 def study_schema() -> dict[str, Any]:

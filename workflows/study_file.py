@@ -238,21 +238,23 @@ def _expected(kind: str, message: str) -> str | None:
 
 
 def check_inputs(study: Study, path: Path | None = None) -> dict[str, Path]:
-    """Make sure that every file a study names is there, before hours are spent.
+    """Make sure that every file and connection a study names is there, before hours are spent.
 
     Raises
     ------
     StudyError
         Naming the key and the file.
     """
+    for source in study.sources.values():
+        source.read_from()
     files = study.input_files()
     for key, file in files.items():
-        if not file.is_file():
+        if not (file.is_file() or (file.is_dir() and key.endswith(".path"))):
             raise StudyError(
                 "the study names a file that is not there",
                 where=key if path is None else f"{path}: {key}",
                 found=file,
-                expected="a file",
+                expected="a folder" if key.endswith(".path") else "a file",
                 fix="correct the path, which is taken from the folder of the study file",
             )
     return files

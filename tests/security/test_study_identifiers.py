@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from workflows.custodian import open_crosswalks
+
 
 @pytest.fixture(scope="module")
 def identifiers(demo) -> dict[str, set[str]]:
@@ -63,8 +65,8 @@ def test_the_search_finds_an_identifier_that_is_planted(demo, identifiers, tmp_p
 
 
 def test_the_crosswalk_is_the_custodians_and_private(demo):
-    crosswalk = demo / "custodian" / "crosswalk.parquet"
-    assert crosswalk.stat().st_mode & 0o077 == 0
+    for path in (demo / "custodian").rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path.name
     assert (demo / "custodian" / "project.key").stat().st_mode & 0o077 == 0
     key = (demo / "custodian" / "project.key").read_text().strip()
     assert key not in json.dumps([texts_of(p) for p in (demo / "run").rglob("*") if p.is_file()])
@@ -81,9 +83,8 @@ def test_people_who_objected_are_in_no_result(demo):
     patients = pd.read_csv(demo / "region/extracts/gp_patients.csv", dtype=str)
     objected = patients[patients["nhs_number"].isin(optouts)].assign(source="gp")
     people = set(objected.merge(truth, on=["source", "patient_id"])["true_person"])
-    crosswalk = pd.read_parquet(demo / "custodian/crosswalk.parquet").merge(
-        truth, on=["source", "patient_id"]
-    )
+    crosswalk = open_crosswalks(demo / "custodian/crosswalk", demo / "custodian/custodian.key")
+    crosswalk = crosswalk.merge(truth, on=["source", "patient_id"])
     assert len(people) > 100
     left = crosswalk[crosswalk["true_person"].isin(people) & (crosswalk["source"] == "gp")]
     assert len(left) <= 0.01 * len(people)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workflows.custodian import open_crosswalks
 from workflows.demo import lay_out_study
 
 pytestmark = pytest.mark.slow
@@ -39,7 +40,7 @@ def test_components_separate_the_populations(hapmap, data_file):
     labels = pd.read_csv(data_file("geno_hapmap3/relationships_w_pops_121708.txt"), sep="\t").set_index("IID")
     placed = pd.read_parquet(hapmap / "run/results/components.parquet").set_index("person_id")
     truth = hapmap / "region/truth"
-    crosswalk = pd.read_parquet(hapmap / "custodian/crosswalk.parquet")
+    crosswalk = open_crosswalks(hapmap / "custodian/crosswalk", hapmap / "custodian/custodian.key")
     samples = pd.read_parquet(truth / "samples.parquet").set_index("true_person")["sample_id"]
     links = crosswalk.merge(pd.read_parquet(truth / "links.parquet"), on=["source", "patient_id"])
     who = links.drop_duplicates("person_id").set_index("person_id")["true_person"]

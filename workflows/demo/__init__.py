@@ -16,6 +16,7 @@ from workflows.keys import new_project_key
 from workflows.outputs import write_tsv
 from workflows.progress import Progress
 from workflows.run import STEPS, run_study
+from workflows.sealing import new_custodian_key
 from workflows.study_file import read_study
 from workflows.synth import write_region
 
@@ -71,9 +72,10 @@ def run_demo(
 
 
 def lay_out_study(folder: Path, *, build: str = "GRCh38") -> None:
-    """Put the study file, its code lists and a new project key beside a region in `folder`."""
+    """Put the study file, its code lists and new keys beside a region in `folder`."""
     with as_file(files("workflows.demo")) as kit:
         shutil.copytree(kit / "codes", folder / "codes")
         text = (kit / "study.yaml").read_text(encoding="utf-8").replace("build: GRCh38", f"build: {build}")
     (folder / "study.yaml").write_text(text, encoding="utf-8")
     new_project_key(folder / "custodian" / "project.key")
+    new_custodian_key(folder / "custodian" / "custodian.key")

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cohorts.linkage_quality import pair_quality
+from workflows.custodian import open_crosswalks
 from workflows.findings import Findings
 from workflows.results import loci
 
@@ -35,7 +36,7 @@ def compare_with_truth(folder: Path, findings: Findings) -> pd.DataFrame:
     truth = folder / "region" / "truth"
     people = pd.read_parquet(truth / "people.parquet").set_index("true_person")
     links = pd.read_parquet(truth / "links.parquet")
-    crosswalk = pd.read_parquet(folder / "custodian" / "crosswalk.parquet")
+    crosswalk = open_crosswalks(folder / "custodian" / "crosswalk", folder / "custodian" / "custodian.key")
     held = links.merge(crosswalk[["source", "patient_id"]], on=["source", "patient_id"])
     who = _true_person(crosswalk, links)
     rows = [

@@ -52,6 +52,21 @@ class IntakeRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LinkageGroup:
+    """How the records of one group fared: linked with another record, by probability, and what is doubtful.
+
+    ``doubtful`` is the share of its records that the model expects to be wrongly linked or wrongly left alone.
+    """
+
+    by: str
+    group: str
+    records: Count
+    linked: Count
+    probable: Count
+    doubtful: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Linkage:
     """How the sources' records were brought together.
 
@@ -65,6 +80,7 @@ class Linkage:
     precision: float | None = None
     recall: float | None = None
     note: str = ""
+    by_group: tuple[LinkageGroup, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,176 @@
+"""What was made before somebody withdrew: which past outputs hold them.
+
+The next run leaves them out by itself. What lies in finished run folders is under pseudonyms, and only the
+custodian can say whose: the extracts tell who objected, the sealed crosswalks and the project key tell their
+pseudonyms, and every table of a run is searched for those.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cohorts.errors import InputError
+from cohorts.hub import connect
+from cohorts.identity import objectors
+from cohorts.sources import read_sources
+from workflows.custodian import audit, crosswalk_folder, open_crosswalks, refuse_output, write_private
+from workflows.custodian_review import only, region_only
+from workflows.keys import read_project_key
+from workflows.outputs import sha256_of
+from workflows.study import Study
+
+COLUMNS = ("person", "reason", "run", "file", "what")
+GWAS_PEOPLE = "results/gwas_people.parquet"
+
+
+@dataclass(frozen=True)
+class Traced:
+    """How many people objected, how many of them are in past outputs, and in how many files and runs."""
+
+    objected: int
+    found: int
+    files: int
+    runs: int
+
+
+def trace_withdrawals(study: Study, runs: Iterable[Path], *, key: Path, out: Path) -> Traced:
+    """List the outputs of past runs that hold people who have objected since.
+
+    Parameters
+    ----------
+    study
+        With its present extracts, which name who objected.
+    runs
+        Run folders.
+    key
+        The custodian's private key.
+    out
+        A new file, made with mode 0600: ``person`` (pseudonym), ``reason``, ``run``, ``file``, ``what``. No
+        other identifier, and nothing is written anywhere else but a line in the custodian's audit trail.
+
+    Raises
+    ------
+    CareomeError
+        A key, a folder or a file cannot be used.
+    """
+    folder = crosswalk_folder(study)
+    refuse_output(out)
+    runs = list(runs)
+    for run in runs:
+        if not (run / "results").is_dir():
+            raise InputError(
+                "not a run folder", where=run, found="no folder 'results'", expected="a run folder"
+            )
+    people = _objectors(study, open_crosswalks(folder, key))
+    audit(folder, "withdrawals traced", objected=len(people), runs=[_run_id(run) for run in runs])
+    rows = [(f"{person:016x}", people[person], run.name, file, what) for run in runs
+            for person, file, what in contained(run, people)]  # fmt: skip
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(list(COLUMNS), ignore_index=True)
+    write_private(out, table)
+    return Traced(
+        len(people),
+        table["person"].nunique(),
+        len(table[["run", "file"]].drop_duplicates()),
+        table["run"].nunique(),
+    )
+
+
+def _objectors(study: Study, crosswalk: pd.DataFrame) -> dict[int, str]:
+    """Pseudonyms of everybody who objects, with the reason; a withdrawal goes before an opt-out."""
+    with tempfile.TemporaryDirectory(prefix="careome-", ignore_cleanup_errors=True) as scratch:
+        hub = connect(Path(scratch) / "identified.duckdb", spill=Path(scratch) / "spill")
+        try:
+            read_sources(hub, only(study, ("patients", "consents")), region_only(study, ("optouts",)))
+            records, numbered = objectors(hub, key=read_project_key(study.privacy.key))
+        finally:
+            hub.close()
+    known = records.merge(crosswalk, on=["source", "patient_id"])[["person_id", "reason"]]
+    both = pd.concat([known, numbered], ignore_index=True).sort_values("reason", ascending=False)
+    unique = both.drop_duplicates("person_id")
+    return {int(p): str(r) for p, r in zip(unique["person_id"], unique["reason"], strict=True)}
+
+
+def contained(run: Path, people: Mapping[int, str]) -> Iterator[tuple[int, str, str]]:
+    """Where people are in one run folder: person, file and what of them it holds.
+
+    Every whole-number column of every table is searched, whatever its name, and floating-point ones that
+    hold pseudonyms rounded (a missing parent makes a column of them). Aggregates that a person went into
+    are named after the tables that say so.
+    """
+    wanted = np.array(sorted(people), np.int64)
+    everybody: set[int] = set()
+    for path in sorted((run / "results").rglob("*.parquet")):
+        file = path.relative_to(run).as_posix()
+        if file == GWAS_PEOPLE:
+            yield from _analysed(path, wanted)
+        for person, rows in _rows_of(path, wanted).items():
+            everybody.add(person)
+            yield person, file, f"{rows} row{'s' if rows != 1 else ''} under the pseudonym"
+    for path in sorted((run / "reports" / "patients").glob("*.html")):
+        try:
+            person = int(path.stem, 16)
+        except ValueError:
+            continue
+        if person in people:
+            yield person, path.relative_to(run).as_posix(), "the person's own risk report"
+    if (run / "reports" / "cohort.html").is_file():
+        for person in sorted(everybody):
+            yield person, "reports/cohort.html", "counted in the cohort report"
+
+
+def _rows_of(path: Path, wanted: npt.NDArray[np.int64]) -> dict[int, int]:
+    """Rows of a table that hold each person, in any column."""
+    table = pq.ParquetFile(path)
+    names = [
+        field.name
+        for field in table.schema_arrow
+        if pa.types.is_int64(field.type) or pa.types.is_uint64(field.type) or pa.types.is_float64(field.type)
+    ]
+    found: dict[int, int] = {}
+    if not names:
+        return found
+    rounded = wanted.astype(np.float64)
+    for batch in table.iter_batches(1 << 18, columns=names):
+        rows: list[npt.NDArray[np.int64]] = []
+        for column in batch.columns:
+            known = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
+            values = column.drop_null().to_numpy(zero_copy_only=False)
+            whole = np.issubdtype(values.dtype, np.integer)
+            keys = wanted if whole else rounded
+            at = np.searchsorted(keys, values)
+            at[at == len(keys)] = 0
+            hit = (keys[at] == values) if len(keys) else np.zeros(len(values), bool)
+            rows.append(np.stack([known[hit], at[hit]], axis=1))
+        for _, who in np.unique(np.concatenate(rows), axis=0).tolist():
+            found[int(wanted[who])] = found.get(int(wanted[who]), 0) + 1
+    return found
+
+
+def _analysed(path: Path, wanted: npt.NDArray[np.int64]) -> Iterator[tuple[int, str, str]]:
+    """Traits in whose association results people are, from the table that says who was analysed."""
+    table = pd.read_parquet(path)
+    mine = table[table["person_id"].isin(wanted)]
+    for trait in table.columns.drop("person_id"):
+        for person in mine.loc[mine[trait].astype(bool), "person_id"]:
+            yield int(person), "results/association", f"a sample in the GWAS of {trait}"
+            if (path.parent / "weights" / f"{trait}.parquet").is_file():
+                yield int(person), f"results/weights/{trait}.parquet", "weights learnt from that GWAS"
+
+
+def _run_id(run: Path) -> str:
+    """A run's number, from its manifest; of an unfinished run the hash of its study."""
+    manifest = run / "manifest.json"
+    if manifest.is_file():
+        return str(json.loads(manifest.read_text(encoding="utf-8")).get("fingerprint", ""))[:12]
+    state = run / "state.json"
+    return sha256_of(state)[:12] if state.is_file() else "unknown"
