@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from gwas.kernels.logistic import STRIP, workspace
+from gwas.kernels.logistic import workspace
 from gwas.kernels.machine_code import MachineCode
+from gwas.kernels.packed import DECODE
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,17 +28,28 @@ _REST: Final = (
 )
 _CALLS: Final = MachineCode("logistic_loops", "refit_calls", "uint8:2", *_REST)
 _DOSAGES: Final = MachineCode("logistic_loops", "refit_dosages", "float32:2", *_REST)
-_MAXIMUM: Final = (
-    *["int64:1", "uint8:1", "float64:1", "int64:1"],
-    "float64:2",
-    *["float64:1"] * 4,
-    *["float64:2", "int64"],
-    *["float32:2", "float64:1"],
-    *["float64:2"] * 5,
+_HERE: Final = ("float32:3", "float32:2", "float64", "int64")
+_ROOM: Final = ("float32:2", "float64:1", "float32:3", "float32:2", *["float64:2"] * 4)
+_VARIANTS: Final = ("int64:1", "uint8:1", "float64:1", "int64:1")
+_MAXIMUM_OF_CALLS: Final = MachineCode(
+    "refit_loops",
+    "maximise_calls",
+    "uint8:2",
+    *_VARIANTS,
+    *("float32:3", "int64"),
+    *_HERE,
+    "float32:1",
+    *_ROOM,
 )
-_MAXIMUM_OF_CALLS: Final = MachineCode("logistic_loops", "maximise_calls", "uint8:2", *_MAXIMUM)
-_MAXIMUM_OF_DOSAGES: Final = MachineCode("logistic_loops", "maximise_dosages", "float32:2", *_MAXIMUM)
-_BATCH: Final = 8
+_MAXIMUM_OF_DOSAGES: Final = MachineCode(
+    "refit_loops", "maximise_dosages", "float32:2", *_VARIANTS, *_HERE, *_ROOM
+)
+BATCH: Final = 8
+"""Variants that go through a strip of people together, so that covariates come from the cache."""
+STRIP: Final = 1024
+"""People whose contributions are added up in single precision."""
+_NOBODY: Final = -1000.0
+_COPIES: Final = np.stack([np.where(DECODE < 0, np.nan, DECODE), np.where(DECODE < 0, np.nan, 2.0 - DECODE)])
 
 
 def refit_variants(
@@ -119,24 +131,36 @@ class StartingPoint:
 
     Attributes
     ----------
-    eta, residual, weights
-        float64 (n,): log odds, outcome - p, p (1 - p).
-    lower
-        float64 (k, k): Cholesky factor of the covariates' information.
+    covariates
+        float32 (strips, k, 1024): covariates for which the null model's information is the identity, in strips of
+        people, 0 beyond the last.
+    people
+        float32 (5, strips * 1024): outcome - p, p (1 - p), p (1 - p) (1 - 2 p), log odds, outcome. Beyond the last
+        person the log odds are such that nothing is added to any sum.
+    whole
+        Sum of p (1 - p).
     """
 
-    eta: Floats
-    residual: Floats
-    weights: Floats
-    lower: Floats
+    covariates: npt.NDArray[np.float32]
+    people: npt.NDArray[np.float32]
+    whole: float
 
     @classmethod
     def of(cls, covariates: Floats, outcome: Floats, offset: Floats, coefficients: Floats) -> StartingPoint:
         """Evaluate covariates (k, n) at `coefficients` (k,) on top of a known `offset` (n,)."""
+        k, n = covariates.shape
         eta = offset + coefficients @ covariates
         p = special.expit(eta)
         weights = p * (1.0 - p)
-        return cls(eta, outcome - p, weights, np.linalg.cholesky((covariates * weights) @ covariates.T))
+        lower = np.linalg.cholesky((covariates * weights) @ covariates.T)
+        strips = -(-n // STRIP)
+        white = np.zeros((k, strips * STRIP), dtype=np.float32)
+        white[:, :n] = np.linalg.solve(lower, covariates)
+        people = np.zeros((5, strips * STRIP), dtype=np.float32)
+        people[3] = _NOBODY
+        people[:, :n] = outcome - p, weights, weights * (1.0 - 2.0 * p), eta, outcome
+        layout = np.ascontiguousarray(white.reshape(k, strips, STRIP).transpose(1, 0, 2))
+        return cls(layout, people, float(weights.sum()))
 
 
 def maximise_variants(
@@ -146,8 +170,6 @@ def maximise_variants(
     flip: npt.NDArray[np.bool_],
     means: Floats,
     positions: npt.NDArray[np.int64],
-    covariates: Floats,
-    outcome: Floats,
     start: StartingPoint,
     drop_missing: bool,
 ) -> Floats:
@@ -155,7 +177,7 @@ def maximise_variants(
 
     Parameters
     ----------
-    genotypes, variants, flip, means, positions, covariates, outcome, drop_missing
+    genotypes, variants, flip, means, positions, drop_missing
         As in :func:`refit_variants`.
     start
         The null model's fit.
@@ -168,33 +190,38 @@ def maximise_variants(
 
     Notes
     -----
-    Newton's method with the covariates' own information as it is in the null model: each step then takes one
-    pass of the covariates for eight variants, and no information of all predictors is ever formed. What the
-    information misses slows the last digits down and changes no answer: steps go on until one is below
-    1e-4 standard errors, and what is left is a small part of that.
+    The null model's likelihood to the third order gives a first estimate, for which one pass of the people
+    suffices. From there Newton's method goes on with the covariates' own information as it is in the null model,
+    scaled; where a genotype at its estimate is not apart from the covariates, their information is summed anew. The
+    score of the coefficient is followed as a cubic through its values and slopes at the last two estimates.
+    Single precision, in which people's contributions are, leaves errors of some 1e-6 standard errors, as much
+    as the steps that are not taken.
     """
     out = np.zeros((len(variants), 3))
-    kernel: Any = _MAXIMUM_OF_CALLS if genotypes.dtype == np.uint8 else _MAXIMUM_OF_DOSAGES
-    k, n = covariates.shape
+    strips, k, _ = start.covariates.shape
+    calls = genotypes.dtype == np.uint8
+    given: list[Any] = [np.ascontiguousarray(genotypes), variants, flip.astype(np.uint8), means, positions]
+    room: list[Any] = []
+    wide = strips * STRIP
+    if calls:
+        every = len(positions) > 4 * (genotypes.shape[1] - 1) and bool((np.diff(positions) == 1).all())
+        room.append(np.empty(4 * genotypes.shape[1], dtype=np.float32))
+        given += [_COPIES.astype(np.float32), int(every and positions[0] == 0)]
+    kernel: Any = _MAXIMUM_OF_CALLS if calls else _MAXIMUM_OF_DOSAGES
     kernel(
-        np.ascontiguousarray(genotypes),
-        variants,
-        flip.astype(np.uint8),
-        means,
-        positions,
-        np.ascontiguousarray(covariates),
-        outcome,
-        start.eta,
-        start.residual,
-        start.weights,
-        start.lower,
+        *given,
+        start.covariates,
+        start.people,
+        start.whole,
         int(drop_missing),
-        np.empty((_BATCH, n), dtype=np.float32),
-        np.empty(_BATCH),
-        np.empty((4, STRIP)),
-        np.empty((_BATCH, 2 * k + 3)),
-        np.empty((_BATCH, 2 * k + 3)),
-        np.empty((4, max(k, _BATCH))),
+        *room,
+        np.empty((BATCH, wide), dtype=np.float32),
+        np.empty(BATCH),
+        np.empty((BATCH, 2, k), dtype=np.float32),
+        np.empty((6, STRIP), dtype=np.float32),
+        np.empty((BATCH, 3 * k + 5)),
+        np.empty((BATCH, 3 * k + 4)),
+        np.empty((4 + 2 * k, max(k, BATCH, 4))),
         out,
     )
     return out
