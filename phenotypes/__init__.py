@@ -9,8 +9,11 @@ if TYPE_CHECKING:
     from phenotypes.code_counts import codes_in_use
     from phenotypes.codelist import CodeList
     from phenotypes.codelist_lint import lint
+    from phenotypes.comorbidities import comorbidity
     from phenotypes.definitions import CategoryTrait, NumericTrait, Outcome, Phenotype
     from phenotypes.derivation import Derived, derive
+    from phenotypes.phecode_map import PhecodeMap
+    from phenotypes.phenome import phecodes
     from phenotypes.plain_english import explain
     from phenotypes.published_lists import read_published
     from phenotypes.rules import all_of, any_of, has, none_of, prescribed, value
@@ -24,17 +27,20 @@ _HOME = {
     "NumericTrait": "phenotypes.definitions",
     "Outcome": "phenotypes.definitions",
     "OutcomeSpec": "phenotypes.spec",
+    "PhecodeMap": "phenotypes.phecode_map",
     "Phenotype": "phenotypes.definitions",
     "PhenotypeSpec": "phenotypes.spec",
     "Terminology": "phenotypes.terminology",
     "all_of": "phenotypes.rules",
     "any_of": "phenotypes.rules",
     "codes_in_use": "phenotypes.code_counts",
+    "comorbidity": "phenotypes.comorbidities",
     "derive": "phenotypes.derivation",
     "explain": "phenotypes.plain_english",
     "has": "phenotypes.rules",
     "lint": "phenotypes.codelist_lint",
     "none_of": "phenotypes.rules",
+    "phecodes": "phenotypes.phenome",
     "prescribed": "phenotypes.rules",
     "read_published": "phenotypes.published_lists",
     "value": "phenotypes.rules",
@@ -47,17 +53,20 @@ __all__ = [
     "NumericTrait",
     "Outcome",
     "OutcomeSpec",
+    "PhecodeMap",
     "Phenotype",
     "PhenotypeSpec",
     "Terminology",
     "all_of",
     "any_of",
     "codes_in_use",
+    "comorbidity",
     "derive",
     "explain",
     "has",
     "lint",
     "none_of",
+    "phecodes",
     "prescribed",
     "read_published",
     "value",

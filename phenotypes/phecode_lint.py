@@ -66,10 +66,9 @@ def _findings(
             continue
         clean = CODE_SYSTEMS[system].normalise(code)
         whole = CODE_SYSTEMS[system].full or CODE_SYSTEMS[system].shape
-        if not CODE_SYSTEMS[system].shape.fullmatch(clean):
-            yield line, "not-a-code", code, phecode
-        elif not whole.fullmatch(clean):
-            yield line, "clinical-modification", code, phecode
+        if not whole.fullmatch(clean):
+            american = system == "icd10" and CODE_SYSTEMS["icd10cm"].shape.fullmatch(clean) is not None
+            yield line, "clinical-modification" if american else "not-a-code", code, phecode
         elif terminology is not None and terminology.system == system and clean not in terminology:
             yield line, "unknown", code, phecode
         if not is_phecode(phecode):

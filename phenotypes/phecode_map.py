@@ -183,7 +183,9 @@ def _table(path: str | Path) -> pd.DataFrame:
             "not a CSV file", where=path, found=type(error).__name__, fix="give the file as published"
         ) from None
     rows.columns = [str(c).strip().lower().replace(" ", "_") for c in rows.columns]
-    return rows.apply(lambda column: column.str.strip())
+    for column in rows.columns:
+        rows[column] = rows[column].str.strip()
+    return rows
 
 
 def _column(rows: pd.DataFrame, names: Iterable[str], path: object) -> str:
