@@ -500,7 +500,7 @@ def first_line(path: Path) -> str:
         raise InputError("the file is empty", where=path, expected="a line of column names")
     if len(lines) == 1 and len(start) == 1 << 16:
         raise InputError("no line of column names", where=path, expected="a text table")
-    return lines[0]
+    return str(lines[0])
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

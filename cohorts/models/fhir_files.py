@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from cohorts.errors import InputError
 
@@ -150,10 +150,13 @@ def _parsed(content: bytes) -> Any:
 
 @contextmanager
 def _opened(path: Path, number: int) -> Iterator[IO[bytes]]:
-    opener = gzip.open if path.suffix.lower() == ".gz" else open
     try:
-        with opener(path, "rb") as content:
-            yield content
+        if path.suffix.lower() == ".gz":
+            with gzip.open(path, "rb") as packed:
+                yield cast(IO[bytes], packed)
+        else:
+            with open(path, "rb") as content:
+                yield content
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
             "cannot be read",
