@@ -32,12 +32,19 @@ class LocoOffsets:
         float32 (traits, chromosomes, samples); NaN where a person has no prediction. Of a quantitative trait
         in standard deviations of its residual beside the covariates; of a binary one in log odds. These are
         REGENIE's units too.
+    inflation
+        What chi-squares of each quantitative trait are divided by; () divides none.
     """
 
     traits: tuple[str, ...]
     chromosomes: tuple[str, ...]
     samples: tuple[str, ...]
     values: npt.NDArray[np.float32]
+    inflation: tuple[float, ...] = ()
+
+    def inflation_of(self, trait: str) -> float:
+        """What a quantitative trait's chi-squares are divided by."""
+        return self.inflation[self.traits.index(trait)] if self.inflation else 1.0
 
     def of(self, trait: str, chrom: str, samples: Sequence[str]) -> npt.NDArray[np.float64]:
         """One trait's offset for tests on one chromosome.
@@ -80,7 +87,7 @@ class LocoOffsets:
         """The same for other samples or in another order; NaN for those who have no prediction."""
         at = self._places(samples)
         values = np.where(at >= 0, self.values[:, :, at], np.float32(np.nan))
-        return LocoOffsets(self.traits, self.chromosomes, samples, values.astype(np.float32))
+        return LocoOffsets(self.traits, self.chromosomes, samples, values.astype(np.float32), self.inflation)
 
     def _places(self, samples: Sequence[str]) -> npt.NDArray[np.int64]:
         place = {sample: i for i, sample in enumerate(self.samples)}
@@ -93,6 +100,7 @@ def read_offsets(
     *,
     traits: Sequence[str] | None = None,
     chromosomes: Collection[str] = (),
+    inflation: Path | None = None,
 ) -> LocoOffsets:
     """Read REGENIE's list of predictions (``OUT_pred.list``: trait and .loco file, a line each).
 
@@ -107,6 +115,8 @@ def read_offsets(
         Those wanted; the files of others are not opened. None for all.
     chromosomes
         Those to be tested (canonical names): each needs its line, all but autosomes line 23.
+    inflation
+        ``OUT_pred.inflation`` of ``careome wgr --calibrate``: a trait and its factor on each line.
 
     Raises
     ------
@@ -143,7 +153,26 @@ def read_offsets(
                 expected="a line for each chromosome tested; 23 for all but autosomes",
                 fix="give the files as step 1 wrote them, or test other chromosomes (--chr)",
             )
-    return LocoOffsets(names, CHROMOSOMES, tuple(iid for _, iid in samples), values)
+    factors = () if inflation is None else _read_inflation(inflation, names)
+    return LocoOffsets(names, CHROMOSOMES, tuple(iid for _, iid in samples), values, factors)
+
+
+def _read_inflation(path: Path, traits: Sequence[str]) -> tuple[float, ...]:
+    try:
+        found = {
+            name: float(factor) for name, factor, *_ in (line.split() for line in _text(path).splitlines())
+        }
+        factors = tuple(found[trait] for trait in traits)
+    except (ValueError, KeyError) as error:
+        raise InputError(
+            "has no factor of every trait",
+            where=path,
+            expected=f"lines of a trait and a number, for {', '.join(traits)}",
+            fix="give the file that careome wgr --calibrate wrote with the predictions",
+        ) from error
+    if not all(np.isfinite(factor) and factor > 0 for factor in factors):
+        raise InputError("has a factor that is not positive", where=path, fix="write the file anew")
+    return factors
 
 
 def _unpredicted(trait: str, traits: Sequence[str]) -> DesignError:

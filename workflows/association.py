@@ -71,6 +71,7 @@ def run_gwas(
     max_corr: float = 0.999,
     block_size: int = 1024,
     pred: Path | None = None,
+    pred_inflation: Path | None = None,
     traits: TraitOptions | None = None,
     model: ModelOptions | None = None,
     output: OutputOptions | None = None,
@@ -100,6 +101,8 @@ def run_gwas(
         has so few cases that the chosen test is known to reject too often, the log says so.
     pred
         List of whole-genome predictions, ``OUT_pred.list`` of ``careome wgr`` or of REGENIE's step 1.
+    pred_inflation
+        ``OUT_pred.inflation`` of ``careome wgr --calibrate``: quantitative chi-squares are divided by its factors.
     traits, model, output
         Further options.
     started, progress, finished
@@ -156,9 +159,14 @@ def run_gwas(
         people = list(zip(genotypes.samples["fid"], genotypes.samples["iid"], strict=True))
         wanted = [trait.name for trait in design.traits]
         chromosomes = set(genotypes.variant_values("chrom"))
-        offsets = read_offsets(pred, people, traits=wanted, chromosomes=chromosomes)
+        offsets = read_offsets(pred, people, traits=wanted, chromosomes=chromosomes, inflation=pred_inflation)
         design = design.with_offsets(offsets)
         lines.append(f"whole-genome predictions taken out: {pred}")
+        lines += [
+            f"{trait.name}: chi-squares divided by {offsets.inflation_of(trait.name):.4f} ({pred_inflation})"
+            for trait in design.traits
+            if pred_inflation is not None and trait.kind == "quantitative"
+        ]
         lines += [
             f"{trait.name}: {count} people without prediction left out"
             for trait in design.traits
@@ -282,6 +290,7 @@ class _Run:
             digest.update(np.ascontiguousarray(trait.values).tobytes())
         if self.design.offsets is not None:
             digest.update(self.design.offsets.values.tobytes())
+            digest.update(repr(self.design.offsets.inflation).encode())
         digest.update("\0".join(self.design.covariate_names).encode())
         digest.update(np.ascontiguousarray(self.design.covariates).tobytes())
         return digest.hexdigest()

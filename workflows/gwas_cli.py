@@ -266,6 +266,10 @@ def register(app: typer.Typer, use_threads: Callable[[int | None], int]) -> None
         pred: Annotated[
             Path | None, typer.Option("--pred", help="OUT_pred.list of careome wgr or of REGENIE's step 1.")
         ] = None,
+        pred_inflation: Annotated[
+            Path | None,
+            typer.Option(help="OUT_pred.inflation of careome wgr --calibrate: divide chi-squares by it."),
+        ] = None,
         ignore_pred: Annotated[
             bool, typer.Option("--ignore-pred", help="REGENIE's for going without --pred.")
         ] = False,
@@ -277,8 +281,11 @@ def register(app: typer.Typer, use_threads: Callable[[int | None], int]) -> None
         del step
         if ignore_pred and pred is not None:
             raise typer.BadParameter("--pred and --ignore-pred exclude each other")
+        if pred_inflation is not None and pred is None:
+            raise typer.BadParameter("--pred-inflation goes with --pred")
         threads = use_threads(threads)
-        _run(tables, source, filters, traits, tests, output, out, missing_genotypes, threads, pred)
+        offsets = (pred, pred_inflation)
+        _run(tables, source, filters, traits, tests, output, out, missing_genotypes, threads, offsets)
 
     app.command()(gwas)
 
@@ -293,7 +300,7 @@ def _run(
     out: Path,
     missing_genotypes: Literal["mean", "complete-case"],
     threads: int,
-    pred: Path | None,
+    offsets: tuple[Path | None, Path | None],
 ) -> None:
     from cohorts.errors import OutputError
 
@@ -319,7 +326,8 @@ def _run(
             vif=tests.vif,
             max_corr=tests.max_corr,
             block_size=tests.block_size,
-            pred=pred,
+            pred=offsets[0],
+            pred_inflation=offsets[1],
             traits=traits,
             model=tests.model,
             output=output,

@@ -34,6 +34,7 @@ def run_wgr(
     filters: Filters | None = None,
     traits: TraitOptions | None = None,
     folds: int = 10,
+    calibrate: bool = False,
     unused: Sequence[str] = (),
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
@@ -47,8 +48,9 @@ def run_wgr(
     out
         Prefix of the outputs: ``OUT_pred.list`` and ``OUT_<i>.loco`` as REGENIE writes them,
         ``OUT.<trait>.weights``, a polygenic score in the PGS Catalog's columns (for the same files
-        ``careome score --palindromic keep``: their strand is known), and ``OUT.log``.
-    folds, threads, progress
+        ``careome score --palindromic keep``: their strand is known), and ``OUT.log``; with `calibrate`
+        ``OUT_pred.inflation``, for ``careome gwas --pred-inflation``.
+    folds, calibrate, threads, progress
         See :func:`gwas.whole_genome.whole_genome_regression`. Its `mac` is `filters.mac`, by default
         :data:`MAC`.
     unused
@@ -82,8 +84,14 @@ def run_wgr(
             raise InputError(
                 "a trait's name cannot be part of a file name", where=trait.name, fix="rename the column"
             )
-    fit = whole_genome_regression(genotypes, design, folds=folds, mac=mac, threads=threads, progress=progress)
+    fit = whole_genome_regression(
+        genotypes, design, folds=folds, mac=mac, calibrate=calibrate, threads=threads, progress=progress
+    )
     files = [_write_list(fit, out), *_write_predictions(fit, genotypes, out), *_write_weights(fit, out)]
+    if calibrate:
+        files.insert(1, out.with_name(out.name + "_pred.inflation"))
+        factors = zip(fit.offsets.traits, fit.offsets.inflation, strict=True)
+        write_text(files[1], "".join(f"{name} {factor:.6g}\n" for name, factor in factors))
     lines = [
         f"careome {version()} wgr",
         *source.told(opened),
@@ -98,6 +106,12 @@ def run_wgr(
             f" {'R2' if trait.kind == 'quantitative' else 'part of the deviance'} {trait.held_out_r2:.4f};"
             f" factor {trait.factor:.3f}; {trait.sweeps} sweeps"
             for trait in fit.traits
+        ),
+        *(
+            f"{trait.name}: chi-squares beside the predictions are {trait.inflation.factor:.3f} times a mixed"
+            f" model's (standard error {trait.inflation.error:.3f})"
+            for trait in fit.traits
+            if trait.inflation is not None
         ),
         *(f"{name}: skipped, {why}" for name, why in fit.skipped.items() if name not in design.skipped),
         f"done in {time.monotonic() - begun:.1f} s",

@@ -34,6 +34,13 @@ def register(app: typer.Typer, use_threads: Callable[[int | None], int]) -> None
         traits: TraitOptions,
         out: Annotated[Path, typer.Option("--out", help="Prefix of the result files.")],
         cv: Annotated[int, typer.Option("--cv", min=4, help="Folds; each is predicted by the others.")] = 10,
+        calibrate: Annotated[
+            bool,
+            typer.Option(
+                "--calibrate",
+                help="Compare quantitative traits' tests with a mixed model's; for samples all of close relatives.",
+            ),
+        ] = False,
         bsize: Annotated[
             int | None, typer.Option("--bsize", min=1, help=f"{UNUSED}: there are no blocks to choose.")
         ] = None,
@@ -70,6 +77,7 @@ def register(app: typer.Typer, use_threads: Callable[[int | None], int]) -> None
                 filters=filters,
                 traits=traits,
                 folds=cv,
+                calibrate=calibrate,
                 unused=[
                     name
                     for name, given in (("--bsize", bsize), ("--loocv", loocv), ("--lowmem", lowmem))

@@ -249,7 +249,9 @@ def _without_missing(
     verdict[rows] = screen(group, part, residual[rows], predictors, n_used=part.called, **limits)
 
 
-def linear_tests(group: Group, calls: Calls, found: Moments, trait: int) -> VariantTests:
+def linear_tests(
+    group: Group, calls: Calls, found: Moments, trait: int, *, inflation: float = 1.0
+) -> VariantTests:
     """Wald tests of one trait of a group from the block's moments.
 
     Parameters
@@ -258,6 +260,8 @@ def linear_tests(group: Group, calls: Calls, found: Moments, trait: int) -> Vari
         As above.
     trait
         Column of the trait in the group.
+    inflation
+        What squares of the statistics are divided by, see :mod:`gwas.whole_genome.inflation`.
 
     Returns
     -------
@@ -274,6 +278,8 @@ def linear_tests(group: Group, calls: Calls, found: Moments, trait: int) -> Vari
         )
         fine = verdict == status.OK
         se = np.where(fine, np.sqrt(np.maximum(unexplained, 0.0) / freedom / found.residual), np.nan)
+        if inflation != 1.0:
+            se *= np.sqrt(inflation)
         beta = np.where(fine, np.where(calls.flip, -beta, beta), np.nan)
         statistic = beta / se
     return VariantTests(

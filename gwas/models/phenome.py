@@ -87,6 +87,8 @@ class Phenome:
         Trait names in the design's order.
     effect_per
         Copies that an effect is reported for, see :data:`EFFECT_PER`.
+    inflation
+        Quantitative trait → what its chi-squares are divided by; 1 where it is not there.
     """
 
     panels: tuple[Panel, ...]
@@ -95,6 +97,7 @@ class Phenome:
     order: tuple[str, ...]
     effect_per: float
     options: AssociationOptions
+    inflation: Mapping[str, float]
 
     def test(self, tile: Tile) -> dict[str, VariantTests]:
         """Test every variant of a block against every trait.
@@ -136,7 +139,10 @@ class Phenome:
             max_vif=options.max_vif,
             max_corr=options.max_corr,
         )
-        found = {name: linear_tests(group, calls, both, i) for i, name in enumerate(panel.quantitative)}
+        found = {
+            name: linear_tests(group, calls, both, i, inflation=self.inflation.get(name, 1.0))
+            for i, name in enumerate(panel.quantitative)
+        }
         if not panel.binary:
             return found
         # fits of binary traits take numba, which quantitative ones do without
@@ -233,6 +239,7 @@ def prepare_phenome(
         tuple(trait.name for trait in design.traits),
         EFFECT_PER[ploidy],
         options,
+        {name: design.offsets.inflation_of(name) for name in offsets} if design.offsets is not None else {},
     )
 
 

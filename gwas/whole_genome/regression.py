@@ -20,6 +20,7 @@ from gwas.genotypes import Genotypes
 from gwas.kernels import shrinkage_tiles as kernel
 from gwas.offsets import CHROMOSOMES, LocoOffsets
 from gwas.whole_genome.columns import Column, Columns
+from gwas.whole_genome.inflation import Inflation, offset_inflation
 from gwas.whole_genome.moments import PROBES, first_pass
 from gwas.whole_genome.panel import Panel, make_panel
 from gwas.whole_genome.priors import PRIORS, Prior
@@ -58,6 +59,8 @@ class TraitFit:
         What predictions were multiplied by to fit best.
     sweeps
         Largest number of times the variants were gone through.
+    inflation
+        How much tests beside the predictions exceed a mixed model's, where that was asked for.
     """
 
     name: str
@@ -68,6 +71,7 @@ class TraitFit:
     held_out_r2: float
     factor: float
     sweeps: int
+    inflation: Inflation | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +121,7 @@ def whole_genome_regression(
     mac: float = 5,
     tolerance: float = 0.1,
     most_sweeps: int = 4,
+    calibrate: bool = False,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> WholeGenomeFit:
@@ -140,6 +145,10 @@ def whole_genome_regression(
         Variants with fewer minor alleles are left out.
     tolerance, most_sweeps
         Stop a fit when its effects move by less than this part of their size in a sweep, or after so many.
+    calibrate
+        Compare the tests of quantitative traits beside the predictions with a mixed model's, see
+        :mod:`gwas.whole_genome.inflation`; the offsets then carry the factors, by which associate divides
+        their chi-squares. For samples of close relatives throughout.
     threads
         Threads of the kernels; None leaves the process's setting.
     progress
@@ -174,7 +183,7 @@ def whole_genome_regression(
         fold = np.full(4 * panel.width, 0, dtype=np.int64)
         fold[: panel.n] = rank % folds
         signs = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), size=(panel.n, PROBES))[rank]
-        run = _Run(panel, fold, folds, tuple(priors), signs, tolerance, most_sweeps)
+        run = _Run(panel, fold, folds, tuple(priors), signs, tolerance, most_sweeps, calibrate)
         batches = list(_batches(responses, panel, max(folds + 1, len(priors), PROBES + 1)))
         told = [run.fit(batch, design, _told(progress, len(batches))) for batch in batches]
     fits = tuple(fit for batch in told for fit in batch.fits)
@@ -186,6 +195,7 @@ def whole_genome_regression(
             CHROMOSOMES,
             design.samples,
             np.concatenate([batch.offsets for batch in told]),
+            tuple(1.0 if fit.inflation is None else fit.inflation.factor for fit in fits),
         ),
         fits,
         panel.genotypes.variants[["chrom", "pos", "id", "ref", "alt"]].reset_index(drop=True),
@@ -220,6 +230,7 @@ class _Run:
     signs: npt.NDArray[np.int8]
     tolerance: float
     most_sweeps: int
+    calibrate: bool
 
     def fit(self, responses: Sequence[Response], design: Design, progress: Callable[[int], None]) -> _Batch:
         """Fit some traits."""
@@ -260,10 +271,19 @@ class _Run:
                     fit[1],
                     fit[0],
                     sweeps,
+                    self._inflation(response, offsets[t], float(heritability[t])),
                 )
             )
         progress(100)
         return _Batch(fits, offsets, columns.effects[self.folds :: stride])
+
+    def _inflation(self, response: Response, offsets: F32, heritability: float) -> Inflation | None:
+        if not self.calibrate or not response.linear:
+            return None
+        rows = [CHROMOSOMES.index(chrom) for chrom in self.panel.chromosomes]
+        return offset_inflation(
+            self.panel, response, offsets[rows], heritability, np.random.default_rng(self.panel.m)
+        )
 
     def _fold_of(self, response: Response) -> Ints:
         return self.fold[response.people]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,10 +59,11 @@ def test_offsets_bring_mice_near_the_mixed_model(gemma: str, mice: Path) -> None
     ids = list(genotypes.samples["iid"])
     people = pd.read_csv(mice.with_suffix(".fam"), sep="\t", header=None)
     design = make_design(ids, people[[5]].set_axis(ids).set_axis(["CD8"], axis=1))
-    offsets = whole_genome_regression(genotypes, design, threads=2).offsets
+    calibrated = whole_genome_regression(genotypes, design, calibrate=True, threads=2).offsets
+    offsets = replace(calibrated, inflation=())
     peers = pd.concat([mixed_model(gemma, mice, chromosome) for chromosome in CHROMOSOMES])
     chi2 = {}
-    for name, taken_out in (("plain", None), ("offsets", offsets)):
+    for name, taken_out in (("plain", None), ("offsets", offsets), ("calibrated", calibrated)):
         found = associate(genotypes, design, offsets=taken_out)["CD8"].set_index("ID")
         chi2[name] = (found["T_STAT"] ** 2).loc[peers.index].to_numpy()
     known = np.isfinite(chi2["plain"])
@@ -73,3 +75,5 @@ def test_offsets_bring_mice_near_the_mixed_model(gemma: str, mice: Path) -> None
     assert lam["plain"] > 5 * lam["gemma"]
     # predictions of unseen mice leave some of what families share in the residual, where the mixed model whitens
     assert 0.9 * lam["gemma"] < lam["offsets"] < 1.6 * lam["gemma"]
+    assert 0.75 * lam["gemma"] < lam["calibrated"] < 1.3 * lam["gemma"]
+    assert lam["calibrated"] < lam["offsets"]

@@ -193,3 +193,32 @@ def test_the_weights_are_a_score_of_the_whole_prediction(step1: Path, careome: C
         assert np.polyfit(full[:, t], score, 1)[0] == pytest.approx(1, rel=1e-3)
         loco = fit.offsets.of(trait, "X", genotypes.samples["iid"])
         assert np.corrcoef(score, loco)[0, 1] > 0.5
+
+
+def test_calibrated_predictions_divide_the_chi_squares_of_quantitative_traits(
+    step1: Path, careome: Careome, tmp_path: Path
+) -> None:
+    done = careome("wgr", *_inputs(step1), "--cv", 5, "--minMAC", 6, "--calibrate", "--out", tmp_path / "k")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "k_1.loco").read_bytes() == (step1 / "s_1.loco").read_bytes()
+    factors = dict(line.split() for line in (tmp_path / "k_pred.inflation").read_text().splitlines())
+    assert float(factors["B"]) == 1.0
+    assert float(factors["Q"]) != 1.0
+    words = ["--pred", tmp_path / "k_pred.list", "--out", tmp_path / "o"]
+    done = careome("gwas", *_inputs(step1), *words, "--pred-inflation", tmp_path / "k_pred.inflation")
+    assert done.returncode == 0, done.stderr
+    assert f"Q: chi-squares divided by {float(factors['Q']):.4f}" in (tmp_path / "o.log").read_text()
+    divided = {
+        trait: table["T_STAT" if trait == "Q" else "Z_STAT"]
+        for trait, table in _results(tmp_path, "o").items()
+    }
+    done = careome("gwas", *_inputs(step1), *words)
+    assert done.returncode == 0, done.stderr
+    plain = {
+        trait: table["T_STAT" if trait == "Q" else "Z_STAT"]
+        for trait, table in _results(tmp_path, "o").items()
+    }
+    np.testing.assert_allclose(divided["Q"] * np.sqrt(float(factors["Q"])), plain["Q"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(divided["B"], plain["B"])
+    refused = careome("gwas", *_inputs(step1), "--pred-inflation", "x", "--out", tmp_path / "o")
+    assert "--pred-inflation goes with --pred" in refused.stderr
