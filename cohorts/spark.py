@@ -1,0 +1,137 @@
+"""A Spark session of our own: started with the Java that works, ended with it, leaving nothing behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cohorts.errors import DesignError, InputError
+from cohorts.java import INSTALL, find_java
+
+PARTITIONS_PER_CORE = 2
+
+
+@contextmanager
+def start_spark(
+    master: str = "local[2]",
+    *,
+    scratch: str | Path,
+    memory: str = "4g",
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Any]:
+    """Start Spark, and end it and its Java afterwards.
+
+    Parameters
+    ----------
+    master
+        Where Spark runs: ``local[2]`` (two cores of this machine) or a cluster's address.
+    scratch
+        An existing folder; Spark's own files go below it and are removed at the end.
+    memory
+        Of the driver's Java, and of each executor's on a cluster.
+    settings
+        More of Spark's settings, which win over ours.
+
+    Yields
+    ------
+    pyspark.sql.SparkSession
+
+    Raises
+    ------
+    InputError
+        Spark, a Java for it, or the cluster is not there.
+    DesignError
+        A Spark session is running in this process already.
+
+    Examples
+    --------
+    >>> with start_spark(scratch="run/scratch") as spark:  # doctest: +SKIP
+    ...     hub = SparkHub.read(spark, "hub")
+    """
+    home = find_java()
+    try:
+        import pyspark
+    except ImportError as error:
+        raise InputError("Spark is not installed", found=f"no package {error.name}", fix=INSTALL) from error
+    if pyspark.SparkContext._active_spark_context is not None:
+        raise DesignError("a Spark session is already running in this process", fix="stop it first")
+    with tempfile.TemporaryDirectory(prefix="spark-", dir=scratch, ignore_cleanup_errors=True) as folder:
+        chosen = {**_settings(master, memory, Path(folder)), **(settings or {})}
+        try:
+            session = _session(master, home, chosen)
+        except Exception as error:
+            _end_java()
+            raise InputError(
+                "Spark could not be started",
+                where=master,
+                found=type(error).__name__,
+                fix="check the address and the memory",
+            ) from error
+        try:
+            yield session
+        finally:
+            session.stop()
+            _end_java()
+
+
+def _settings(master: str, memory: str, folder: Path) -> dict[str, str]:
+    for name in ("local", "java"):
+        (folder / name).mkdir(mode=0o700)
+    settings = {
+        "spark.driver.memory": memory,
+        "spark.driver.maxResultSize": "0",
+        "spark.driver.extraJavaOptions": f'"-Djava.io.tmpdir={folder / "java"}" -XX:-UsePerfData',
+        "spark.local.dir": str(folder / "local"),
+        "spark.sql.warehouse.dir": f"file://{folder / 'warehouse'}",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+    }
+    if not master.startswith("local"):
+        return {**settings, "spark.executor.memory": memory}
+    parts = str(PARTITIONS_PER_CORE * len(os.sched_getaffinity(0)))
+    return {
+        **settings,
+        # a machine whose own name does not resolve, or that sits behind a firewall, still reaches itself
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.sql.shuffle.partitions": parts,
+    }
+
+
+def _session(master: str, home: Path, settings: Mapping[str, str]) -> Any:
+    from pyspark.sql import SparkSession
+
+    before = {name: os.environ.get(name) for name in ("JAVA_HOME", "PYSPARK_PYTHON")}
+    os.environ |= {"JAVA_HOME": str(home), "PYSPARK_PYTHON": sys.executable}
+    try:
+        builder = SparkSession.builder.master(master).appName("careome")
+        for name, value in settings.items():
+            builder = builder.config(name, value)
+        return builder.getOrCreate()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _end_java() -> None:
+    """End Spark's Java, so that the next start, Hail's among them, has one with settings of its own."""
+    from pyspark import SparkContext
+
+    gateway = SparkContext._gateway
+    if gateway is None:
+        return
+    gateway.shutdown()
+    process = getattr(gateway, "proc", None)
+    if process is not None:
+        process.stdin.close()
+        process.wait(timeout=60)
+    SparkContext._gateway = SparkContext._jvm = None
