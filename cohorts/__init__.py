@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cohorts.eligibility import Population, population
     from cohorts.hub import Hub, connect
     from cohorts.linkage import Links, link, pair_quality
+    from cohorts.models import CprdAurumSource, FhirSource, OmopSource, PostgresSource
     from cohorts.pseudonymise import build_hub
     from cohorts.readers import TableSource
     from cohorts.residence import exposure
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
     from cohorts.synthetic import RegionConfig, make_region
 
 _HOME = {
+    "CprdAurumSource": "cohorts.models",
+    "FhirSource": "cohorts.models",
     "Hub": "cohorts.hub",
     "Intake": "cohorts.sources",
     "Links": "cohorts.linkage",
+    "OmopSource": "cohorts.models",
     "Population": "cohorts.eligibility",
+    "PostgresSource": "cohorts.models",
     "RegionConfig": "cohorts.synthetic",
     "TableSource": "cohorts.readers",
     "apply_consent": "cohorts.consent",
@@ -39,10 +44,14 @@ _HOME = {
 }
 
 __all__ = [
+    "CprdAurumSource",
+    "FhirSource",
     "Hub",
     "Intake",
     "Links",
+    "OmopSource",
     "Population",
+    "PostgresSource",
     "RegionConfig",
     "TableSource",
     "apply_consent",

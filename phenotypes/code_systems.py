@@ -119,6 +119,12 @@ CODE_SYSTEMS: dict[str, CodeSystem] = {
         _without_dots, re.compile(r"[0-9VE][0-9]{1,4}"), "three to five digits, the first also V or E"
     ),
     "cvx": CodeSystem(_plain, re.compile(r"[0-9]{1,3}"), "up to 3 digits", "none"),
+    "atc": CodeSystem(
+        _without_dots,
+        re.compile(r"[A-Z](?:[0-9]{2}(?:[A-Z](?:[A-Z](?:[0-9]{2})?)?)?)?"),
+        "a letter, two digits, two letters, two digits, or the beginning of that",
+    ),
+    "omop": CodeSystem(_plain, re.compile(r"[1-9][0-9]{0,9}"), "the number of an OMOP concept", "none"),
     "cprd_medcode": CodeSystem(_plain, re.compile(r"[0-9]{1,19}"), "up to 19 digits", "none"),
     "cprd_prodcode": CodeSystem(_plain, re.compile(r"[0-9]{1,19}"), "up to 19 digits", "none"),
 }

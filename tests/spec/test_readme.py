@@ -6,8 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+from pydantic import TypeAdapter
 
 import cohorts.errors as errors
+from workflows.source_specs import Source
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -52,6 +55,12 @@ def test_every_python_block_runs_as_it_stands(demo, tmp_path, monkeypatch, capsy
     assert "rejected" in printed
     assert "Type 2 diabetes" in printed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["careome-demo"]
+
+
+def test_every_source_it_shows_is_one_a_study_may_declare():
+    (shown,) = [yaml.safe_load(block) for block in blocks("yaml")]
+    sources = TypeAdapter(dict[str, Source]).validate_python(shown["sources"])
+    assert [source.model for source in sources.values()] == ["cprd_aurum", "omop", "fhir", "files"]
 
 
 @pytest.mark.parametrize("folder", ["cohorts", "phenotypes", "gwas", "workflows", "tests"])
