@@ -1,7 +1,8 @@
 """-log10 P from log survival functions, so that no P is ever zero.
 
 A P value below 1e-308 is not a number a computer can hold, but its logarithm is. The normal tail has a
-stable logarithm in scipy; the tail of Student's t is the regularised incomplete beta function, whose
+stable logarithm in scipy. The tail of Student's t is a series in one by the degrees of freedom where these are many
+(:mod:`gwas.kernels.student`), else scipy's; far out it is the regularised incomplete beta function, whose
 logarithm comes from its continued fraction (Abramowitz & Stegun 26.5.8, evaluated by Lentz's method).
 """
 
@@ -11,7 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+
+from gwas.kernels.student import student_tail
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,6 +36,8 @@ def log10p_normal(z: npt.ArrayLike) -> Floats:
     >>> log10p_normal([1.959963984540054, 100.0]).round(3).tolist()
     [1.301, 2173.571]
     """
+    from scipy import special
+
     magnitude = np.abs(np.asarray(z, dtype=np.float64))
     return np.asarray(np.maximum(-(special.log_ndtr(-magnitude) + _LN2) / _LN10, 0.0), dtype=np.float64)
 
@@ -51,6 +55,8 @@ def z_of_log10p(log10p: npt.ArrayLike) -> Floats:
     >>> z_of_log10p([0.0, 1.301029995663981, 2173.8717945]).round(3).tolist()
     [0.0, 1.96, 100.007]
     """
+    from scipy import special
+
     value = np.asarray(log10p, dtype=np.float64)
     return np.asarray(np.maximum(-special.ndtri_exp(-value * _LN10 - _LN2), 0.0), dtype=np.float64)
 
@@ -73,18 +79,29 @@ def log10p_t(t: npt.ArrayLike, df: npt.ArrayLike) -> Floats:
     magnitude, freedom = np.broadcast_arrays(
         np.abs(np.asarray(t, dtype=np.float64)), np.asarray(df, dtype=np.float64)
     )
-    p = 2.0 * special.stdtr(freedom, -magnitude)
-    far = (p < _SAFE) & np.isfinite(magnitude)
+    out = student_tail(magnitude.ravel(), freedom.ravel())
+    rest = out == -1.0
+    if rest.any():
+        out[rest] = _outside_series(magnitude.ravel()[rest], freedom.ravel()[rest])
+    return out.reshape(magnitude.shape)
+
+
+def _outside_series(t: Floats, df: Floats) -> Floats:
+    from scipy import special
+
+    p = 2.0 * special.stdtr(df, -t)
+    far = (p < _SAFE) & np.isfinite(t)
     with np.errstate(divide="ignore"):
         out = -np.log10(p)
     if np.any(far):
-        out = np.array(out)
-        out[far] = -_log_beta_tail(magnitude[far], freedom[far]) / _LN10
+        out[far] = -_log_beta_tail(t[far], df[far]) / _LN10
     return np.asarray(np.maximum(out, 0.0), dtype=np.float64)
 
 
 def _log_beta_tail(t: Floats, df: Floats) -> Any:
     """Natural log of I_x(df/2, 1/2) at x = df / (df + t²), for x small enough (the far tail)."""
+    from scipy import special
+
     a, b = df / 2.0, 0.5
     log_x = -np.log1p((t / df) * t)
     log_1mx = -np.log1p((df / t) / t)

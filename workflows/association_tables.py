@@ -22,6 +22,7 @@ from gwas.kernels.recode import Coding
 from gwas.kernels.text import (
     TextColumn,
     joined_lines,
+    lines_of_numbers,
     text_of_choices,
     text_of_floats,
     text_of_integers,
@@ -134,13 +135,8 @@ def lines(
     here = cells.take(start + chosen)
     found = tests if only is None else tests.of(chosen)
     if layout == "plink2":
-        columns = [
-            _start_of_line(here, found, kind, TEST_NAMES[coding]),
-            *_plink_cells(found, kind, confidence),
-        ]
-    else:
-        columns = _regenie_cells(here, found, TEST_NAMES[coding])
-    return joined_lines(columns, between=_BETWEEN[layout])
+        return _plink_lines(_start_of_line(here, found, kind, TEST_NAMES[coding]), found, kind, confidence)
+    return joined_lines(_regenie_cells(here, found, TEST_NAMES[coding]), between=_BETWEEN[layout])
 
 
 def _plink_names(kind: Kind, confidence: float | None) -> list[str]:
@@ -168,23 +164,21 @@ def _start_of_line(cells: VariantCells, tests: VariantTests, kind: Kind, test: s
     return TextColumn(text, np.cumsum(length + 1) - length - 1, length)
 
 
-def _plink_cells(tests: VariantTests, kind: Kind, confidence: float | None) -> list[TextColumn]:
+def _plink_lines(start: TextColumn, tests: VariantTests, kind: Kind, confidence: float | None) -> bytes:
     binary = kind == "binary"
     away = (
         [] if confidence is None else [sign * NormalDist().inv_cdf((1 + confidence) / 2) for sign in (-1, 1)]
     )
     effects = [tests.beta, *(tests.beta + z * tests.se for z in away)]
     with np.errstate(over="ignore"):
-        effect, *interval = (text_of_floats(np.exp(value) if binary else value) for value in effects)
-    return [
-        effect,
-        text_of_floats(tests.se),
-        *interval,
-        text_of_floats(tests.statistic),
-        _p_cells(tests.log10p),
-        text_of_floats(tests.log10p),
-        text_of_choices(ERRCODES, tests.status),
-    ]
+        effect, *interval = (np.exp(value) if binary else value for value in effects)
+    before, after = [effect, tests.se, *interval, tests.statistic], text_of_choices(ERRCODES, tests.status)
+    numbers = [*((values, 9) for values in before), (tests.log10p, -6), (tests.log10p, 9)]
+    found = lines_of_numbers(start, numbers, after)
+    if found is not None:
+        return found
+    cells = [*map(text_of_floats, before), _p_cells(tests.log10p), text_of_floats(tests.log10p)]
+    return joined_lines([start, *cells, after])
 
 
 def _p_cells(log10p: npt.NDArray[np.float64]) -> TextColumn:
@@ -236,7 +230,7 @@ def text_rows(
             if shared not in starts:
                 here = cells.take(np.arange(block.start, block.stop))
                 starts[shared] = _start_of_line(here, tests, kind, TEST_NAMES[coding])
-            data = joined_lines([starts[shared], *_plink_cells(tests, kind, confidence)])
+            data = _plink_lines(starts[shared], tests, kind, confidence)
         else:
             data = lines(
                 cells,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -56,8 +57,6 @@ class Summary:
 
     def inflation(self, trait: int) -> float:
         """λ: the median χ² by that of the null; P values are interpolated within 1/4096."""
-        from scipy.special import ndtri
-
         counts = self.bins[trait]
         half = counts.sum() / 2
         if not half:
@@ -65,7 +64,7 @@ class Summary:
         below = np.cumsum(counts)
         at = int(np.searchsorted(below, half))
         median = (at + 1 - (below[at] - half) / counts[at]) / BINS
-        return float(ndtri(median / 2) ** 2 / _MEDIAN_CHI2)
+        return NormalDist().inv_cdf(median / 2) ** 2 / _MEDIAN_CHI2
 
     def lines(self) -> list[str]:
         """One line a trait, for the log."""

@@ -24,7 +24,7 @@ _C5, _C6, _C7 = np.float32(1 / 120), np.float32(1 / 720), np.float32(1 / 5040)
 
 
 @intrinsic
-def _bits(typing_context: Any, value: Any) -> Any:
+def bits(typing_context: Any, value: Any) -> Any:
     """The 64 bits of a float64 as an int64."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -77,7 +77,7 @@ def fast_exp(x: Any) -> Any:
     p = p * r + 0.5
     p = p * r + 1.0
     p = p * r + 1.0
-    return p * _from_bits((_bits(shifted) + 1023) << 52)
+    return p * _from_bits((bits(shifted) + 1023) << 52)
 
 
 @njit(cache=True, error_model="numpy", fastmath=_BAR)
@@ -100,9 +100,9 @@ def fast_exp32(x: Any) -> Any:
 @njit(cache=True, error_model="numpy", fastmath=_BAR)
 def fast_log(x: Any) -> Any:
     """Natural logarithm of a normal x > 0."""
-    away = _bits(x) - _SQRT_HALF_BITS
+    away = bits(x) - _SQRT_HALF_BITS
     k = away >> 52
-    m = _from_bits(_bits(x) - (k << 52))
+    m = _from_bits(bits(x) - (k << 52))
     f = (m - 1.0) / (m + 1.0)
     s = f * f
     p = 1.0 / 19.0

@@ -16,7 +16,17 @@ Bytes = npt.NDArray[np.uint8]
 
 _CELLS: Final = ("uint8:1", "int64:1", "int64:1")
 _WRITE_INTEGERS: Final = MachineCode("text_loops", "write_integers", "int64:1", "uint8:2", "int64:1")
-_WRITE_FLOATS: Final = MachineCode("text_loops", "write_floats", "float64:1", "int64", "uint8:2", "int64:1")
+_WRITE_FLOATS: Final = MachineCode(
+    "text_loops", "write_floats", "float64:1", "int64", "uint8:1", "uint8:2", "int64:1"
+)
+_WRITE_LINES: Final = MachineCode(
+    "text_loops",
+    "write_lines",
+    *_CELLS,
+    *("float64:2", "int64:1"),
+    *_CELLS,
+    *("int64", "uint8:1", "uint8:1", "int64:1"),
+)
 _PLACE: Final = MachineCode("text_loops", "place", *_CELLS, "int64:1", "int64", "uint8:1")
 _SPLIT: Final = MachineCode("text_loops", "split_lines", "uint8:1", "int64:2", "int64:2", "int64:1")
 _RUN_STARTS: Final = MachineCode("text_loops", "run_starts", *_CELLS, "uint8:1")
@@ -98,7 +108,7 @@ def text_of_floats(values: F64, *, digits: int = 9) -> TextColumn:
     """
     cells = np.empty((len(values), 16), dtype=np.uint8)
     length = np.empty(len(values), dtype=np.int64)
-    _WRITE_FLOATS(np.ascontiguousarray(values), digits, cells, length)
+    _WRITE_FLOATS(np.ascontiguousarray(values), digits, np.empty(9, dtype=np.uint8), cells, length)
     return _with_exceptions(
         cells, length, values.tolist, lambda value: f"{value:.{digits}g}" if value == value else "NA"
     )
@@ -146,6 +156,50 @@ def joined_lines(columns: Sequence[TextColumn], *, between: str = "\t") -> bytes
         after = ord("\n") if k == len(columns) - 1 else ord(between)
         _PLACE(column.text, column.start, column.length, at, after, out)
     return out.tobytes()
+
+
+def lines_of_numbers(
+    start: TextColumn,
+    numbers: Sequence[tuple[F64, int]],
+    end: TextColumn,
+    *,
+    between: str = "\t",
+) -> bytes | None:
+    """Lines of a cell, numbers and a last cell, in one go.
+
+    Parameters
+    ----------
+    start, end
+        First and last cells.
+    numbers
+        Float64 (n,) and the significant digits to write, as :func:`text_of_floats`; negative digits say that
+        the numbers are -log10 of what is to be written.
+
+    Returns
+    -------
+    bytes or None
+        None where one number needs more care, as some in a million do: then cells are made column by column.
+
+    Examples
+    --------
+    >>> first, last = text_of_strings(["a", "b"]), text_of_strings([".", "?"])
+    >>> lines_of_numbers(first, [(np.array([0.25, np.nan]), 9), (np.array([2.0, 0.0]), -6)], last, between=" ")
+    b'a 0.25 0.01 .\\nb NA 1 ?\\n'
+    """
+    n = len(start.length)
+    room = int(start.length.sum() + end.length.sum()) + n * (2 + 17 * len(numbers)) + 16
+    out, at = np.empty(room, dtype=np.uint8), np.empty(1, dtype=np.int64)
+    _WRITE_LINES(
+        *start,
+        np.stack([values for values, _ in numbers]),
+        np.array([digits for _, digits in numbers], dtype=np.int64),
+        *end,
+        ord(between),
+        np.empty(9, dtype=np.uint8),
+        out,
+        at,
+    )
+    return None if at[0] < 0 else out[: at[0]].tobytes()
 
 
 def split_lines(data: bytes, fields: int) -> list[TextColumn] | None:

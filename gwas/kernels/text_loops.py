@@ -10,8 +10,12 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
+from gwas.kernels.elementary import bits, fast_exp
+
 # powers of ten that a float64 holds exactly
 _POWERS: Final = 10.0 ** np.arange(23)
+_LN10: Final = 2.302585092994045684
+_FAREST: Final = 300.0
 _TAB: Final = np.uint8(9)
 _NEWLINE: Final = np.uint8(10)
 _RETURN: Final = np.uint8(13)
@@ -56,7 +60,8 @@ def _first_digits(value: float, many: int) -> tuple[int, int]:
     The product with an exact power of ten is off by half a unit in the last place at most; where that could
     change the rounding, or where the power is not exact, the digits are -1.
     """
-    power = int(np.floor(np.log10(value)))
+    # the power of two gives that of ten or one less, which the loop mends
+    power = int(np.floor(0.30102999566398 * ((bits(value) >> 52) - 1023)))
     least, beyond = _POWERS[many - 1], _POWERS[many]
     scaled = 0.0
     for _ in range(3):
@@ -80,70 +85,130 @@ def _first_digits(value: float, many: int) -> tuple[int, int]:
 
 
 @njit
-def write_floats(values: Any, many: int, out: Any, length: Any) -> None:
+def _nine_digits(digits: int, out: Any) -> None:
+    """The nine decimal digits of a whole number; no digit waits for another."""
+    scale = 100_000_000
+    for k in range(9):
+        out[k] = _ZERO + np.uint8((digits // scale) % 10)
+        scale //= 10
+
+
+@njit
+def _write_float(value: float, many: int, digit: Any, cell: Any, at: int) -> int:
+    """Write one number from ``cell[at]``; gives where it ends, or -1 where it is not for this function."""
+    if np.isnan(value):
+        cell[at] = np.uint8(78)
+        cell[at + 1] = np.uint8(65)
+        return at + 2
+    if value == 0.0 and not np.signbit(value):
+        cell[at] = _ZERO
+        return at + 1
+    if not np.isfinite(value) or value == 0.0:
+        return -1
+    digits, power = _first_digits(abs(value), many)
+    if digits < 0:
+        return -1
+    if value < 0.0:
+        cell[at] = _MINUS
+        at += 1
+    for _ in range(many, 9):
+        digits *= 10
+    _nine_digits(digits, digit)
+    shown = many
+    while shown > 1 and digit[shown - 1] == _ZERO:
+        shown -= 1
+    if -4 <= power < 0:
+        cell[at] = _ZERO
+        cell[at + 1] = _POINT
+        at += 2
+        for _ in range(-power - 1):
+            cell[at] = _ZERO
+            at += 1
+        # all nine, so that there is nothing to guess; what is too many is written over
+        for k in range(9):
+            cell[at + k] = digit[k]
+        return at + shown
+    before = power + 1 if 0 <= power < many else 1
+    for k in range(before):
+        cell[at + k] = digit[k] if k < shown else _ZERO
+    at += before
+    if shown > before:
+        cell[at] = _POINT
+        at += 1
+        for k in range(before, 9):
+            cell[at + k - before] = digit[k]
+        at += shown - before
+    if power < -4 or power >= many:
+        cell[at] = np.uint8(101)
+        cell[at + 1] = _MINUS if power < 0 else np.uint8(43)
+        at += 2
+        if abs(power) < 10:
+            cell[at] = _ZERO
+            at += 1
+        at = _whole(abs(power), cell, at)
+    return at
+
+
+@njit
+def write_floats(values: Any, many: int, digit: Any, out: Any, length: Any) -> None:
     """Write float64 (n,) with ``many`` (up to nine) significant digits, as C's ``%.9g``, into uint8 (n, 16).
 
     A nan is ``NA``. Infinities, minus zero and the few numbers whose last digit is in doubt are left with
-    length -1.
+    length -1. ``digit`` uint8 (9,) is room to work in.
     """
     for k in range(values.shape[0]):
-        value = values[k]
-        length[k] = -1
-        if np.isnan(value):
-            out[k, 0] = np.uint8(78)
-            out[k, 1] = np.uint8(65)
-            length[k] = 2
-            continue
-        if value == 0.0 and not np.signbit(value):
-            out[k, 0] = _ZERO
-            length[k] = 1
-            continue
-        if not np.isfinite(value) or value == 0.0:
-            continue
-        digits, power = _first_digits(abs(value), many)
-        if digits < 0:
-            continue
-        cell = out[k]
-        at = 0
-        if value < 0.0:
-            cell[0] = _MINUS
-            at = 1
-        shown = many
-        while digits % 10 == 0 and shown > 1:
-            digits //= 10
-            shown -= 1
-        if -4 <= power < 0:
-            cell[at] = _ZERO
-            cell[at + 1] = _POINT
-            at += 2
-            for _ in range(-power - 1):
-                cell[at] = _ZERO
-                at += 1
-            length[k] = _whole(digits, cell, at)
-            continue
-        before = power + 1 if 0 <= power < many else 1
-        if shown <= before:
-            at = _whole(digits, cell, at)
-            for _ in range(before - shown):
-                cell[at] = _ZERO
-                at += 1
-        else:
-            # the point goes between two digits: write one place to the right, then move the first ones back
-            end = _whole(digits, cell, at + 1)
-            for _ in range(before):
-                cell[at] = cell[at + 1]
-                at += 1
-            cell[at] = _POINT
-            at = end
-        if power < -4 or power >= many:
-            cell[at] = np.uint8(101)
-            cell[at + 1] = _MINUS if power < 0 else np.uint8(43)
-            at += 2
-            if abs(power) < 10:
-                cell[at] = _ZERO
-                at += 1
-            at = _whole(abs(power), cell, at)
-        length[k] = at
+        length[k] = _write_float(values[k], many, digit, out[k], 0)
+
+
+@njit
+def write_lines(
+    text: Any,
+    start: Any,
+    length: Any,
+    values: Any,
+    many: Any,
+    ending: Any,
+    ending_start: Any,
+    ending_length: Any,
+    between: int,
+    digit: Any,
+    out: Any,
+    end: Any,
+) -> None:
+    """Write lines of a cell, numbers and a last cell.
+
+    ``values`` float64 (columns, n), with ``many`` int64 (columns,) digits, of which a negative number says that the
+    column holds -log10 of what is to be written. ``end`` int64 (1,): where the lines end in ``out``, or -1 where a
+    number is not for this function.
+    """
+    at = 0
+    end[0] = -1
+    for k in range(start.shape[0]):
+        first = start[k]
+        for byte in range(length[k]):
+            out[at + byte] = text[first + byte]
+        at += length[k]
+        out[at] = between
+        at += 1
+        for c in range(values.shape[0]):
+            value = values[c, k]
+            if many[c] < 0:
+                # nan stays nan
+                if value > _FAREST or value < 0.0:
+                    return
+                value = fast_exp(-_LN10 * value)
+            at = _write_float(value, abs(many[c]), digit, out, at)
+            if at < 0:
+                return
+            out[at] = between
+            at += 1
+        first = ending_start[k]
+        for byte in range(ending_length[k]):
+            out[at + byte] = ending[first + byte]
+        at += ending_length[k]
+        out[at] = _NEWLINE
+        at += 1
+    end[0] = at
 
 
 @njit

@@ -16,6 +16,7 @@ from gwas.design import make_design
 from gwas.genotypes import Genotypes, open_genotypes
 from gwas.kernels.packed import pack
 from gwas.kernels.products import FixedPoint, combinations
+from gwas.kernels.student import student_tail
 from gwas.tails import log10p_normal, log10p_t
 
 Floats = npt.NDArray[np.float64]
@@ -296,7 +297,8 @@ def test_x_adds_sex_and_y_takes_males_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("t", "df"), [(3.0, 10), (40.0, 300), (60.0, 373), (500.0, 100_000), (45.0, 400_000)]
+    ("t", "df"),
+    [(3.0, 10), (4.0, 300), (40.0, 300), (60.0, 373), (15.0, 20_000), (500.0, 100_000), (45.0, 400_000)],
 )
 def test_t_tail_equals_integration_of_the_density(t: float, df: int) -> None:
     constant = special.gammaln((df + 1) / 2) - special.gammaln(df / 2) - 0.5 * np.log(df * np.pi)
@@ -311,6 +313,18 @@ def test_t_tail_equals_integration_of_the_density(t: float, df: int) -> None:
     )
     expected = -(peak + np.log(area * scale) + np.log(2)) / np.log(10)
     assert float(log10p_t(t, df)) == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize("df", [100.0, 313.0, 19_986.0, 4e6])
+def test_series_of_the_t_tail_equals_scipy_where_it_holds(df: float) -> None:
+    t = np.append(np.geomspace(1e-4, 20, 400), [0.0, np.nan])
+    found = student_tail(t, np.full(len(t), df))
+    held = found != -1
+    assert held.sum() > 200
+    expected = -np.log10(np.minimum(2 * special.stdtr(df, -t[held]), 1.0))
+    np.testing.assert_allclose(found[held], expected, rtol=1e-12, atol=1e-14)
+    assert (np.log1p(t[~held] ** 2 / df) > 0.1).all()
+    assert (student_tail(t[:5], np.full(5, 99.0)) == -1).all()
 
 
 def test_log10p_never_underflows_and_is_monotone_to_ten_thousand() -> None:

@@ -13,7 +13,9 @@ from gwas.genotypes.chromosomes import canonical_text
 from gwas.kernels.text import (
     integers_of_text,
     joined_lines,
+    lines_of_numbers,
     split_lines,
+    text_of_choices,
     text_of_floats,
     text_of_integers,
     text_of_strings,
@@ -43,6 +45,29 @@ def test_many_floats_are_written_as_c_writes_them(kind: str) -> None:
         "halves": (10 * (whole % 10**9) + 5) / 10.0 ** rng.integers(0, 20, 40_000),
     }[kind]
     assert text_of_floats(values).strings() == [*map(python_says, values.tolist())]
+
+
+def test_lines_in_one_go_are_those_made_column_by_column() -> None:
+    rng = np.random.default_rng(7)
+    in_one_go = 0
+    for _ in range(60):
+        wide = rng.normal(size=400) * 10 ** rng.uniform(-12, 12, 400)
+        height = np.where(rng.random(400) < 0.05, np.nan, rng.exponential(2, 400))
+        first = text_of_strings([f"snp{i}\t" + "x" * (i % 7) for i in range(400)])
+        last = text_of_choices([".", "CONST_OMITTED_ALLELE"], rng.integers(0, 2, 400))
+        found = lines_of_numbers(first, [(wide, 9), (height, -6), (height, 9)], last, between=" ")
+        cells = [text_of_floats(wide), text_of_floats(10.0**-height, digits=6), text_of_floats(height)]
+        if found is not None:
+            in_one_go += 1
+            assert found == joined_lines([first, *cells, last], between=" ")
+    assert in_one_go > 40
+
+
+@pytest.mark.parametrize("value", [math.inf, -0.0, 1e-300])
+def test_lines_with_a_number_that_needs_care_are_left_to_others(value: float) -> None:
+    cell = text_of_strings(["a"])
+    assert lines_of_numbers(cell, [(np.array([value]), 9)], cell) is None
+    assert lines_of_numbers(cell, [(np.array([301.0]), -6)], cell) is None
 
 
 @settings(deadline=None)
