@@ -108,8 +108,7 @@ class Phenome:
             raise DesignError("no such phecode in the map", where="phecodes", found=repr(phecode))
         number = self._numbers[phecode]
         status = np.full(len(self.persons), CONTROL, dtype=np.int8)
-        for other in self.maps.exclusions.get(phecode, ()):
-            status[self.who[self._rows(self._numbers[other])]] = EXCLUDED
+        status[self._recorded(self.maps.exclusions.get(phecode, ()))] = EXCLUDED
         rows = self._rows(number)
         status[self.who[rows]] = np.where(self.n_dates[rows] >= self.min_dates, CASE, EXCLUDED)
         only = self.maps.phecodes["sex"].iloc[number]
@@ -122,10 +121,47 @@ class Phenome:
     def counts(self) -> pd.DataFrame:
         """People by status: phecode, name, category, sex, case, control, excluded, unknown (int64)."""
         table = self.maps.phecodes.copy()
-        tally = np.array([np.bincount(self.status(name), minlength=len(STATUSES)) for name in self.names])
+        tally = np.zeros((len(self.names), len(STATUSES)), dtype=np.int64)
+        # Phecodes of one range share their exclusions, which are then gathered once.
+        barred = [self.maps.exclusions.get(name, frozenset()) for name in self.names]
+        by_set: dict[frozenset[str], list[int]] = {}
+        for number, others in enumerate(barred):
+            by_set.setdefault(others, []).append(number)
+        for others, numbers in by_set.items():
+            mask = self._recorded(others)
+            for number in numbers:
+                tally[number] = self._tally(number, mask)
         for place, status in enumerate(STATUSES):
-            table[status] = tally[:, place].astype(np.int64)
+            table[status] = tally[:, place]
         return table
+
+    def _recorded(self, phecodes: Iterable[str]) -> np.ndarray:
+        """Who has any of some phecodes recorded (bool)."""
+        mask = np.zeros(len(self.persons), dtype=bool)
+        for name in phecodes:
+            mask[self.who[self._rows(self._numbers[name])]] = True
+        return mask
+
+    def _tally(self, number: int, mask: np.ndarray) -> list[int]:
+        """People by status for one phecode; `mask` tells who has what keeps from being a control."""
+        rows = self._rows(number)
+        who, cases = self.who[rows], self.n_dates[rows] >= self.min_dates
+        only = self.maps.phecodes["sex"].iloc[number]
+        of_sex = len(self.persons)
+        barred = int(np.count_nonzero(mask))
+        if only is not None:
+            sex = 1 if only == "M" else 2
+            right = self._sex[who] == sex
+            who, cases = who[right], cases[right]
+            of_sex = int(np.count_nonzero(self._sex == sex))
+            barred = int(np.count_nonzero(mask & (self._sex == sex)))
+        case = int(np.count_nonzero(cases))
+        few = len(who) - case
+        # who has the phecode itself is counted by it and not by the exclusions
+        excluded = barred - int(np.count_nonzero(mask[who])) + few
+        unknown = 0 if only is None else int(np.count_nonzero(self._sex == 0))
+        other_sex = len(self.persons) - of_sex - unknown
+        return [case, of_sex - case - excluded, excluded + other_sex, unknown]
 
     @property
     def long(self) -> pd.DataFrame:
@@ -220,8 +256,8 @@ def phecodes(
     with session(hub) as opened:
         people = _people(opened, persons)
         used = _used(opened, maps)
-        narrow, sets = _narrow(opened, people, used, start, end)
-        parts = list(_counted(opened, narrow, sets, len(people)))
+        narrow, bundles = _narrow(opened, people, used, start, end)
+        parts = list(_counted(opened, narrow, bundles, len(people)))
     codes = used[["system", "raw", "records", "mapped_as"]].rename(columns={"raw": "code"})
     if parts:
         who, number, n, first = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -265,10 +301,10 @@ def _used(opened: Session, maps: PhecodeMap) -> pd.DataFrame:
 
 def _narrow(
     opened: Session, people: pd.DataFrame, used: pd.DataFrame, start: date | None, end: date | None
-) -> tuple[Any, Any]:
-    """Kept table (who, day, bundle) of the records the map knows, and table (bundle, phecode) of what bundles mean.
+) -> tuple[Any, list[tuple[int, ...]]]:
+    """Kept table (who, day, bundle) of the records the map knows, and the phecodes of each bundle.
 
-    Codes with the same phecodes share a bundle, and each day of one is kept once.
+    Codes with the same phecodes share a bundle.
     """
     mapped = used[used["mapped_as"] != ""]
     bundles = {found: i for i, found in enumerate(dict.fromkeys(mapped["phecodes"]))}
@@ -279,16 +315,6 @@ def _narrow(
                 "system": pa.array(mapped["system"].tolist(), pa.string()),
                 "code": pa.array(mapped["raw"].tolist(), pa.string()),
                 "bundle": pa.array([bundles[found] for found in mapped["phecodes"]], pa.int32()),
-            }
-        ),
-    )
-    pairs = [(i, number) for found, i in bundles.items() for number in found]
-    sets = opened.load(
-        "careome_phecode_bundles",
-        pa.table(
-            {
-                "bundle": pa.array([i for i, _ in pairs], pa.int32()),
-                "phecode": pa.array([number for _, number in pairs], pa.int16()),
             }
         ),
     )
@@ -313,27 +339,46 @@ def _narrow(
         joined.date.delta(ibis.date(EPOCH), unit="day").cast("int32").name("day"),
         "bundle",
     )
-    return opened.keep("careome_phecode_days", kept), sets
+    return opened.keep("careome_phecode_days", kept), list(bundles)
 
 
-def _counted(opened: Session, narrow: Any, sets: Any, people: int) -> Iterator[tuple[np.ndarray, ...]]:
-    """(who, phecode, n_dates, first_day) sorted, a range of people at a time."""
-    total = int(opened.frame(narrow.aggregate(n=narrow.count()))["n"].iloc[0])
-    if total == 0:
+def _counted(
+    opened: Session, narrow: Any, bundles: list[tuple[int, ...]], people: int
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """(who, phecode, n_dates, first_day) sorted by person, then phecode; a range of people at a time."""
+    facts = opened.frame(
+        narrow.aggregate(n=narrow.count(), first=narrow.day.min(), last=narrow.day.max())
+    ).iloc[0]
+    if not (total := int(facts["n"])):
         return
+    first, days = int(facts["first"]), int(facts["last"]) - int(facts["first"]) + 1
+    sizes = np.array([len(bundle) for bundle in bundles])
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    members = np.array([number for bundle in bundles for number in bundle], dtype=np.int64)
+    phecodes = int(members.max()) + 1
     step = max(1, people * ROWS_AT_A_TIME // max(total, ROWS_AT_A_TIME))
     for low in range(0, people, step):
-        some = narrow.filter(narrow.who >= low, narrow.who < low + step).distinct()
-        days = some.join(sets, "bundle").select("who", "phecode", "day").distinct()
-        counted = days.group_by(["who", "phecode"]).agg(
-            n=lambda t: t.count().cast("int32"), first=lambda t: t.day.min()
+        rows = opened.frame(narrow.filter(narrow.who >= low, narrow.who < low + step))
+        who = rows["who"].to_numpy(np.int64) - low
+        # One number holds person, phecode and day; sorting whole numbers is far quicker than grouping rows.
+        key = np.unique(
+            (who * len(bundles) + rows["bundle"].to_numpy()) * days + rows["day"].to_numpy() - first
         )
-        rows = opened.frame(counted)
-        who, number = rows["who"].to_numpy(np.int32), rows["phecode"].to_numpy(np.int16)
-        order = np.lexsort((number, who))
+        who, rest = np.divmod(key, len(bundles) * days)
+        bundle, day = np.divmod(rest, days)
+        n = sizes[bundle]
+        ends = np.cumsum(n)
+        inside = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - n, n)
+        phecode = members[np.repeat(starts[bundle], n) + inside]
+        key = np.unique((np.repeat(who, n) * phecodes + phecode) * days + np.repeat(day, n))
+        pair = key // days
+        begins = (
+            np.flatnonzero(np.concatenate([[True], pair[1:] != pair[:-1]])) if len(pair) else np.empty(0, int)
+        )
+        found = pair[begins]
         yield (
-            who[order],
-            number[order],
-            rows["n"].to_numpy(np.int32)[order],
-            rows["first"].to_numpy(np.int32)[order],
+            (found // phecodes + low).astype(np.int32),
+            (found % phecodes).astype(np.int16),
+            np.diff(np.append(begins, len(pair))).astype(np.int32),
+            (key[begins] - found * days + first).astype(np.int32),
         )

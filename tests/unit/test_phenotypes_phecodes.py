@@ -233,12 +233,17 @@ def _plain(rows: Rows, maps: PhecodeMap) -> dict[tuple[int, str], int]:
     )
 )
 @settings(max_examples=40, deadline=None)
-def test_days_equal_those_of_a_plain_twin_and_a_parent_has_no_fewer_than_its_children(
+def test_days_and_counts_equal_those_of_a_plain_twin_and_a_parent_has_no_fewer_than_its_children(
     tmp_path_factory: pytest.TempPathFactory, rows: Rows
 ) -> None:
     maps = _map(tmp_path_factory.mktemp("maps"))
     with _hub(rows) as hub:
-        long = phecodes(hub, maps).long
+        phenome = phecodes(hub, maps)
+    long = phenome.long
+    counts = phenome.counts.set_index("phecode")[list(STATUSES)]
+    for name in phenome.names:
+        tally = np.bincount(phenome.status(name), minlength=len(STATUSES))
+        assert counts.loc[name].tolist() == tally.tolist(), name
     found = {
         (int(p), str(c)): int(n)
         for p, c, n in zip(long["person_id"], long["phecode"], long["n_dates"], strict=True)
