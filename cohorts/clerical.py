@@ -8,6 +8,7 @@ the pair's (the waterfall). The clerk's answer comes back as ``same`` or ``diffe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +82,7 @@ def read_decisions(hub: Hub, decisions: pd.DataFrame | None) -> Decisions:
         raise InputError(
             "column missing",
             where="clerical decisions",
-            found=", ".join(decisions),
+            found=", ".join(map(str, decisions.columns)),
             expected=", ".join(missing),
         )
     given = decisions[[*PAIR, "decision"]].fillna("").astype(str).apply(lambda column: column.str.strip())
@@ -187,14 +188,15 @@ def review_pairs(
     odds = np.log(found["match_probability"] / (1 - found["match_probability"]).clip(lower=1e-15))
     doubt = (odds - np.log(threshold / (1 - threshold))).abs()
     order = np.lexsort((found["r"], found["l"], doubt))
-    return found.iloc[order].drop(columns=["first", "second"]).reset_index(drop=True)
+    chosen: pd.DataFrame = found.iloc[order].drop(columns=["first", "second"])
+    return chosen.reset_index(drop=True)
 
 
 def review_list(
     chosen: pd.DataFrame,
     local: pd.DataFrame,
     entity: Ints,
-    labels: dict[str, dict[int, str]],
+    labels: Mapping[str, Mapping[int, str]],
     prior: float,
 ) -> pd.DataFrame:
     """Pairs as a clerk reads them.

@@ -205,7 +205,8 @@ def _scored(
         floor = least / (1 - least) / factor
         pairs = backend.frame(_details(used, scored.physical_name, floor / (1 + floor)))
         pairs = pairs.sort_values(["l", "r"], ignore_index=True)
-        odds = (pairs["match_probability"] / (1 - pairs["match_probability"]).clip(lower=1e-15)) * factor
+        probable = pairs["match_probability"].to_numpy(float)
+        odds = probable / np.maximum(1 - probable, 1e-15) * factor
         pairs["match_probability"] = odds / (1 + odds)
         model, labels = _parameters(linker)
         return Scored(pairs, model, blocking, labels, settled)

@@ -1,10 +1,9 @@
 """The linkage's pairs on Spark, for more records than one machine can hold the pairs of.
 
-The only place of the linkage that imports pyspark, on first use. Records, the rule of the NHS number and the
-clustering stay where they are (their cost grows with the records); what grows with the pairs, blocking,
-comparing, learning and scoring, runs on Spark by the same Splink model. Prepared records go over as Parquet in a
-scratch folder of the caller's, **with identifiers**; it must be one that every worker reads and nobody else,
-and all of it is removed when the backend is closed.
+Records, the rule of the NHS number and the clustering stay where they are (their cost grows with the records);
+what grows with the pairs, blocking, comparing, learning and scoring, runs on Spark by the same Splink model.
+Prepared records go over as Parquet in a scratch folder of the caller's, **with identifiers**: it must be one
+that every worker reads and nobody else. All of it is removed when the backend is closed.
 
 Random pairs are drawn by each engine in its own way, so that u and with it probabilities differ a little from
 DuckDB's: 99.5 records in 100 and more come to the same person (tests/conformance/test_linkage_spark.py).
@@ -13,8 +12,7 @@ DuckDB's: 99.5 records in 100 and more come to the same person (tests/conformanc
 from __future__ import annotations
 
 import os
-import shutil
-import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,12 +20,9 @@ from typing import Any
 
 import pandas as pd
 
-from cohorts.errors import InputError
 from cohorts.hub import Hub
-from cohorts.java import INSTALL, find_java
 from cohorts.linkage_model import RECORDS
-
-PARTITIONS_PER_CORE = 2
+from cohorts.spark import PARTITIONS_PER_CORE, start_spark
 
 
 class SparkBackend:
@@ -51,7 +46,7 @@ class SparkBackend:
     @contextmanager
     def start(
         cls,
-        master: str = "local[*]",
+        master: str = "local[2]",
         *,
         scratch: Path,
         memory: str = "4g",
@@ -61,44 +56,25 @@ class SparkBackend:
 
         Parameters
         ----------
-        master
-            Where Spark runs.
+        master, memory, settings
+            As :func:`cohorts.spark.start_spark` takes them.
         scratch
-            An existing folder; Spark's own files go below it and are removed at the end.
-        memory
-            Of the driver, and of each worker of a cluster.
-        settings
-            More of Spark's settings.
+            An existing folder; what is put below it is removed at the end.
 
         Raises
         ------
-        InputError
-            Spark, a Java for it, or the cluster is not there.
+        InputError, DesignError
+            Spark, a Java for it, or the cluster is not there, or a session is running already.
         """
-        home = find_java()
-        try:
-            import pyspark  # noqa: F401
-        except ImportError as error:
-            raise InputError("Spark is not installed", fix=INSTALL) from error
-        folder = scratch.resolve() / "spark"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        try:
-            session = _session(master, home, folder, memory, settings or {})
-        except Exception as error:
-            _end_java()
-            shutil.rmtree(folder, ignore_errors=True)
-            raise InputError(
-                "Spark could not be started",
-                where=master,
-                found=type(error).__name__,
-                fix="check the address and the memory",
-            ) from error
-        try:
-            yield cls(session, scratch=folder)
-        finally:
-            session.stop()
-            _end_java()
-            shutil.rmtree(folder, ignore_errors=True)
+        from splink.backends.spark import similarity_jar_location
+
+        jar = similarity_jar_location()
+        own = {"spark.jars": jar, "spark.driver.extraClassPath": jar, **(settings or {})}
+        with tempfile.TemporaryDirectory(prefix="linkage-", dir=scratch, ignore_cleanup_errors=True) as name:
+            folder = Path(name).resolve()
+            with start_spark(master, scratch=folder, memory=memory, settings=own) as session:
+                session.sparkContext.setCheckpointDir(f"file://{folder / 'checkpoints'}")
+                yield cls(session, scratch=folder)
 
     @contextmanager
     def opened(self, hub: Hub) -> Iterator[tuple[Any, Any]]:
@@ -107,13 +83,14 @@ class SparkBackend:
 
         path = self.scratch / "records.parquet"
         quoted = str(path).replace("'", "''")
+        # made before it is filled, so that it never has other rights
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
         hub.connection.execute(f"COPY {RECORDS} TO '{quoted}' (FORMAT parquet)")
-        os.chmod(path, 0o600)
         try:
             records = self.session.read.parquet(f"file://{path}")
-            records = records.repartition(self._partitions(), "record").persist()
+            parts = int(self.session.sparkContext.defaultParallelism) * PARTITIONS_PER_CORE
             api = SparkAPI(spark_session=self.session, break_lineage_method="parquet")
-            yield api, api.register(records)
+            yield api, api.register(records.repartition(parts, "record").persist())
         finally:
             path.unlink()
 
@@ -124,66 +101,3 @@ class SparkBackend:
 
     def clean(self, linker: Any) -> None:
         """Nothing: what Splink made ends with the session."""
-
-    def _partitions(self) -> int:
-        return int(self.session.sparkContext.defaultParallelism) * PARTITIONS_PER_CORE
-
-
-def _session(master: str, home: Path, folder: Path, memory: str, settings: Mapping[str, str]) -> Any:
-    from pyspark.sql import SparkSession
-    from splink.backends.spark import similarity_jar_location
-
-    jar = similarity_jar_location()
-    for name in ("local", "java", "checkpoints"):
-        (folder / name).mkdir(mode=0o700, exist_ok=True)
-    chosen = {
-        "spark.jars": jar,
-        "spark.driver.extraClassPath": jar,
-        "spark.driver.memory": memory,
-        "spark.driver.maxResultSize": "0",
-        "spark.driver.extraJavaOptions": f"-Djava.io.tmpdir={folder / 'java'} -XX:-UsePerfData",
-        "spark.local.dir": str(folder / "local"),
-        "spark.sql.warehouse.dir": f"file://{folder / 'warehouse'}",
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.execution.arrow.pyspark.enabled": "true",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "ERROR",
-    }
-    if master.startswith("local"):
-        cores = len(os.sched_getaffinity(0))
-        chosen["spark.driver.host"] = chosen["spark.driver.bindAddress"] = "127.0.0.1"
-        chosen["spark.sql.shuffle.partitions"] = str(PARTITIONS_PER_CORE * cores)
-        chosen["spark.default.parallelism"] = str(PARTITIONS_PER_CORE * cores)
-    else:
-        chosen["spark.executor.memory"] = memory
-    before = {name: os.environ.get(name) for name in ("JAVA_HOME", "PYSPARK_PYTHON")}
-    os.environ |= {"JAVA_HOME": str(home), "PYSPARK_PYTHON": sys.executable}
-    try:
-        builder = SparkSession.builder.master(master).appName("careome linkage")
-        for name, value in {**chosen, **settings}.items():
-            builder = builder.config(name, value)
-        session = builder.getOrCreate()
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-    session.sparkContext.setCheckpointDir(f"file://{folder / 'checkpoints'}")
-    return session
-
-
-def _end_java() -> None:
-    """End Spark's Java, so that the next start, the genetics' Hail among them, has one with its own settings."""
-    from pyspark import SparkContext
-
-    gateway = SparkContext._gateway
-    if gateway is None:
-        return
-    gateway.shutdown()
-    process = getattr(gateway, "proc", None)
-    if process is not None:
-        process.stdin.close()
-        process.wait(timeout=60)
-    SparkContext._gateway = SparkContext._jvm = None

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cohorts.hub import connect
+from cohorts.models import SourceModel
+from cohorts.readers import TableSource
 from cohorts.sources import read_sources
 from workflows.custodian import refuse_output, write_private
 from workflows.records import Extracts, link_records
@@ -37,9 +39,9 @@ def list_review(study: Study, out: Path) -> tuple[int, int]:
     return len(links.review), links.review_found
 
 
-def only(study: Study, tables: tuple[str, ...]) -> dict[str, object]:
+def only(study: Study, tables: tuple[str, ...]) -> dict[str, Mapping[str, TableSource] | SourceModel]:
     """Sources with these tables alone, where they are files; a layout is read whole."""
-    sources: dict[str, object] = {}
+    sources: dict[str, Mapping[str, TableSource] | SourceModel] = {}
     for name, source in study.sources.items():
         found = source.read_from()
         if isinstance(found, Mapping):
@@ -48,6 +50,6 @@ def only(study: Study, tables: tuple[str, ...]) -> dict[str, object]:
     return sources
 
 
-def region_only(study: Study, tables: tuple[str, ...]) -> dict[str, object]:
+def region_only(study: Study, tables: tuple[str, ...]) -> dict[str, TableSource]:
     """Tables about the region with these names."""
     return {name: table for name, table in study.region_tables().items() if name in tables}

@@ -134,6 +134,30 @@ def test_opted_out_and_withdrawn_people_never_cross(tmp_path: Path) -> None:
             assert set(frame["person_id"]) <= set(built.crosswalk["person_id"])
 
 
+def test_a_later_withdrawal_takes_the_person_out_of_the_next_run_and_moves_nobody_else(
+    tmp_path: Path,
+) -> None:
+    def once(withdrawn: str) -> tuple[pd.DataFrame, list[int]]:
+        found, region = sources(tmp_path)
+        (tmp_path / "gp_consents.csv").write_text(
+            f"patient_id,consented,withdrawn\nGPCANARY0,2009-01-01,{withdrawn}\nGPCANARY2,2009-01-01,\n"
+        )
+        hub = connect()
+        read_sources(hub, found, region)
+        links = link(hub, seed=1)
+        built = build_hub(hub, links, apply_consent(hub, links), key=KEY)
+        tables = [built.hub.frame(f"SELECT * FROM {table}") for table in HUB_TABLES]
+        return built.crosswalk, [int(p) for t in tables if "person_id" in t for p in t["person_id"]]
+
+    before, _ = once("")
+    after, held = once("2021-01-01")
+    gone = set(before["person_id"]) - set(after["person_id"])
+    assert set(before.loc[before["person_id"].isin(gone), "patient_id"]) == {"GPCANARY0", "HOSPCANARY0"}
+    assert not gone & set(held)
+    kept = before[~before["person_id"].isin(gone)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, after)
+
+
 def test_every_row_that_crosses_or_stays_is_counted(tmp_path: Path) -> None:
     _, _, _, built = run(tmp_path)
     flow = built.flow.set_index("table")
