@@ -8,8 +8,7 @@ from pathlib import Path
 
 from cohorts.hub import connect
 from cohorts.models import SourceModel
-from cohorts.readers import TableSource
-from cohorts.sources import read_sources
+from cohorts.sources import TableSource, read_sources
 from workflows.custodian import refuse_output, write_private
 from workflows.records import Extracts, link_records
 from workflows.study import Study
