@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from cohorts.linkage import Links, link, pair_quality
     from cohorts.models import CprdAurumSource, FhirSource, OmopSource, PostgresSource
     from cohorts.pseudonymise import build_hub
-    from cohorts.readers import TableSource
     from cohorts.residence import exposure
     from cohorts.sources import Intake, read_sources
     from cohorts.synthetic import RegionConfig, make_region
+    from cohorts.table_source import TableSource
 
 _HOME = {
     "CprdAurumSource": "cohorts.models",
@@ -31,7 +31,7 @@ _HOME = {
     "Population": "cohorts.eligibility",
     "PostgresSource": "cohorts.models",
     "RegionConfig": "cohorts.synthetic",
-    "TableSource": "cohorts.readers",
+    "TableSource": "cohorts.table_source",
     "apply_consent": "cohorts.consent",
     "build_hub": "cohorts.pseudonymise",
     "connect": "cohorts.hub",

@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,124 +28,24 @@ import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
 from cohorts.errors import InputError
+from cohorts.streams import (
+    NOT_TEXT,
+    Stream,
+    batch_schema,
+    judged,
+)
+from cohorts.table_source import (
+    TableSource,
+    apply_declared,
+    check_declared,
+    choose_columns,
+    found_files,
+    suffix_of,
+)
 from cohorts.tables import TableSpec
 
 BLOCK_BYTES = 1 << 24
 BATCH_ROWS = 1 << 17
-
-LINES = "__lines"
-FAULT = "__fault"
-ROW = "__row"
-REMARK = "__remark"
-FILE = "__file"
-RESERVED = (LINES, FAULT, ROW, REMARK, FILE)
-BATCH = "__batch"
-NOT_TEXT = "not text in the declared encoding"
-BROKEN_LINE = "line break inside a field (a quote that is not closed?)"
-BINARY = "NUL inside a field (not a text file?)"
-TOO_LONG = "a field longer than 200 characters"
-RAGGED = "wrong number of fields"
-LONGEST_TEXT = 200
-
-
-@dataclass(frozen=True)
-class TableSource:
-    """Where one table of one provider lies and how it says things.
-
-    Attributes
-    ----------
-    path
-        A file: ``.csv``, ``.tsv``, ``.txt`` (each also compressed: ``.gz``, ``.bz2``, ``.zst``) or ``.parquet``.
-        Also a folder of such files, a pattern (``events_*.csv.gz``), or several of these; then all are one table.
-    columns
-        Our column name to the file's; columns not named keep our name. None says that the file has no
-        such column, and its cells are then blank.
-    encoding
-        Of a CSV. UTF-8 (with or without byte order mark) unless declared; a UTF-16 mark is understood.
-    date_format
-        strptime form of text dates, such as ``"%d/%m/%Y"``; None is ISO.
-    delimiter
-        Of a CSV; None is a comma, and a tab in ``.tsv`` and ``.txt``.
-    quoted
-        Whether ``"`` encloses cells of a CSV. False in tab-delimited files whose texts hold bare quotes.
-    constants
-        Our column name to what all rows have in it, such as ``{"system": "read2"}``.
-    values
-        Our column name to (theirs: ours), such as ``{"system": {"R2": "read2"}}``; other cells stay.
-
-    Examples
-    --------
-    >>> TableSource("gp_patients.csv", columns={"patient_id": "PatID"}).path
-    'gp_patients.csv'
-    """
-
-    path: str | Path | Sequence[str | Path]
-    columns: Mapping[str, str | None] = field(default_factory=dict)
-    encoding: str = "utf-8"
-    date_format: str | None = None
-    delimiter: str | None = None
-    quoted: bool = True
-    constants: Mapping[str, str] = field(default_factory=dict)
-    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-
-
-@dataclass
-class Stream:
-    """Batches of one file under our column names, and what was seen while they were drawn.
-
-    Attributes
-    ----------
-    schema
-        Arrow types of the batches: columns, then :data:`LINES` (int32, physical lines of the row),
-        :data:`FAULT` (str or null) and :data:`ROW` (int64, the row's number in the file).
-    batches
-        The batches; draw them once.
-    read
-        Lines seen so far, header and empty lines apart. Complete once ``batches`` is drawn.
-    ragged
-        Row number and lines of the rows seen so far that had the wrong number of fields.
-    origin
-        What holds the rows, such as ``condition_occurrence``; never the name of a file, which may name a person.
-    file
-        Number of the file among those of its origin, from 1.
-    filed
-        The batches are of several files, `file` is how many, and a column :data:`FILE` numbers them.
-    date_format
-        strptime form of text dates, or None for ISO.
-    view
-        SQL of what stands in for the batch :data:`BATCH`: it gives canonical columns, LINES, FAULT and ROW, and
-        may give :data:`REMARK` (str or null: what is noted about a row that is kept).
-    columns
-        Canonical columns that the view gives; None: those of the batches.
-    filtered
-        The view leaves out rows that are no record of the table; only what it gives counts as read.
-    remarked
-        The view gives REMARK.
-    """
-
-    schema: pa.Schema
-    batches: Iterator[pa.RecordBatch]
-    read: int = 0
-    ragged: array[int] = field(default_factory=lambda: array("q"))
-    origin: str = "table"
-    file: int = 1
-    filed: bool = False
-    date_format: str | None = None
-    view: str = BATCH
-    columns: tuple[str, ...] | None = None
-    filtered: bool = False
-    remarked: bool = False
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Canonical columns that reach staging."""
-        if self.columns is not None:
-            return self.columns
-        return tuple(name for name in self.schema.names if name not in RESERVED)
-
-    def is_date(self, name: str) -> bool:
-        """Whether a column is stored as dates and not as text."""
-        return self.columns is None and pa.types.is_date(self.schema.field(name).type)
 
 
 def open_streams(source: TableSource, spec: TableSpec, origin: str = "table") -> Iterator[Stream]:
@@ -165,185 +64,17 @@ def open_streams(source: TableSource, spec: TableSpec, origin: str = "table") ->
         yield stream
 
 
-def found_files(source: TableSource) -> list[Path]:
-    """The files that a table's path means: itself, those in the folder, or those that fit the pattern.
-
-    Raises
-    ------
-    InputError
-        There is none.
-    """
-    several = [source.path] if isinstance(source.path, (str, Path)) else source.path
-    found: list[Path] = []
-    for path in map(Path, several):
-        if path.is_file():
-            matching = [path]
-        elif path.is_dir():
-            matching = sorted(p for p in path.rglob("*") if p.is_file() and _suffix(p) in READERS)
-        elif any(sign in path.name for sign in "*?["):
-            matching = sorted(p for p in path.parent.glob(path.name) if p.is_file())
-        else:
-            matching = []
-        if not matching:
-            raise InputError("no such file", where=path, fix="check the path in the study file")
-        found += matching
-    return list(dict.fromkeys(found))
-
-
-def _suffix(path: Path) -> str:
-    compressed = path.suffix.lower() in COMPRESSIONS
-    return (Path(path.stem).suffix if compressed else path.suffix).lower()
-
-
 def _open_file(path: Path, source: TableSource, spec: TableSpec) -> Stream:
-    reader = READERS.get(_suffix(path))
+    reader = READERS.get(suffix_of(path))
     if reader is None:
         raise InputError(
             "kind of file not known",
             where=path,
-            found=_suffix(path) or "no ending",
+            found=suffix_of(path) or "no ending",
             expected=", ".join(READERS),
         )
     check_declared(source, spec, path)
     return reader(path, source, spec)
-
-
-def check_declared(source: TableSource, spec: TableSpec, where: object) -> None:
-    """Refuse a declaration about columns that the table does not have, or that says two things of one.
-
-    Raises
-    ------
-    InputError
-        Naming the columns.
-    """
-    known = {field.name for field in spec.fields}
-    unknown = sorted({*source.columns, *source.constants, *source.values} - known)
-    if unknown:
-        raise InputError(
-            "the study maps a column that this table does not have",
-            where=where,
-            found=", ".join(unknown),
-            expected="one of " + ", ".join(field.name for field in spec.fields),
-        )
-    both = sorted(name for name in source.constants if source.columns.get(name) is not None)
-    if both:
-        raise InputError(
-            "the study gives a column and a constant for the same thing",
-            where=where,
-            found=", ".join(both),
-            expected="one of the two",
-        )
-
-
-def apply_declared(stream: Stream, source: TableSource) -> None:
-    """Put constants and the source's own spellings into the stream's view."""
-    if not source.constants and not source.values:
-        return
-    columns = []
-    for name in stream.names:
-        cell = f'"{name}"'
-        if theirs := source.values.get(name):
-            choices = " ".join(f"WHEN {quoted(old)} THEN {quoted(new)}" for old, new in theirs.items())
-            cell = f"(CASE CAST({cell} AS VARCHAR) {choices} ELSE CAST({cell} AS VARCHAR) END)"
-        else:
-            cell = f"CAST({cell} AS VARCHAR)" if stream.is_date(name) else cell
-        columns.append(f'{cell} AS "{name}"')
-    columns += [f'{quoted(value)} AS "{name}"' for name, value in source.constants.items()]
-    names = (*stream.names, *source.constants)
-    stream.view = f"(SELECT {', '.join(columns)}, {LINES}, {FAULT}, {ROW} FROM {BATCH})"
-    stream.columns = names
-
-
-def quoted(text: str) -> str:
-    """A text as SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def choose_columns(path: object, found: list[str], source: TableSource, spec: TableSpec) -> dict[str, str]:
-    """Our column name to the file's, for those the file has.
-
-    Raises
-    ------
-    InputError
-        A column is missing or named twice. If no name is ours the first line may be a patient's row, so
-        the message then tells how many columns there are and not what they say.
-    """
-    chosen: dict[str, str] = {}
-    missing = []
-    for column in spec.fields:
-        theirs = source.columns.get(column.name, column.name)
-        if theirs is None or column.name in source.constants:
-            continue
-        if found.count(theirs) > 1:
-            raise InputError(
-                "a column is named twice", where=path, found=f"column {theirs!r} {found.count(theirs)} times"
-            )
-        if theirs in found:
-            chosen[column.name] = theirs
-        elif not column.may_lack or column.name in source.columns:
-            missing.append(theirs)
-    if missing:
-        if chosen:
-            seen = f"columns {', '.join(found)}"
-        else:
-            seen = f"{len(found)} columns, none of them with an expected name (no header line?)"
-        raise InputError(
-            f"column {', '.join(repr(name) for name in missing)} is missing",
-            where=path,
-            found=seen,
-            expected=", ".join(source.columns.get(f.name) or f.name for f in spec.fields if not f.may_lack),
-            fix="name the file's columns in the study file, or correct the file",
-        )
-    return chosen
-
-
-def one_line(column: pa.Array) -> pa.Array:
-    """Text with a blank for each line break, where a break cannot come from a broken quote."""
-    breaks = pa.types.is_string(column.type) and odd_signs(column) & {"\n", "\r"}
-    return pc.replace_substring_regex(column, r"[\r\n]+", " ") if breaks else column
-
-
-def judged(columns: list[pa.Array]) -> tuple[list[pa.Array], pa.Array, pa.Array]:
-    """Texts without outer blanks, the lines each row spans, and the fault of rows no table may hold.
-
-    Parameters
-    ----------
-    columns
-        Arrays of one length; those that are not text stay as they are.
-
-    Returns
-    -------
-    columns, lines, fault
-        The columns; int32 lines; text, null where there is no fault.
-    """
-    rows = len(columns[0]) if columns else 0
-    lines = pa.repeat(pa.scalar(1, pa.int32()), rows)
-    fault = pa.nulls(rows, pa.string())
-    trimmed = []
-    for column in columns:
-        if pa.types.is_string(column.type):
-            column = pc.utf8_trim_whitespace(column)
-            signs = odd_signs(column)
-            if signs & {"\n", "\r"}:
-                breaks = pc.fill_null(pc.count_substring_regex(column, r"\r\n|\n|\r"), 0).cast(pa.int32())
-                lines = pc.add(lines, breaks)
-                fault = pc.if_else(pc.greater(breaks, 0), BROKEN_LINE, fault)
-            if "\0" in signs:
-                fault = pc.if_else(pc.fill_null(pc.match_substring(column, "\0"), False), BINARY, fault)
-            if (pc.max(pc.binary_length(column)).as_py() or 0) > LONGEST_TEXT:
-                long = pc.greater(pc.fill_null(pc.utf8_length(column), 0), LONGEST_TEXT)
-                fault = pc.if_else(pc.and_(long, pc.is_null(fault)), TOO_LONG, fault)
-        trimmed.append(column)
-    return trimmed, lines, fault
-
-
-def odd_signs(column: pa.Array) -> set[str]:
-    """Which of NUL and the line breaks occur anywhere in the column's bytes."""
-    content = column.buffers()[2]
-    if content is None:
-        return set()
-    view = memoryview(content).tobytes()
-    return {sign for sign in ("\0", "\n", "\r") if sign.encode() in view}
 
 
 def _as_text(column: pa.Array, *, bytewise: bool) -> tuple[pa.Array, pa.Array | None]:
@@ -430,13 +161,8 @@ def _row_numbers(following: int, count: int, ragged: array[int]) -> tuple[np.nda
     return np.delete(numbers, skipped - following), end
 
 
-def batch_schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
-    """Schema of the batches of a stream with these columns."""
-    return pa.schema([*columns.items(), (LINES, pa.int32()), (FAULT, pa.string()), (ROW, pa.int64())])
-
-
 def _parse_options(path: Path, source: TableSource, refuse: Callable[[Any], str]) -> Any:
-    delimiter = source.delimiter or ("\t" if _suffix(path) in (".tsv", ".txt") else ",")
+    delimiter = source.delimiter or ("\t" if suffix_of(path) in (".tsv", ".txt") else ",")
     return pcsv.ParseOptions(
         delimiter=delimiter,
         quote_char='"' if source.quoted else False,
@@ -566,8 +292,6 @@ def _target_type(path: Path, name: str, kind: pa.DataType, spec: TableSpec) -> p
 
 
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
-
-COMPRESSIONS = (".gz", ".bz2", ".zst")
 
 READERS: Mapping[str, Callable[[Path, TableSource, TableSpec], Stream]] = {
     ".csv": _read_csv,

@@ -27,7 +27,7 @@ import pyarrow as pa
 from cohorts.errors import InputError
 from cohorts.hub import Hub
 from cohorts.models.protocol import Opened, SourceModel
-from cohorts.readers import FILE, LINES, RAGGED, ROW, Stream, TableSource, open_streams
+from cohorts.readers import open_streams
 from cohorts.staging import (
     STAGED,
     STREAM,
@@ -38,6 +38,8 @@ from cohorts.staging import (
     staged_counts,
     staged_notes,
 )
+from cohorts.streams import FILE, LINES, RAGGED, ROW, Stream
+from cohorts.table_source import TableSource
 from cohorts.tables import LATEST, REGION_TABLES, TABLES, TableSpec, column_types
 
 __all__ = ["Intake", "TableSource", "drop_intake", "read_sources"]
@@ -134,7 +136,7 @@ def read_sources(
             account.notes += [(source, table, note, rows) for table, note, rows in opened.notes]
     for table, where in (region or {}).items():
         reading = _Reading(hub, None, table, REGION_TABLES[table], until)
-        account.add("region", table, reading.read(open_streams(where, REGION_TABLES[table])))
+        account.add("region", table, reading.read(open_streams(where, REGION_TABLES[table], table)))
     return account.intake(tuple(sources))
 
 

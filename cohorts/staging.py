@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 
 from cohorts.hub import Hub
-from cohorts.readers import BATCH, FAULT, FILE, LINES, REMARK, ROW, Stream, quoted
+from cohorts.streams import BATCH, FAULT, FILE, LINES, REMARK, ROW, Stream, quoted
 from cohorts.tables import LATEST, CellSql, Field, TableSpec, cell_sql, column_types
 
 STAGED = "__staged"
@@ -34,7 +34,7 @@ def create_staged(hub: Hub, spec: TableSpec, *, linked: bool) -> None:
     """Make the empty staged table of one canonical table.
 
     It holds the columns of ``spec``, ``record`` (if ``linked``: the patient's row in ``intake.patients``),
-    :data:`cohorts.readers.LINES`, :data:`cohorts.readers.ROW`, ``__stream`` (position of the stream), ``__file``,
+    :data:`cohorts.streams.LINES`, :data:`cohorts.streams.ROW`, ``__stream`` (position of the stream), ``__file``,
     ``__reason`` (NULL: accepted so far) and ``__notes`` (what is noted about a row that is kept).
     """
     columns = [f'"{name}" {kind}' for field in spec.fields for name, kind in column_types(field)]

@@ -24,7 +24,7 @@ from pydantic import (
 
 from cohorts.errors import InputError, StudyError
 from cohorts.models import CprdAurumSource, FhirSource, OmopSource, PostgresSource, SourceModel
-from cohorts.readers import TableSource, found_files
+from cohorts.table_source import TableSource, found_files
 from cohorts.tables import TABLES
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cohorts.readers import TableSource
+from cohorts.table_source import TableSource
 from phenotypes.library import ConditionSpec
 from phenotypes.rulespec import fault_at
 from phenotypes.spec import CategoryTraitSpec, OutcomeSpec, TraitSpec, references

@@ -37,7 +37,8 @@ from typing import Literal
 from cohorts.hub import Hub
 from cohorts.models.protocol import Opened
 from cohorts.models.shelf import FolderShelf, file_source
-from cohorts.readers import BATCH, FAULT, LINES, REMARK, ROW, Stream, open_streams, quoted
+from cohorts.readers import open_streams
+from cohorts.streams import BATCH, FAULT, LINES, REMARK, ROW, Stream, quoted
 from cohorts.tables import Field, TableSpec
 
 DATES = "%d/%m/%Y"

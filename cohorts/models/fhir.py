@@ -47,7 +47,7 @@ from cohorts.hub import Hub
 from cohorts.models.fhir_files import draw_entries, fhir_files
 from cohorts.models.fhir_resources import READ, Medicines, Row, rows_of
 from cohorts.models.protocol import Opened
-from cohorts.readers import FILE, NOT_TEXT, Stream, batch_schema, judged, one_line, quoted
+from cohorts.streams import FILE, NOT_TEXT, Stream, batch_schema, judged, one_line, quoted
 
 LANDED_ROWS = 1 << 16
 DRAWN_ROWS = 1 << 18

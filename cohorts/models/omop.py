@@ -38,7 +38,7 @@ from cohorts.hub import Hub
 from cohorts.models.postgres import PostgresShelf
 from cohorts.models.protocol import Opened
 from cohorts.models.shelf import FolderShelf, Shelf
-from cohorts.readers import BATCH, FAULT, LINES, REMARK, ROW, Stream, quoted
+from cohorts.streams import BATCH, FAULT, LINES, REMARK, ROW, Stream, quoted
 from cohorts.tables import Field, TableSpec
 
 CONCEPTS = "intake.__concepts"

@@ -23,16 +23,8 @@ import pyarrow as pa
 from cohorts.errors import InputError
 from cohorts.hub import Hub
 from cohorts.models.protocol import Opened
-from cohorts.readers import (
-    Stream,
-    TableSource,
-    apply_declared,
-    batch_schema,
-    check_declared,
-    choose_columns,
-    judged,
-    one_line,
-)
+from cohorts.streams import Stream, batch_schema, judged, one_line
+from cohorts.table_source import TableSource, apply_declared, check_declared, choose_columns
 from cohorts.tables import TABLES, TableSpec
 
 SERVER = "PostgreSQL server"

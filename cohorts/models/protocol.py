@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from cohorts.hub import Hub
-from cohorts.readers import Stream
+from cohorts.streams import Stream
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 from cohorts.errors import InputError
-from cohorts.readers import (
-    COMPRESSIONS,
-    READERS,
-    Stream,
-    TableSource,
-    first_line,
-    open_streams,
-)
+from cohorts.readers import first_line, open_streams
+from cohorts.streams import Stream
+from cohorts.table_source import COMPRESSIONS, SUFFIXES, TableSource
 from cohorts.tables import TableSpec
 
 DELIMITERS = ("\t", ",", ";", "|")
@@ -96,7 +91,7 @@ class FolderShelf:
             match = re.fullmatch(self.pattern, stem, re.IGNORECASE)
             mine = match is not None and match["table"].lower() == table
             inside = path.parent != self.folder and path.parent.name.lower() == table
-            if suffix in READERS and path.is_file() and (mine or inside) and not path.name.startswith("."):
+            if suffix in SUFFIXES and path.is_file() and (mine or inside) and not path.name.startswith("."):
                 found.append(path)
         return found
 
