@@ -229,3 +229,24 @@ def test_what_a_study_does_not_declare_is_what_the_function_would_do():
     }
     for name in ("duplicate_kinship", "related_kinship"):
         assert declared[name] == pytest.approx(default[name], abs=5e-4)
+
+
+def test_a_phenotype_may_be_taken_from_the_catalogue_and_changed(tmp_path):
+    chosen = "heart_failure: {catalogue: heart_failure}"
+    text = DEMO.read_text()
+    assert text.count(chosen) == 1
+    changed = "heart_failure: {catalogue: heart_failure, until: index, none: [{has: coronary_disease}]}"
+    study = read_study(written(tmp_path, text.replace(chosen, changed)))
+    assert study.label_of("heart_failure") == "Heart failure"
+    assert study.phenotypes["heart_failure"].until == "index"
+    for wrong, message in (
+        ("heart_failure: {catalogue: heart_failur}", "did you mean 'heart_failure'"),
+        ("heart_failure: {catalogue: heart_failure, any: [{has: coronary_disease}]}", "any"),
+        (
+            "heart_failure: {catalogue: heart_failure, none: [{has: nothing}]}",
+            "not a code list of this study",
+        ),
+    ):
+        with pytest.raises(StudyError, match=message) as caught:
+            read_study(written(tmp_path, text.replace(chosen, wrong)))
+        assert f"study.yaml:{line_of(text, chosen)}" in str(caught.value)
