@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from cohorts.hub import Hub, connect, create_hub_tables
 from cohorts.synthetic import ExistingGenotypes, Region, RegionConfig, make_region
 from cohorts.synthetic.chunk import Chunk
+from cohorts.synthetic.identity_faults import STYLES
 from gwas.genotypes import Genotypes, open_genotypes
 from workflows.outputs import atomic_path
 
@@ -317,6 +318,7 @@ def write_hub(
         hub = stack.enter_context(connect(temporary, memory_limit=memory_limit))
         create_hub_tables(hub)
         _insert(hub, [(f"hub/{Path(n).stem}", t) for n, t in _as_arrow(region.opening(), True)], 0)
+        hub.connection.executemany("INSERT INTO sources VALUES (?, NULL)", [[source] for source in STYLES])
         rows = 0
         for tables in _made(_hub_tables, region.chunks(), _useful(processes, config)):
             rows = _insert(hub, [item for item in tables if item[0].startswith("hub/")], rows)

@@ -182,6 +182,7 @@ def test_rows_of_a_hub_are_in_order_linked_and_normalised(hub_folder):
     for name in ("people", "events", "registrations", "addresses", "deaths", "care", "samples", "consents"):
         assert len(rows[name])
         assert rows[name]["person_id"].isin(links["person_id"]).all(), name
+    assert set(events["source"]) < set(rows["sources"]["source"])
     icd10 = events.loc[events["system"] == "icd10", "code"]
     assert not icd10[icd10.str.len() == 4].str.endswith("X").any()
     assert {"I10", "I48"} <= set(icd10)
