@@ -342,6 +342,12 @@ def _narrow(
     return opened.keep("careome_phecode_days", kept), list(bundles)
 
 
+def _distinct(key: np.ndarray) -> np.ndarray:
+    """Sorted without repeats. Not np.unique: its hash table (numpy 2.4) takes 25 s for 14 million, this 0.1 s."""
+    key.sort()
+    return key[np.concatenate([[True], key[1:] != key[:-1]])] if len(key) else key
+
+
 def _counted(
     opened: Session, narrow: Any, bundles: list[tuple[int, ...]], people: int
 ) -> Iterator[tuple[np.ndarray, ...]]:
@@ -364,13 +370,16 @@ def _counted(
         key = np.unique(
             (who * len(bundles) + rows["bundle"].to_numpy()) * days + rows["day"].to_numpy() - first
         )
-        who, rest = np.divmod(key, len(bundles) * days)
-        bundle, day = np.divmod(rest, days)
+        # // by one number is quick, np.divmod and % are not
+        who = key // (len(bundles) * days)
+        rest = key - who * (len(bundles) * days)
+        bundle = rest // days
+        day = rest - bundle * days
         n = sizes[bundle]
         ends = np.cumsum(n)
         inside = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - n, n)
         phecode = members[np.repeat(starts[bundle], n) + inside]
-        key = np.unique((np.repeat(who, n) * phecodes + phecode) * days + np.repeat(day, n))
+        key = _distinct((np.repeat(who, n) * phecodes + phecode) * days + np.repeat(day, n))
         pair = key // days
         begins = (
             np.flatnonzero(np.concatenate([[True], pair[1:] != pair[:-1]])) if len(pair) else np.empty(0, int)
@@ -378,7 +387,7 @@ def _counted(
         found = pair[begins]
         yield (
             (found // phecodes + low).astype(np.int32),
-            (found % phecodes).astype(np.int16),
+            (found - found // phecodes * phecodes).astype(np.int16),
             np.diff(np.append(begins, len(pair))).astype(np.int32),
             (key[begins] - found * days + first).astype(np.int32),
         )
