@@ -115,11 +115,11 @@ def _session(master: str, home: Path, settings: Mapping[str, str]) -> Any:
             builder = builder.config(name, value)
         return builder.getOrCreate()
     finally:
-        for name, value in before.items():
-            if value is None:
+        for name, earlier in before.items():
+            if earlier is None:
                 os.environ.pop(name, None)
             else:
-                os.environ[name] = value
+                os.environ[name] = earlier
 
 
 def _end_java() -> None:

@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from phenotypes.comorbidities import comorbidity
     from phenotypes.definitions import CategoryTrait, NumericTrait, Outcome, Phenotype
     from phenotypes.derivation import Derived, derive
+    from phenotypes.evidence import tell, trace
     from phenotypes.phecode_map import PhecodeMap
     from phenotypes.phenome import phecodes
     from phenotypes.plain_english import explain
     from phenotypes.published_lists import read_published
     from phenotypes.rules import all_of, any_of, has, none_of, prescribed, value
+    from phenotypes.spark_session import SparkHub
     from phenotypes.spec import OutcomeSpec, PhenotypeSpec
     from phenotypes.terminology import Terminology
 
@@ -30,6 +32,7 @@ _HOME = {
     "PhecodeMap": "phenotypes.phecode_map",
     "Phenotype": "phenotypes.definitions",
     "PhenotypeSpec": "phenotypes.spec",
+    "SparkHub": "phenotypes.spark_session",
     "Terminology": "phenotypes.terminology",
     "all_of": "phenotypes.rules",
     "any_of": "phenotypes.rules",
@@ -43,6 +46,8 @@ _HOME = {
     "phecodes": "phenotypes.phenome",
     "prescribed": "phenotypes.rules",
     "read_published": "phenotypes.published_lists",
+    "tell": "phenotypes.evidence",
+    "trace": "phenotypes.evidence",
     "value": "phenotypes.rules",
 }
 
@@ -56,6 +61,7 @@ __all__ = [
     "PhecodeMap",
     "Phenotype",
     "PhenotypeSpec",
+    "SparkHub",
     "Terminology",
     "all_of",
     "any_of",
@@ -69,6 +75,8 @@ __all__ = [
     "phecodes",
     "prescribed",
     "read_published",
+    "tell",
+    "trace",
     "value",
 ]
 

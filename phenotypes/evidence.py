@@ -375,7 +375,8 @@ def _follow(
 ) -> Path:
     end_day = (data_end - index).days + 1
     records = records[records["date"].notna()].sort_values(["date", "row_id"], kind="stable")
-    events = [(int(row.row_id), _event(row)) for row in records.itertuples()]
+    row_ids = records["row_id"].astype("int64").tolist()
+    events = [(row_id, _event(row)) for row_id, row in zip(row_ids, records.itertuples(), strict=True)]
     whole = Person(tuple(e for _, e in events), person.sex, person.birth, person.registrations, person.death)
     start = None
     if isinstance(definition, Phenotype):

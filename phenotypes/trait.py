@@ -14,9 +14,8 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from phenotypes.compile import convert
+from phenotypes.compile import convert, with_egfr
 from phenotypes.definitions import Adjustment, CategoryTrait, NumericTrait, Trait
-from phenotypes.egfr import MICROMOLES_PER_MG_DL
 from phenotypes.narrow import Records
 
 MEASURES = "careome_measures"
@@ -145,24 +144,9 @@ def _days_on_drug(records: Records, adjustment: Adjustment, t: Any) -> Any:
 
 
 def _with_egfr(records: Records, t: Any) -> Any:
-    people = records.people.select("who", "sex", "birth_date")
-    t = t.join(people, "who")
-    on = (ibis.date(records.index_date) + t.day.as_interval("D")).cast("date")
-    birth = t.birth_date
-    turned = (on.month() * 100 + on.day()) >= (birth.month() * 100 + birth.day())
-    age = on.year() - birth.year() - (~turned).cast("int32")
-    female = t.sex == "F"
-    ratio = t.result / MICROMOLES_PER_MG_DL / female.ifelse(0.7, 0.9)
-    low = ibis.least(ratio, 1.0).pow(female.ifelse(-0.241, -0.302))
-    egfr = (
-        142.0
-        * low
-        * ibis.greatest(ratio, 1.0).pow(-1.2)
-        * ibis.literal(0.9938).pow(age)
-        * female.ifelse(1.012, 1.0)
-    )
-    usable = t.sex.notnull() & birth.notnull() & (t.result > 0)
-    return t.mutate(unconverted=t.result.isnull(), result=usable.ifelse(egfr, ibis.null("float64")))
+    t = t.mutate(unconverted=t.result.isnull())
+    t = with_egfr(records, t, t.result)
+    return t.mutate(result=t.egfr).drop("egfr")
 
 
 def _unit_is_unknown(t: Any) -> Any:
