@@ -181,7 +181,9 @@ def derive(
     )
     _no_clash(asked.phenotypes, asked.traits)
     for codes in _used(asked.definitions):
-        lists.setdefault(codes.name, codes)
+        # A definition of the catalogue may bring a list of the same name as one of the study.
+        if lists.setdefault(codes.name, codes).id != codes.id:
+            lists.setdefault(f"{codes.name} ({codes.id[:8]})", codes)
     with session(hub) as opened:
         persons = checked(persons)
         known = Cache.of(cache, opened, persons, index_date=index_date, data_end=data_end, hub_id=hub_id)

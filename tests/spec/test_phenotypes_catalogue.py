@@ -217,3 +217,12 @@ def test_an_entry_with_nothing_changed_is_the_entry() -> None:
 def test_a_study_that_names_no_entry_is_refused_with_the_nearest() -> None:
     with pytest.raises(ValidationError, match="no such entry in the catalogue.*did you mean 'asthma'"):
         library.CatalogueSpec.model_validate({"catalogue": "astma"})
+
+
+def test_the_wheel_ships_every_file_of_the_catalogue() -> None:
+    builders = pytest.importorskip("hatchling.builders.wheel")
+    builder = builders.WheelBuilder(str(library.CATALOGUE.parents[1]))
+    shipped = {file.distribution_path for file in builder.recurse_included_files()}
+    ours = {f"phenotypes/{p.relative_to(library.CATALOGUE.parent)}" for p in library.CATALOGUE.rglob("*.*")}
+    assert len(ours) > 100
+    assert ours <= shipped

@@ -17,6 +17,7 @@ from cohorts.hub import Hub
 from phenotypes.codelist import CodeList
 from phenotypes.derivation import Derived, derive
 from phenotypes.egfr import ckd_epi_2021
+from phenotypes.library import CatalogueSpec
 from phenotypes.reference import Person
 from phenotypes.spec import OutcomeSpec, PhenotypeSpec, TraitSpec
 from phenotypes.worked import hub_of, patients
@@ -452,3 +453,26 @@ def test_a_record_counts_for_the_most_specific_entry_of_a_list() -> None:
         "E113*": {"records": 2, "people": 2},
         "E1130": {"records": 1, "people": 1},
     }
+
+
+def test_a_list_of_the_catalogue_is_counted_beside_one_of_the_study_with_its_name() -> None:
+    people = patients("who | date | code \n amy | 2010-03-01 | read2 G33 \n ben | 2010-03-01 | icd10 I21.9")
+    derived = _derive(
+        people, phenotypes={"c": CatalogueSpec.model_validate({"catalogue": "coronary_disease"})}
+    )
+    assert derived.long["status"].tolist() == ["case", "case"]
+    lists = {"coronary_disease": CodeList.of("coronary_disease", [("icd10", "I25*")])}
+    hub, persons = hub_of(people.values())
+    with hub:
+        derived = derive(
+            hub,
+            persons,
+            index_date=INDEX,
+            data_end=DATA_END,
+            codelists=lists,
+            phenotypes={"c": CatalogueSpec.model_validate({"catalogue": "coronary_disease"})},
+        )
+    assert derived.long["status"].tolist() == ["case", "case"]
+    seen = derived.diagnostics.codes.groupby("codelist")["records"].sum()
+    assert seen["coronary_disease"] == 0
+    assert seen[[name for name in seen.index if name.startswith("coronary_disease (")]].tolist() == [2]
