@@ -367,7 +367,7 @@ def _counted(
         rows = opened.frame(narrow.filter(narrow.who >= low, narrow.who < low + step))
         who = rows["who"].to_numpy(np.int64) - low
         # One number holds person, phecode and day; sorting whole numbers is far quicker than grouping rows.
-        key = np.unique(
+        key = _distinct(
             (who * len(bundles) + rows["bundle"].to_numpy()) * days + rows["day"].to_numpy() - first
         )
         # // by one number is quick, np.divmod and % are not
