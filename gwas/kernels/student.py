@@ -40,7 +40,7 @@ def student_tail(t: Floats, df: Floats) -> Floats:
     Examples
     --------
     >>> student_tail(np.array([0.0, 1.96, 300.0]), np.array([20_000.0, 20_000.0, 100.0])).round(4).tolist()
-    [0.0, 1.301, -1.0]
+    [0.0, 1.3009, -1.0]
     """
     out = np.empty(len(t))
     _TAIL(np.ascontiguousarray(t), np.ascontiguousarray(df), out)
