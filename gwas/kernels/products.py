@@ -88,17 +88,26 @@ class FixedPoint:
         words, groups = -(-n // 32), -(-c // COLUMNS)
         chunk = 32 * CHUNK_WORDS
         edges = np.arange(0, max(n, 1), chunk)
-        most = np.add.reduceat(np.abs(columns), edges, axis=0).max(axis=0) if n else np.zeros(c)
         room = 2.0**31 / highest - chunk
-        with np.errstate(divide="ignore"):
-            power = np.floor(np.log2(np.where(most > 0, room / most, 1.0)))
-        scaled = columns * 2.0**power
-        rounded = np.rint(scaled)
-        whole = np.zeros((groups * COLUMNS, 32 * words), dtype=np.int32)
-        whole[:c, :n] = rounded.T
-        layout = whole.reshape(groups, COLUMNS, 32 * words).transpose(0, 2, 1)
-        drift = (rounded - scaled).sum(axis=0) * 2.0**-power
-        return cls(_aligned_copy(layout), 2.0**-power, drift, highest)
+        whole = _aligned(groups * 32 * words * COLUMNS)
+        layout = whole.reshape(groups, 32 * words, COLUMNS)
+        unit, drift = np.empty(c), np.empty(c)
+        # a few columns at a time, as there may be thousands; always as many, so that sums have one order
+        part = np.zeros((n, COLUMNS))
+        for group in range(groups):
+            here = columns[:, group * COLUMNS : (group + 1) * COLUMNS]
+            used = here.shape[1]
+            part[:, :used], part[:, used:] = here, 0.0
+            most = np.add.reduceat(np.abs(part), edges, axis=0).max(axis=0) if n else np.zeros(COLUMNS)
+            with np.errstate(divide="ignore"):
+                power = np.floor(np.log2(np.where(most > 0, room / most, 1.0)))
+            scaled = part * 2.0**power
+            rounded = np.rint(scaled)
+            layout[group, :n], layout[group, n:] = rounded, 0
+            at = slice(group * COLUMNS, group * COLUMNS + used)
+            unit[at] = 2.0 ** -power[:used]
+            drift[at] = ((rounded - scaled).sum(axis=0) * 2.0**-power)[:used]
+        return cls(whole, unit, drift, highest)
 
     def products(self, index: npt.NDArray[np.uint64], mean: Floats) -> Floats:
         """Products of genotypes with the columns.
@@ -138,12 +147,6 @@ def _aligned(size: int) -> npt.NDArray[np.int32]:
     room = np.empty(size + COLUMNS, dtype=np.int32)
     first = (-room.ctypes.data // 4) % COLUMNS
     return room[first : first + size]
-
-
-def _aligned_copy(values: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    flat = _aligned(values.size)
-    flat[:] = values.reshape(-1)
-    return flat
 
 
 def missing_sums(packed: npt.NDArray[np.uint8], variants: npt.NDArray[np.int64], columns: Floats) -> Floats:

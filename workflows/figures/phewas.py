@@ -90,9 +90,11 @@ def phewas(
             chosen = mine & (np.nan_to_num(sign) == way)
             ax.scatter(
                 x[chosen], strength[chosen], s=20 if way else 14, marker=marker, color=colour,
-                linewidths=0, zorder=3,
+                linewidths=0, zorder=3, clip_on=False,
             )  # fmt: skip
-    named = table[table["LOG10_P"] >= line].nlargest(labels, "LOG10_P", keep="first")
+    # a handful of phenotypes are all named
+    named = table if len(table) <= labels else table[table["LOG10_P"] >= line]
+    named = named.nlargest(labels, "LOG10_P", keep="first")
     if named.empty:
         named = table.nlargest(min(3, labels), "LOG10_P", keep="first")
     place_labels(

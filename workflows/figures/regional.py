@@ -248,7 +248,7 @@ def _draw_points(ax: Axes, region: pd.DataFrame) -> None:
         colour = (COLOURS[0] if not coloured else UNKNOWN) if level < 0 else COLOURS[level]
         ax.scatter(
             pos[mine], height[mine], s=15, color=colour, edgecolors=INK if coloured else "#51606e",
-            linewidths=0.3, zorder=3 + 0.1 * level, rasterized=bool(mine.sum() > 5000),
+            linewidths=0.3, zorder=3 + 0.1 * level, rasterized=bool(mine.sum() > 5000), clip_on=False,
         )  # fmt: skip
     ax.scatter(
         pos[lead], height[lead], s=46, marker="D", color=LEAD, edgecolors=INK, linewidths=0.5, zorder=5
