@@ -348,7 +348,7 @@ def _advance(
 
 
 @njit(error_model="numpy")
-def _taken(cross: Any) -> float:
+def _taken(cross: Any) -> Any:
     """What covariates take of a genotype's information by shares that a change of scale does not follow.
 
     The first is the intercept, whose own information is just what the scale is.

@@ -42,7 +42,7 @@ _CHEBYSHEV: Final = np.polynomial.chebyshev.chebinterpolate(_near_scaled_erfc, 2
 
 
 @njit(error_model="numpy", fastmath={"contract"})
-def _scaled_erfc(x: float) -> float:
+def _scaled_erfc(x: Any) -> Any:
     v = (x - _TURN) / (x + _TURN)
     one, two = 0.0, 0.0
     for j in range(_CHEBYSHEV.shape[0] - 1, 0, -1):
@@ -51,7 +51,7 @@ def _scaled_erfc(x: float) -> float:
 
 
 @njit(error_model="numpy")
-def _log_of_sum(x: float) -> float:
+def _log_of_sum(x: Any) -> Any:
     """log(1 + x), x >= 0, also where it is tiny."""
     if x > _LOWEST:
         return fast_log(1.0 + x)
