@@ -15,8 +15,8 @@ The saddle-point approximates a density. With few carriers the score is as good 
 and the approximation, at a point of that lattice, is several times too small (five carriers, three of them cases at
 1:100: 1.7e-6 where 8.4e-6 is right). Lugannani and Rice's form for lattices, averaged over P(S >= s) and P(S > s)
 (mid-P), only changes t to 2 tanh(t / 2) in the correction.
-That is used for calls of alleles with up to 20 copies: beyond, the original's errors and the lattice's steps cancel,
-and its type I error is the nearer to nominal. Dosages have no lattice.
+That is used for alleles with up to 20 copies, all whole (missing ones apart): beyond, the original's errors and the
+lattice's steps cancel, and its type I error is the nearer to nominal. Dosages between whole numbers have no lattice.
 
 Only those who carry the rarer allele (or miss a call) are looked at one by one. Everyone else has g̃ = -x'a, small
 where carriers are few, and enters by the second and third cumulants, which come from products over everyone;

@@ -323,15 +323,18 @@ def _test(
     method: int,
     who: Any,
     n: int,
+    mean: float,
     room: Any,
     out: Any,
 ) -> None:
     rest, k = room[3, :4], room[3, 4:9]
-    copies = 0.0
+    copies, whole = 0.0, True
     for i in range(n):
-        # less than one is the mean that stands for a missing call
-        copies += room[2, i] if room[2, i] >= 1.0 else 0.0
-    counts = method == SADDLE_OF_COUNTS and copies <= FEW_COPIES
+        value = room[2, i]
+        is_whole = value == 1.0 or value == 2.0
+        copies += value if is_whole else 0.0
+        whole = whole and (is_whole or value == mean)
+    counts = method == SADDLE_OF_COUNTS and whole and copies <= FEW_COPIES
     few = n < CROWD * p.shape[0]
     if few:
         _list(a, people, p, residual, first, second, third, who, n, room, rest)
@@ -370,7 +373,7 @@ def tests_of_calls(
         j = rows[v]
         _back_substitute(lower, a[v])
         n = _gather_calls(packed[j], flip[j] != 0, place, who, room[2], means[j])
-        _test(a[v], design, people, p, residual, first, second, third, method, who, n, room, out[v])
+        _test(a[v], design, people, p, residual, first, second, third, method, who, n, means[j], room, out[v])
 
 
 @njit(cache=True, error_model="numpy")
@@ -398,4 +401,4 @@ def tests_of_dosages(
         j = rows[v]
         _back_substitute(lower, a[v])
         n = _gather_dosages(dosages[j], flip[j] != 0, place, who, room[2], means[j])
-        _test(a[v], design, people, p, residual, first, second, third, method, who, n, room, out[v])
+        _test(a[v], design, people, p, residual, first, second, third, method, who, n, means[j], room, out[v])

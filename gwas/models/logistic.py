@@ -357,8 +357,7 @@ def _saddle_tail(
 ) -> None:
     """Put the saddle-point's P, and the SE and z that follow from it, into the tail's results."""
     model = null.by_likelihood
-    method = tilted.SADDLE_OF_COUNTS if tile.genotypes.dtype == np.uint8 else tilted.SADDLE
-    found = _tilted(null, model, calls, tile, tail, on_basis, missing=missing, method=method)
+    found = _tilted(null, model, calls, tile, tail, on_basis, missing=missing, method=tilted.SADDLE_OF_COUNTS)
     log10p[tail] = tilted.log10p_of_saddle(found)
     result[tail, 0] = found[:, 0]
     result[tail, 3] = z_of_log10p(log10p[tail]) ** 2
