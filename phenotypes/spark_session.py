@@ -107,7 +107,6 @@ class SparkQueries:
     backend: Any
     spark: Any
     prefix: str
-    kept: dict[str, Any] = field(default_factory=dict)
     known: dict[str, Any] = field(default_factory=dict)
 
     def name(self, name: str, frame: Any) -> Any:
@@ -159,15 +158,11 @@ class SparkQueries:
         return "; ".join(said)
 
     def close(self) -> None:
-        """Forget every view and free what was kept."""
-        for frame in self.kept.values():
-            frame.unpersist()
+        """Forget every view; what was kept goes with the last that refers to it."""
         for name in self.known:
             self.spark.catalog.dropTempView(self.prefix + name)
 
     def _keep(self, name: str, frame: Any) -> Any:
-        before = self.kept.get(name)
-        self.kept[name] = frame.persist()
-        if before is not None:
-            before.unpersist()
-        return self.name(name, frame)
+        # A view of a persisted frame brings its whole history into every query that names it, and planning those
+        # costs more than running them; after a checkpoint there is no history.
+        return self.name(name, frame.localCheckpoint(eager=True))
