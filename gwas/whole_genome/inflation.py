@@ -134,8 +134,10 @@ def offset_inflation(
     with np.errstate(divide="ignore", invalid="ignore"):
         beside = chi2[0] / (left**2).mean(axis=0)[of]
         mixed = chi2[1] / (gamma * (y * white).mean(axis=0)[of])
-    ratios = [_ratio(beside[of != c], mixed[of != c]) for c in range(count)] if count > 1 else []
-    error = np.sqrt((count - 1) / count * ((ratios - np.mean(ratios)) ** 2).sum()) if ratios else np.nan
+    if count < 2:
+        return Inflation(_ratio(beside, mixed), float("nan"))
+    ratios = np.array([_ratio(beside[of != c], mixed[of != c]) for c in range(count)])
+    error = np.sqrt((count - 1) / count * ((ratios - ratios.mean()) ** 2).sum())
     return Inflation(_ratio(beside, mixed), float(error))
 
 
