@@ -52,6 +52,8 @@ class Derived:
     identities, explanations
         SHA-256 of each definition, and the definition in plain English, by its place in a study file, e.g.
         'phenotypes.t2d'.
+    phenotypes
+        The definitions by name, with their code lists.
     reused
         Places of the definitions whose answers came from the cache.
     """
@@ -65,6 +67,7 @@ class Derived:
     columns: Mapping[str, tuple[str, ...]]
     identities: Mapping[str, str]
     explanations: Mapping[str, str]
+    phenotypes: Mapping[str, Phenotype]
     reused: tuple[str, ...] = field(default=())
 
     @cached_property
@@ -356,6 +359,7 @@ def _put_together(
         },
         identities={place: definition.id for place, definition in places.items()},
         explanations={place: explain(definition) for place, definition in places.items()},
+        phenotypes=asked.phenotypes,
         reused=tuple(place for place in places if place not in unknown),
     )
 

@@ -15,6 +15,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from phenotypes.ages import AGE_EDGES, ages_on, band_labels, band_of
 from phenotypes.codelist import CodeList
 from phenotypes.narrow import Records
 from phenotypes.plain_english import phrase
@@ -61,12 +62,9 @@ def age_bands(births: pd.Series, on: date) -> np.ndarray:
     >>> age_bands(pd.Series(pd.to_datetime(["1972-01-02", "1920-05-01", None])), date(2012, 1, 1)).tolist()
     ['30-39', '90+', 'unknown']
     """
-    born = pd.to_datetime(births)
-    turned = (born.dt.month * 100 + born.dt.day) <= on.month * 100 + on.day
-    age = (on.year - born.dt.year - (~turned).astype(int)).to_numpy(np.float64)
-    decade = np.floor(np.clip(np.nan_to_num(age, nan=0.0), 0, 90) / 10).astype(int)
-    labels = np.array([f"{d}0-{d}9" if d else "0-9" for d in range(9)] + ["90+"])
-    return np.where(np.isnan(age), "unknown", labels[decade])
+    labels = np.array([*band_labels(AGE_EDGES), "unknown"], dtype=object)
+    found: np.ndarray = labels[band_of(ages_on(births, on), AGE_EDGES)]
+    return found
 
 
 def status_counts(persons: pd.DataFrame, index_date: date, statuses: Mapping[str, Statuses]) -> pd.DataFrame:

@@ -157,6 +157,20 @@ def narrow(
     )
 
 
+def unread(session: Session, persons: pd.DataFrame, *, index_date: date, data_end: date) -> Records:
+    """The people without any of their events: for what registrations and deaths alone can say.
+
+    Raises
+    ------
+    DesignError
+        Where there are no people, one stands twice or a column is missing.
+    """
+    persons = checked(persons)
+    people = session.load("careome_people", _people_table(persons))
+    end_day = (data_end + timedelta(days=1) - index_date).days
+    return Records(session, people, None, persons, (), (None,), (), index_date, end_day)
+
+
 def checked(persons: pd.DataFrame) -> pd.DataFrame:
     """The people with a fresh index, after checks.
 
