@@ -19,6 +19,7 @@ from phenotypes.codelist import CodeList
 from phenotypes.compile import Answer, Hits, Question, ask
 from phenotypes.definitions import NumericTrait, Outcome, Phenotype, Trait
 from phenotypes.diagnostics import Diagnostics
+from phenotypes.library import CatalogueSpec
 from phenotypes.narrow import Records, checked, narrow
 from phenotypes.plain_english import explain
 from phenotypes.rules import Rule, leaves
@@ -128,7 +129,7 @@ def derive(
     persons: pd.DataFrame,
     *,
     index_date: date,
-    phenotypes: Mapping[str, PhenotypeSpec | Phenotype] | None = None,
+    phenotypes: Mapping[str, PhenotypeSpec | CatalogueSpec | Phenotype] | None = None,
     traits: Mapping[str, NumericTraitSpec | CategoryTraitSpec | Trait] | None = None,
     outcomes: Mapping[str, OutcomeSpec | Outcome] | None = None,
     codelists: Mapping[str, CodeList] | None = None,

@@ -365,11 +365,12 @@ def _cautions(design: Design, mode: LogisticMode) -> list[str]:
     if mode not in TOO_LIBERAL:
         return []
     lines = []
-    for row in design.summary().itertuples():
-        few, many = sorted((row.CASES, row.CONTROLS)) if row.KIND == "binary" else (1, 1)
+    counted = design.summary()[["TRAIT", "KIND", "CASES", "CONTROLS"]]
+    for trait, kind, cases, controls in counted.itertuples(index=False, name=None):
+        few, many = sorted((cases, controls)) if kind == "binary" else (1, 1)
         if few and many >= FEW_CASES * few:
             lines.append(
-                f"warning: {row.TRAIT}: one in {(few + many) / few:.0f}; at fewer than 100 minor alleles"
+                f"warning: {trait}: one in {(few + many) / few:.0f}; at fewer than 100 minor alleles"
                 f" {TOO_LIBERAL[mode]}; --spa, or no such option, holds the level"
             )
     return lines
