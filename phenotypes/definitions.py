@@ -20,7 +20,7 @@ Until = Literal["end", "index"]
 Onset = Literal["any", "incident"]
 #: A shorter break between two registrations is none.
 REGISTRATION_GAP_DAYS = 90
-Pick = Literal["median", "mean", "nearest", "last", "first", "min", "max"]
+Pick = Literal["median", "mean", "nearest", "last", "first", "min", "max", "slope", "sd", "count"]
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,9 @@ class NumericTrait:
     Measurements of `codes` dated in `window_days` are converted to `unit`, those outside `plausible` are
     set aside, drug adjustments are made, the median of each day is taken, and `pick` chooses among days:
     'median', 'mean', 'min', 'max' of the days; 'last', 'first'; 'nearest' to the index date (of two
-    equally near days, the earlier).
+    equally near days, the earlier); 'slope', the change a year of 365.25 days by the straight line of least
+    squares through the days; 'sd', the standard deviation of the days (divisor n - 1); 'count' of the days,
+    0 for who has none. A slope or standard deviation needs two days.
 
     Parameters
     ----------
@@ -159,6 +161,14 @@ class NumericTrait:
     formula
         'ckd_epi_2021': the measurements are creatinine, and the value is the eGFR they give with the
         person's sex and age on the day; `plausible` is then a range of eGFR.
+    at_least
+        Fewest days with a value; who has fewer has none of this trait.
+    span_days
+        Fewest days from the first to the last of them.
+    shrink
+        Draw slopes to their mean, the more the less is known about each
+        (:func:`phenotypes.trajectory.shrunken`): of many people with few measurements, the steepest slopes are
+        mostly noise. Needs three days or more of each person.
     """
 
     name: str
@@ -172,6 +182,31 @@ class NumericTrait:
     analyte: str | None = None
     blank_unit: Literal["reject", "assume"] = "reject"
     formula: Literal["ckd_epi_2021"] | None = None
+    at_least: int = 1
+    span_days: int = 0
+    shrink: bool = False
+
+    def __post_init__(self) -> None:
+        if self.at_least < 1 or self.span_days < 0:
+            raise StudyError("a number of days below its least", where=f"traits.{self.name}")
+        if self.shrink and (self.pick != "slope" or self.at_least < 3):
+            raise StudyError(
+                "only slopes through three days or more can be shrunk",
+                where=f"traits.{self.name}.shrink",
+                fix="give pick: slope and at_least: 3 or more",
+            )
+        if self.pick == "count" and (self.at_least > 1 or self.span_days):
+            raise StudyError("a count has no least number of days", where=f"traits.{self.name}.at_least")
+
+    @property
+    def fewest_days(self) -> int:
+        """Fewest days that give a value."""
+        return max(self.at_least, 2) if self.pick in ("slope", "sd") else self.at_least
+
+    @property
+    def value_unit(self) -> str:
+        """Unit of the values: that of the measurements, a year for a slope, and days for a count."""
+        return {"slope": f"{self.unit} a year", "count": "days"}.get(self.pick, self.unit)
 
     @property
     def source_unit(self) -> str:
@@ -189,7 +224,9 @@ class NumericTrait:
         adjust = [[a.drug.id, a.add, a.multiply, a.within_days] for a in self.adjust]
         keys = ("unit", "plausible", "pick", "window_days", "analyte", "blank_unit", "formula")
         codes = sorted(c.id for c in self.codes)
-        return _digest({"trait": {k: getattr(self, k) for k in keys}, "codes": codes, "adjust": adjust})
+        few = {"at_least": self.at_least, "span_days": self.span_days, "shrink": self.shrink}
+        few = {key: value for key, value in few.items() if value != getattr(type(self), key)}
+        return _digest({"trait": {k: getattr(self, k) for k in keys} | few, "codes": codes, "adjust": adjust})
 
     def codelists(self) -> Iterator[CodeList]:
         """Code lists it reads."""

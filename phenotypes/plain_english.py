@@ -201,6 +201,9 @@ PICKS: dict[str, str] = {
     "last": "the last day",
     "first": "the first day",
     "nearest": "the day nearest to the index date",
+    "slope": "the change a year along the straight line of least squares through the days",
+    "sd": "the standard deviation of the days",
+    "count": "the number of days",
 }
 
 
@@ -228,6 +231,11 @@ def _numeric(trait: NumericTrait) -> str:
             f"{' and '.join(x for x in (add, times) if x)}."
         )
     said.append(f"The median of each day is taken, then {PICKS[trait.pick]}.")
+    if trait.at_least > 1 or trait.span_days:
+        span = f", the first and last at least {_days(trait.span_days)} apart" if trait.span_days else ""
+        said.append(f"A value needs {_days(trait.fewest_days)} or more{span}.")
+    if trait.shrink:
+        said.append("Slopes are drawn to their mean, the more the less is known of each (empirical Bayes).")
     return " ".join(said)
 
 

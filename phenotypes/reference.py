@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from statistics import fmean, median
+from statistics import fmean, linear_regression, median, stdev
 from typing import cast
 
 from phenotypes.definitions import (
@@ -201,7 +201,7 @@ def _is_new(phenotype: Phenotype, person: Person, index: date, day: int) -> bool
 
 
 def trait_value(trait: NumericTrait, person: Person, index: date, end_day: int) -> float | None:
-    """The number a trait gives one person; None where it gives none."""
+    """The number a trait gives one person; None where it gives none. A slope is not shrunk, which takes others."""
     by_day: dict[int, dict[tuple[float | None, str], float]] = {}
     for event in person.events:
         day = (event.day - index).days
@@ -217,8 +217,12 @@ def trait_value(trait: NumericTrait, person: Person, index: date, end_day: int) 
             if _on_drug(adjustment, person.events, day, index):
                 adjusted = [(value + adjustment.add) * adjustment.multiply for value in adjusted]
         daily[day] = median(adjusted)
-    if not daily:
+    if trait.pick == "count":
+        return float(len(daily))
+    if len(daily) < trait.fewest_days or max(daily) - min(daily) < trait.span_days:
         return None
+    if trait.pick == "slope":
+        return linear_regression(list(daily), list(daily.values())).slope * 365.25
     if trait.pick in ("last", "first", "nearest"):
         return daily[_picked(daily, trait.pick)]
     values_of_days = list(daily.values())
@@ -227,6 +231,7 @@ def trait_value(trait: NumericTrait, person: Person, index: date, end_day: int) 
         "mean": fmean,
         "min": min,
         "max": max,
+        "sd": stdev,
     }
     return choose[trait.pick](values_of_days)
 

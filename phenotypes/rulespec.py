@@ -27,14 +27,13 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from cohorts.errors import StudyError
 from phenotypes import rules
 from phenotypes.codelist import CodeList
-from phenotypes.units import analyte_of, known_unit
+from phenotypes.units import Analyte, analyte_of, known_unit
 
 Lists = Mapping[str, CodeList]
 Reference = Annotated[str, Field(min_length=1, description="name of a code list of the study")]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Days = Annotated[int, Field(strict=True)]
 Unit = Annotated[str, AfterValidator(known_unit)]
-Analyte = Literal["cholesterol", "triglycerides", "glucose", "creatinine", "hba1c"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 DayWindow = tuple[Days | None, Days | None]
 

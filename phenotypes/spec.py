@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from cohorts.errors import StudyError
 from phenotypes import rules
 from phenotypes.definitions import (
     Adjustment,
@@ -24,7 +25,6 @@ from phenotypes.definitions import (
     Until,
 )
 from phenotypes.rulespec import (
-    Analyte,
     Closed,
     Count,
     DayWindow,
@@ -39,7 +39,7 @@ from phenotypes.rulespec import (
     fault_at,
     is_always_dated,
 )
-from phenotypes.units import analyte_of
+from phenotypes.units import Analyte, analyte_of, believable
 
 Location = tuple[str | int, ...]
 
@@ -143,8 +143,9 @@ class NumericTraitSpec(Closed):
     label: str = Field(min_length=1)
     codes: Annotated[list[Reference], Field(min_length=1), BeforeValidator(_listed)]
     unit: Unit
-    plausible: tuple[Believable, Believable] = Field(
-        description="smallest and largest believable value in the unit"
+    plausible: tuple[Believable, Believable] | None = Field(
+        default=None,
+        description="smallest and largest believable value in the unit; where left out, that of the analyte",
     )
     pick: Pick = "median"
     window_days: DayWindow = Field(default=(None, None), description="days from the index date, [start, end)")
@@ -152,10 +153,25 @@ class NumericTraitSpec(Closed):
     analyte: Analyte | None = Field(default=None, description="what is measured, for conversions")
     blank_unit: Literal["reject", "assume"] = "reject"
     formula: Literal["ckd_epi_2021"] | None = Field(default=None, description="eGFR from creatinine")
+    at_least: Count = Field(default=1, description="fewest days with a value")
+    span_days: Annotated[int, Field(ge=0, strict=True)] = Field(
+        default=0, description="fewest days from the first to the last of them"
+    )
+    shrink: bool = Field(
+        default=False,
+        strict=True,
+        description="draw slopes to their mean, the more the less is known of each",
+    )
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if self.plausible[0] >= self.plausible[1]:
+        if self.shrink and (self.pick != "slope" or self.at_least < 3):
+            raise fault_at(
+                "NumericTraitSpec", ("shrink",), "only slopes with 'at_least: 3' or more can be shrunk"
+            )
+        if self.pick == "count" and (self.at_least > 1 or self.span_days):
+            raise fault_at("NumericTraitSpec", ("pick",), "a count has no at_least and no span_days")
+        if self.plausible is not None and self.plausible[0] >= self.plausible[1]:
             raise fault_at(
                 "NumericTraitSpec", ("plausible",), "the range must go from a smaller to a larger value"
             )
@@ -168,11 +184,19 @@ class NumericTraitSpec(Closed):
         """The definition, with its code lists bound."""
         where = f"traits.{name}"
         analyte = "creatinine" if self.formula else self.analyte or analyte_of(name, *self.codes)
+        plausible = self.plausible or believable("gfr" if self.formula else analyte, self.unit)
+        if plausible is None:
+            raise StudyError(
+                "no range of plausible values is known for it",
+                where=f"traits.{name}.plausible",
+                found=f"{analyte or 'an unknown analyte'} in {self.unit}",
+                fix="give plausible: [smallest, largest]",
+            )
         return NumericTrait(
             name,
             tuple(bind(codelists, code, f"{where}.codes") for code in self.codes),
             self.unit,
-            self.plausible,
+            plausible,
             label=self.label,
             pick=self.pick,
             window_days=self.window_days,
@@ -180,6 +204,9 @@ class NumericTraitSpec(Closed):
             analyte=analyte,
             blank_unit=self.blank_unit,
             formula=self.formula,
+            at_least=self.at_least,
+            span_days=self.span_days,
+            shrink=self.shrink,
         )
 
 

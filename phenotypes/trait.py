@@ -17,6 +17,7 @@ import pandas as pd
 from phenotypes.compile import convert, with_egfr
 from phenotypes.definitions import Adjustment, CategoryTrait, NumericTrait, Trait
 from phenotypes.narrow import Records
+from phenotypes.trajectory import spreads, trajectories
 
 MEASURES = "careome_measures"
 REASONS = ("repeated", "no_value", "unknown_unit", "implausible", "used")
@@ -50,9 +51,15 @@ def numeric(records: Records, trait: NumericTrait) -> TraitValues:
         tally["read"] += int(row["copies"])
         if row["outcome"] == "used":
             tally |= {"converted": int(row["converted"]), "adjusted": int(row["adjusted"])}
-    chosen = session.frame(_pick(_daily(measures), trait.pick))
-    values = np.full(len(records.persons), np.nan)
-    values[chosen["who"].to_numpy(np.int64)] = chosen["value"].to_numpy(np.float64)
+    values = np.full(len(records.persons), 0.0 if trait.pick == "count" else np.nan)
+    daily = _daily(measures)
+    if trait.pick in ("slope", "sd"):
+        found = session.frame(spreads(daily, trait)).sort_values("who")
+        who, value = found["who"], trajectories(found, trait)
+    else:
+        found = session.frame(_pick(daily, trait))
+        who, value = found["who"], found["value"].to_numpy(np.float64)
+    values[who.to_numpy(np.int64)] = value
     return TraitValues({trait.name: values}, tally)
 
 
@@ -83,7 +90,7 @@ def summaries(traits: Mapping[str, Trait], values: Mapping[str, TraitValues]) ->
     rows = []
     for name, found in values.items():
         definition = traits[name]
-        unit = definition.unit if isinstance(definition, NumericTrait) else ""
+        unit = definition.value_unit if isinstance(definition, NumericTrait) else ""
         for column, array in found.columns.items():
             present = array[~np.isnan(array)]
             mean = float(present.mean()) if len(present) else np.nan
@@ -168,7 +175,7 @@ def _daily(measures: Any) -> Any:
     return used.group_by(["who", "day"]).agg(value=used.result.median())
 
 
-def _pick(daily: Any, pick: str) -> Any:
+def _pick(daily: Any, trait: NumericTrait) -> Any:
     # A sum of whole millionths does not depend on the order in which threads add, as one of doubles does.
     exact_mean = (daily.value * 1e6).round().cast("int64").sum() / 1e6 / daily.count()
     nearness = daily.day.abs().cast("int64") * 2 + (daily.day > 0).cast("int64")
@@ -180,8 +187,13 @@ def _pick(daily: Any, pick: str) -> Any:
         "last": daily.value.argmax(daily.day),
         "first": daily.value.argmin(daily.day),
         "nearest": daily.value.argmin(nearness),
+        "count": daily.count().cast("float64"),
     }
-    return daily.group_by("who").agg(value=choices[pick])
+    some = daily.group_by("who")
+    if trait.fewest_days == 1 and not trait.span_days:
+        return some.agg(value=choices[trait.pick])
+    found = some.agg(value=choices[trait.pick], n=daily.count(), span=daily.day.max() - daily.day.min())
+    return found.filter(found.n >= trait.fewest_days, found.span >= trait.span_days).select("who", "value")
 
 
 def _in_window(t: Any, window: tuple[int | None, int | None]) -> Any:

@@ -41,7 +41,7 @@ LISTS = [
     CodeList.of("drugs", [("bnf", "06*"), ("bnf", "0212000Y0")]),
     CodeList.of("absent", [("icd10", "Z99")]),
 ]
-UNITS = [None, "", " ", "%", "mmol/mol", "MMOL/MOL", "stone", "µmol/L", "mg/dL"]
+UNITS = [None, "", " ", "%", "mmol/mol", "MMOL/MOL", "stone", "furlong", "µmol/L", "mg/dL"]
 # People are cheap and queries are not: many people in few hubs. CAREOME_EXAMPLES asks for more hubs.
 FEW = settings(
     max_examples=int(os.environ.get("CAREOME_EXAMPLES", "15")),
@@ -222,7 +222,7 @@ def test_the_evidence_of_a_case_lies_on_its_dates(population: list[Person], phen
 
 windows = st.tuples(offsets, st.none() | st.integers(1, 9))
 numeric_traits = st.builds(
-    lambda codes, unit, pick, window, adjust, blank: NumericTrait(
+    lambda codes, unit, pick, window, adjust, blank, few: NumericTrait(
         "t",
         tuple(codes),
         unit,
@@ -233,10 +233,14 @@ numeric_traits = st.builds(
         tuple(adjust),
         "hba1c",
         blank,
+        None,
+        *((1, 0) if pick == "count" else few),
     ),
     st.lists(st.sampled_from(LISTS[:3]), min_size=1, max_size=2, unique_by=lambda c: c.name),
     st.sampled_from(["%", "mmol/mol"]),
-    st.sampled_from(["median", "mean", "nearest", "last", "first", "min", "max"]),
+    st.sampled_from(
+        ["median", "mean", "nearest", "last", "first", "min", "max", "slope", "slope", "sd", "count"]
+    ),
     windows,
     st.lists(
         st.builds(
@@ -249,6 +253,7 @@ numeric_traits = st.builds(
         max_size=2,
     ),
     st.sampled_from(["reject", "assume"]),
+    st.sampled_from([(1, 0), (1, 0), (2, 0), (1, 3), (3, 5)]),
 )
 
 
