@@ -40,7 +40,7 @@ GP_READ2: Mapping[str, tuple[str, ...]] = {
     "dementia": ("Eu02z", "Eu00.", "F110.", "Eu01."),
     "neuropathy": ("F3720", "C106."),
     "amputation": ("7L06.", "7L07."),
-    "severe_hypoglycaemia": ("C1087", "C1096"),
+    "severe_hypoglycaemia": ("C108E", "C109D"),
 }
 
 #: Written about people of whom most do not have the disease: family history, suspicion, screening,
