@@ -53,6 +53,8 @@ class Question:
 
     Attributes
     ----------
+    since
+        A kept table (who, since): a person's records are those from day `since` on, and nobody else's count.
     counted
         Whether the number of dates of evidence is wanted; without it the answer costs less.
     """
@@ -61,6 +63,7 @@ class Question:
     start: int | None = None
     end: int | None = None
     counted: bool = True
+    since: str | None = None
 
 
 @dataclass(frozen=True)
@@ -347,6 +350,9 @@ class _Asker:
     def _leaf(self, leaf: Leaf) -> Any:
         t = self.hits.table
         t = t.filter(t.leaf == ibis.literal(self.hits.numbers[leaf], "int16")).select("who", "day")
+        if self.question.since is not None:
+            t = t.join(self.records.session.table(self.question.since), "who")
+            t = t.filter(t.day >= t.since).select("who", "day")
         return _between(t, self.question.start, self.question.end)
 
     def _day(self, when: When) -> int:

@@ -269,16 +269,41 @@ Trait = NumericTrait | CategoryTrait
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Time from the index date to an event, to a competing death, or to the end of follow-up.
+class Entry:
+    """Delayed entry: each person enters on a day of their own, the index date or later.
 
-    People enter on the index date. Whoever met `event` on or before it has the condition already and is
-    left out where `exclude_prior`; otherwise records up to that day are passed over. Also left out are
-    those who died on or before that day, or were not registered on it. Follow-up is half-open and ends
-    at the first of: the event, death, the end of registration, `years` later, the end of the data. A gap
-    of up to `registration_gap_days` between registrations, or from the last registration to death, does
-    not end follow-up. Event and death on one day count as the event; an event on the day that follow-up
-    ends does not count, a death at the end of a registration does.
+    That is the first day on or after the index date on which the person is registered with a practice, has
+    been for `registered_days`, and is `age` years old or older. The analysis must allow for it: nobody is at
+    risk before entry (left truncation).
+
+    Parameters
+    ----------
+    registered_days
+        Days since the registration, or the run of registrations without a longer gap than the outcome
+        allows, began.
+    age
+        Least age in completed years; None sets none.
+    """
+
+    registered_days: int = 0
+    age: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Time from entry to an event, to a competing event, or to the end of follow-up.
+
+    People enter on the index date, or as `entry` says, and are followed from `landmark_days` later. Whoever
+    met `event` on or before the day that follow-up begins has the condition already and is left out where
+    `exclude_prior`, in all records or, with `washout_days`, in those of that many days before entry;
+    earlier ones are passed over. Without `exclude_prior`, records up to the day follow-up begins are passed
+    over. Also left out are those who died on or before that day, or were not registered on it (and, without
+    `entry`, on the index date). Follow-up is half-open and ends at the first of: the event, a competing
+    event, death, the end of registration, `years` later, the birthday `until_age`, the end of the data. A
+    gap of up to `registration_gap_days` between registrations, or from the last registration to death, does
+    not end follow-up. Of what happens on one day the event counts before competing events, these in the
+    order they are declared, and they before death; an event on the day that follow-up ends does not count,
+    a death at the end of a registration does.
 
     Parameters
     ----------
@@ -288,6 +313,17 @@ class Outcome:
         'death', or None, which makes death an end of follow-up like any other.
     years
         Longest follow-up in years of 365.25 days.
+    competing_events
+        Further competing events by name; each is looked for in records after the day follow-up begins.
+    entry
+        Delayed entry; None is entry on the index date.
+    landmark_days
+        Follow-up begins this long after entry, of those who are then still registered, alive and without
+        the event.
+    washout_days
+        Only an event in this many days before entry, or from then on, is one that a person had already.
+    until_age
+        Follow-up ends on this birthday.
     """
 
     name: str
@@ -297,15 +333,28 @@ class Outcome:
     exclude_prior: bool = True
     competing: Literal["death"] | None = "death"
     registration_gap_days: int = 90
+    competing_events: tuple[tuple[str, Rule], ...] = ()
+    entry: Entry | None = None
+    landmark_days: int = 0
+    washout_days: int | None = None
+    until_age: int | None = None
 
     def __post_init__(self) -> None:
-        if not is_always_dated(self.event):
+        for place, rule in (("event", self.event), *self.competing_events):
+            if not is_always_dated(rule):
+                raise StudyError(
+                    "the event can hold without a date",
+                    where=f"outcomes.{self.name}.{place}",
+                    expected="a rule in which something dated must happen",
+                    fix="put 'none' beside a dated rule, under 'all'",
+                )
+        if self.washout_days is not None and not self.exclude_prior:
             raise StudyError(
-                "the event can hold without a date",
-                where=f"outcomes.{self.name}.event",
-                expected="a rule in which something dated must happen",
-                fix="put 'none' beside a dated rule, under 'all'",
+                "a wash-out leaves people out, which exclude_prior says not to do",
+                where=f"outcomes.{self.name}.washout_days",
             )
+        if self.landmark_days < 0 or (self.washout_days or 0) < 0:
+            raise StudyError("a number of days below 0", where=f"outcomes.{self.name}")
 
     @property
     def horizon_days(self) -> int:
@@ -316,11 +365,20 @@ class Outcome:
     def id(self) -> str:
         """SHA-256 of what it means."""
         keys = ("years", "exclude_prior", "competing", "registration_gap_days")
-        return _digest({"outcome": {k: getattr(self, k) for k in keys}, "event": canonical(self.event)})
+        said: dict[str, Any] = {k: getattr(self, k) for k in keys}
+        for key in ("landmark_days", "washout_days", "until_age"):
+            if getattr(self, key) != getattr(type(self), key):
+                said[key] = getattr(self, key)
+        if self.entry is not None:
+            said["entry"] = [self.entry.registered_days, self.entry.age]
+        if self.competing_events:
+            said["competing_events"] = [[name, canonical(rule)] for name, rule in self.competing_events]
+        return _digest({"outcome": said, "event": canonical(self.event)})
 
     def codelists(self) -> Iterator[CodeList]:
         """Code lists it reads."""
-        yield from (leaf.codelist for leaf in leaves(self.event))
+        for rule in (self.event, *(rule for _, rule in self.competing_events)):
+            yield from (leaf.codelist for leaf in leaves(rule))
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -45,7 +45,8 @@ class Derived:
         By trait, its columns (:class:`phenotypes.trait.TraitValues`).
     survival
         person_id, outcome, entry, exit datetime64, years float64, state int8 (0 censored, 1 event, 2
-        competing event); a row for each person at risk and outcome.
+        competing event), cause (which event, or why follow-up ended), age_entry and age_exit in years; a row
+        for each person at risk and outcome. See :mod:`phenotypes.outcome`.
     diagnostics
         Counts for the study team.
     columns
@@ -271,13 +272,21 @@ def _known(asked: _Asked, cache: Cache) -> _Found:
 
 def _ask(records: Records, left: _Asked, known: _Found) -> _Found:
     """Answers to what is left, from one narrowing of the records."""
+    followed = _followed(records, left.outcomes)
     questions: dict[Any, Question] = {
         **{(p, role): q for p in left.phenotypes.values() for role, q in status.questions(p).items()},
-        **{o: outcome.question(o) for o in left.outcomes.values()},
+        **{
+            (name, role): q
+            for name, (entered, _) in followed.items()
+            for role, q in outcome.questions(records, left.outcomes[name], entered).items()
+        },
     }
     answers, hits = ask(records, questions)
     statuses = _statuses(records, left.phenotypes, answers)
-    survival = _survival(records, left.outcomes, answers)
+    survival = {
+        name: outcome.survive(records, o, _roles(answers, name), *followed[name])
+        for name, o in left.outcomes.items()
+    }
     counted = diagnostics.code_counts(records, left.codelists)
     counts = {name: counted[counted["codelist"] == name] for name in left.codelists}
     every = pd.concat([*known.counts.values(), *counts.values()]) if known.counts or counts else counted
@@ -395,14 +404,19 @@ def _statuses(
     }
 
 
-def _survival(
-    records: Records, outcomes: Mapping[str, Outcome], answers: Mapping[Any, Answer]
-) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+def _followed(
+    records: Records, outcomes: Mapping[str, Outcome]
+) -> dict[str, tuple[outcome.Entered, outcome.FollowUp]]:
     known = {
         g: outcome.follow_up(records, gap_days=g)
         for g in {o.registration_gap_days for o in outcomes.values()}
     }
     return {
-        name: outcome.survive(records, o, answers[o], known[o.registration_gap_days])
+        name: (outcome.entries(records, o, known[o.registration_gap_days]), known[o.registration_gap_days])
         for name, o in outcomes.items()
     }
+
+
+def _roles(answers: Mapping[Any, Answer], name: str) -> dict[str, Answer]:
+    """Answers to the questions of one outcome, by their role."""
+    return {key[1]: answer for key, answer in answers.items() if key[0] == name}

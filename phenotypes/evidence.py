@@ -378,17 +378,18 @@ def _follow(
     row_ids = records["row_id"].astype("int64").tolist()
     events = [(row_id, _event(row)) for row_id, row in zip(row_ids, records.itertuples(), strict=True)]
     whole = Person(tuple(e for _, e in events), person.sex, person.birth, person.registrations, person.death)
-    start = None
     if isinstance(definition, Phenotype):
         status, day, _ = reference.status(definition, whole, index, end_day)
         stop = 0 if definition.until == "index" else end_day
         roles = definition.parts
+        seen = [(row, e) for row, e in events if (e.day - index).days < stop]
     else:
         ended = reference.survival(definition, whole, index, end_day)
-        stop, start, roles = end_day, None if definition.exclude_prior else 1, {"event": definition.event}
-        happened = not isinstance(ended, str) and ended[1] == 1
-        status, day = ("event", int(ended[0])) if happened else ("no event", None)
-    seen = [(row, e) for row, e in events if _inside((e.day - index).days, start, stop)]
+        roles = {"event": definition.event}
+        happened = isinstance(ended, reference.Followed) and ended.state == 1
+        status, day = ("event", ended.end) if happened else ("no event", None)
+        looked_at = {id(e) for e in reference.looked_at(definition, whole, index, end_day)}
+        seen = [(row, e) for row, e in events if id(e) in looked_at]
     follower = _Follower(seen, index, whole)
     steps = {role: follower.step(rule)[0] for role, rule in roles.items()}
     used = {row for step in steps.values() for row in _leaf_rows(step)}
@@ -406,10 +407,6 @@ def _event(row: Any) -> Event:
     value = None if pd.isna(row.value) else float(row.value)
     unit = row.unit if isinstance(row.unit, str) else None
     return Event(row.date, row.system, row.code, row.kind, row.source, value, unit)
-
-
-def _inside(day: int, start: int | None, stop: int) -> bool:
-    return (start is None or day >= start) and day < stop
 
 
 def _leaf_rows(step: Step) -> Iterator[int]:

@@ -250,10 +250,29 @@ def _category(trait: CategoryTrait) -> str:
 
 def _outcome(outcome: Outcome) -> str:
     label, years = outcome.label or outcome.name, f"{outcome.years:g} years"
-    said = [f"{label}: {phrase(outcome.event)}, within {years} of the index date."]
-    if outcome.exclude_prior:
-        said.append("Whoever had it on or before that date is left out.")
-    said.append("Follow-up ends with the end of registration or of the data.")
+    plain = outcome.entry is None and not outcome.landmark_days
+    begins = "the index date" if plain else "the day that follow-up begins"
+    said = [f"{label}: {phrase(outcome.event)}, within {years} of {begins}."]
+    if outcome.entry is not None:
+        age = "" if outcome.entry.age is None else f" and is {outcome.entry.age} years old or older"
+        wait = f"has been registered for {_days(outcome.entry.registered_days)}"
+        is_in = wait if outcome.entry.registered_days else "is registered"
+        said.append(f"People enter on the first day from the index date on when each {is_in}{age}.")
+    if outcome.landmark_days:
+        after = "the index date" if outcome.entry is None else "entry"
+        said.append(f"Follow-up begins {_days(outcome.landmark_days)} after {after}.")
+    if outcome.washout_days is not None:
+        before = "the index date" if outcome.entry is None else "entry"
+        said.append(
+            f"Whoever had it in the {_days(outcome.washout_days)} before {before}, or until follow-up begins, "
+            "is left out; earlier records are passed over."
+        )
+    elif outcome.exclude_prior:
+        said.append(f"Whoever had it on or before {'that date' if plain else 'that day'} is left out.")
+    age = "" if outcome.until_age is None else f", or at the age of {outcome.until_age}"
+    said.append(f"Follow-up ends with the end of registration or of the data{age}.")
+    for name, rule in outcome.competing_events:
+        said.append(f"A competing event is {_name(name)}: {phrase(rule)}.")
     competing = "a competing event" if outcome.competing else "an end of follow-up like any other"
     said.append(f"Death is {competing}.")
     return " ".join(said)

@@ -269,41 +269,102 @@ def category(trait: CategoryTrait, person: Person, index: date, end_day: int) ->
     return found[_picked(found, trait.pick)] if found else None
 
 
-def survival(outcome: Outcome, person: Person, index: date, end_day: int) -> tuple[int, int] | str:
-    """(days of follow-up, state), or why the person is not followed. States as in :mod:`outcome`."""
-    start = None if outcome.exclude_prior else 1
-    events = [e for e in person.events if _inside((e.day - index).days, (start, end_day))]
-    event = evaluate(outcome.event, events, index, person)
+@dataclass(frozen=True)
+class Followed:
+    """Days from the index date on which follow-up begins and ends, and how it ends (see :mod:`outcome`)."""
+
+    begin: int
+    end: int
+    state: int
+    cause: str
+
+
+def survival(outcome: Outcome, person: Person, index: date, end_day: int) -> Followed | str:
+    """How a person is followed, or why not."""
     death = None if person.death is None else (person.death - index).days
-    if death is not None and death <= 0:
+    entered = _entered(outcome, person, index)
+    if death is not None and death <= (outcome.landmark_days if entered is None else entered[0]):
         return "died"
-    registered = _registered_to(outcome, person, index, death)
-    if registered is None:
+    if entered is None:
         return "not registered"
-    if event.day is not None and event.day <= 0:
+    begin, registered = entered
+    if death is not None and registered <= death <= registered + outcome.registration_gap_days:
+        registered = death + 1
+    if begin >= registered:
+        return "not registered"
+    event = evaluate(outcome.event, looked_at(outcome, person, index, end_day), index, person)
+    if event.day is not None and event.day <= begin:
         return "prior"
-    close = min(outcome.horizon_days, end_day, registered)
-    if event.day is not None and event.day < close and (death is None or event.day <= death):
-        return event.day, 1
-    if death is not None and death < close:
-        return death, 2 if outcome.competing == "death" else 0
-    return close, 0
+    ends = {"registration": registered, "horizon": begin + outcome.horizon_days}
+    if outcome.until_age is not None and person.birth is not None:
+        ends["age"] = (birthday(person.birth, outcome.until_age) - index).days
+    ends["data"] = end_day
+    close = min(ends.values())
+    if close <= begin:
+        return "ended"
+    later = [e for e in person.events if begin < (e.day - index).days < end_day]
+    happened = [(event.day, 1, "event")]
+    happened += [(evaluate(r, later, index, person).day, 2, name) for name, r in outcome.competing_events]
+    happened += [(death, 2 if outcome.competing == "death" else 0, "death")]
+    possible = [
+        (day, place, state, cause)
+        for place, (day, state, cause) in enumerate(happened)
+        if day is not None and day < close and (death is None or day <= death)
+    ]
+    if possible:
+        day, _, state, cause = min(possible)
+        return Followed(begin, day, state, cause)
+    return Followed(begin, close, 0, next(why for why, end in ends.items() if end == close))
 
 
-def _registered_to(outcome: Outcome, person: Person, index: date, death: int | None) -> int | None:
-    spans = sorted(((a - index).days, (b - index).days) for a, b in person.registrations if b > a)
-    covered: int | None = None
-    for start, stop in spans:
-        if covered is None:
-            covered = stop if start <= 0 < stop else None
-    if covered is None:
-        return None
-    for start, stop in spans:
-        if start <= covered + outcome.registration_gap_days:
-            covered = max(covered, stop)
-    if death is not None and covered <= death <= covered + outcome.registration_gap_days:
-        covered = death + 1
-    return covered
+def looked_at(outcome: Outcome, person: Person, index: date, end_day: int) -> list[Event]:
+    """The records in which the event of an outcome is looked for; none for whoever never enters."""
+    entered = _entered(outcome, person, index)
+    start = None
+    if not outcome.exclude_prior or outcome.washout_days is not None:
+        if entered is None:
+            return []
+        entry = entered[0] - outcome.landmark_days
+        start = entered[0] + 1 if not outcome.exclude_prior else entry - (outcome.washout_days or 0)
+    return [e for e in person.events if _inside((e.day - index).days, (start, end_day))]
+
+
+def _entered(outcome: Outcome, person: Person, index: date) -> tuple[int, int] | None:
+    """Day on which follow-up begins and the end of that registration, deaths and events apart."""
+    runs: list[tuple[int, int, bool]] = []
+    for start, stop in sorted(((a - index).days, (b - index).days) for a, b in person.registrations if b > a):
+        now = start <= 0 < stop
+        if runs and start <= runs[-1][1] + outcome.registration_gap_days:
+            runs[-1] = (runs[-1][0], max(runs[-1][1], stop), runs[-1][2] or now)
+        else:
+            runs.append((start, stop, now))
+    for start, stop, now in runs:
+        if outcome.entry is None:
+            if now:
+                return outcome.landmark_days, stop
+            continue
+        enters = max(0, start + outcome.entry.registered_days)
+        if outcome.entry.age is not None:
+            if person.birth is None:
+                return None
+            enters = max(enters, (birthday(person.birth, outcome.entry.age) - index).days)
+        if enters < stop:
+            return enters + outcome.landmark_days, stop
+    return None
+
+
+def birthday(birth: date, age: int) -> date:
+    """Day of a birthday (29 February turns on 1 March in common years).
+
+    Examples
+    --------
+    >>> birthday(date(1960, 2, 29), 51).isoformat(), birthday(date(1960, 2, 29), 52).isoformat()
+    ('2011-03-01', '2012-02-29')
+    """
+    try:
+        return birth.replace(year=birth.year + age)
+    except ValueError:
+        return date(birth.year + age, 3, 1)
 
 
 def _on_drug(adjustment: Adjustment, events: Sequence[Event], day: int, index: date) -> bool:

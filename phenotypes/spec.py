@@ -17,6 +17,7 @@ from phenotypes import rules
 from phenotypes.definitions import (
     Adjustment,
     CategoryTrait,
+    Entry,
     NumericTrait,
     Onset,
     Outcome,
@@ -250,15 +251,39 @@ def _choose_trait(data: object) -> object:
 TraitSpec = Annotated[NumericTraitSpec | CategoryTraitSpec, BeforeValidator(_choose_trait)]
 
 
+class EntrySpec(Closed):
+    """Delayed entry: the first day from the index date on when all of it holds."""
+
+    registered_days: Annotated[int, Field(ge=0, strict=True)] = Field(
+        default=0, description="days since registration with a practice"
+    )
+    age: Annotated[int, Field(ge=0, le=120, strict=True)] | None = Field(
+        default=None, description="least age in years"
+    )
+
+
 class OutcomeSpec(Closed):
-    """Time from the index date to an event."""
+    """Time from entry (the index date, unless `entry` is given) to an event."""
 
     label: str = Field(min_length=1)
     event: RuleSpec
     exclude_prior: bool = Field(
         default=True, strict=True, description="leave out who had it by the index date"
     )
+    washout_days: Annotated[int, Field(ge=0, strict=True)] | None = Field(
+        default=None, description="leave out only who had it in this many days before entry"
+    )
     competing: Literal["death", "none"] = "death"
+    competing_events: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")], RuleSpec] = Field(
+        default={}, description="further competing events, by name"
+    )
+    entry: EntrySpec | None = Field(default=None, description="delayed entry; else the index date")
+    landmark_days: Annotated[int, Field(ge=0, strict=True)] = Field(
+        default=0, description="follow-up begins so long after entry, of those still without the event"
+    )
+    until_age: Annotated[int, Field(ge=1, le=120, strict=True)] | None = Field(
+        default=None, description="follow-up ends on this birthday"
+    )
     years: Annotated[float, Field(gt=0, le=120)] = Field(default=10.0, description="longest follow-up")
     registration_gap_days: Annotated[int, Field(ge=0, strict=True)] = Field(
         default=90, description="a shorter break in registration does not end follow-up"
@@ -269,6 +294,15 @@ class OutcomeSpec(Closed):
         if not is_always_dated(self.event):
             raise fault_at(
                 "OutcomeSpec", ("event",), "the event can hold without a date; add a dated rule under all"
+            )
+        for name, rule in self.competing_events.items():
+            if name in _ENDS:
+                raise fault_at("OutcomeSpec", ("competing_events", name), f"{name!r} has a meaning already")
+            if not is_always_dated(rule):
+                raise fault_at("OutcomeSpec", ("competing_events", name), "the event can hold without a date")
+        if self.washout_days is not None and not self.exclude_prior:
+            raise fault_at(
+                "OutcomeSpec", ("washout_days",), "a wash-out leaves people out: drop 'exclude_prior: false'"
             )
         return self
 
@@ -282,9 +316,19 @@ class OutcomeSpec(Closed):
             exclude_prior=self.exclude_prior,
             competing="death" if self.competing == "death" else None,
             registration_gap_days=self.registration_gap_days,
+            competing_events=tuple(
+                (cause, rule.build(codelists, f"outcomes.{name}.competing_events.{cause}"))
+                for cause, rule in self.competing_events.items()
+            ),
+            entry=None if self.entry is None else Entry(self.entry.registered_days, self.entry.age),
+            landmark_days=self.landmark_days,
+            washout_days=self.washout_days,
+            until_age=self.until_age,
         )
 
 
+#: Ways in which follow-up ends that are no competing events of the study's own.
+_ENDS = ("event", "death", "censored", "registration", "age", "data", "horizon")
 _REFERENCE_KEYS = ("has", "prescribed", "value", "drug", "codes")
 
 
@@ -301,6 +345,9 @@ def references(spec: BaseModel) -> Iterator[tuple[Location, str]]:
         field = getattr(spec, key)
         if key == "levels":
             yield from (((key, level), name) for level, name in field.items())
+        elif isinstance(field, dict):
+            for cause, rule in field.items():
+                yield from (((key, cause, *below), name) for below, name in references(rule))
         else:
             for i, item in enumerate(field if isinstance(field, list) else [field]):
                 place: Location = (key, i) if isinstance(field, list) and key != "codes" else (key,)

@@ -337,6 +337,13 @@ class Study(Closed):
         for number, risk in enumerate(self.risk):
             place = ("risk", number)
             _known((*place, "outcome"), [risk.outcome], self.outcomes, "outcome")
+            asked = self.outcomes[risk.outcome]
+            if asked.entry is not None or asked.landmark_days:
+                raise fault_at(
+                    "Study",
+                    (*place, "outcome"),
+                    "a risk is predicted from the index date, so its outcome cannot have 'entry' or 'landmark_days'",
+                )
             _known((*place, "score_for"), [risk.score_for], self.association.traits, "analysed trait")
             _known((*place, "factors"), risk.factors, {"age", "sex", *numbers}, "factor")
             later = [name for name in risk.factors if self._looks_ahead(name)]

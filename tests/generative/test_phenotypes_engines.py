@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from phenotypes import reference, rules
 from phenotypes.codelist import CodeList
 from phenotypes.compile import Question, ask
-from phenotypes.definitions import Adjustment, CategoryTrait, NumericTrait, Outcome, Phenotype
+from phenotypes.definitions import Adjustment, CategoryTrait, Entry, NumericTrait, Outcome, Phenotype
 from phenotypes.derivation import derive
 from phenotypes.evidence import evidence
 from phenotypes.narrow import narrow
@@ -79,7 +79,8 @@ def _population(seed: int) -> list[Person]:
         events = tuple(event() for _ in range(int(rng.integers(0, 10))))
         spans = tuple(span() for _ in range(int(rng.integers(0, 4))))
         death = day() if rng.random() < 0.5 else None
-        return Person(events, pick(["M", "F", None]), date(1960, 2, 29), spans, death)
+        born = pick([date(1960, 2, 29), date(1960, 1, 4), date(1959, 12, 28), None])
+        return Person(events, pick(["M", "F", None]), born, spans, death)
 
     return [person() for _ in range(60)]
 
@@ -292,13 +293,32 @@ def test_categories_equal_the_reference(
             assert row[column] == float(level == name) if level is not None else np.isnan(row[column])
 
 
+dated_rules = any_rules.filter(rules.is_always_dated)
 outcomes = st.builds(
-    lambda event, years, prior, competing, gap: Outcome("o", event, "O", years, prior, competing, gap),
-    any_rules.filter(rules.is_always_dated),
+    lambda event, years, competing, gap, causes, entry, landmark, until, prior: Outcome(
+        "o",
+        event,
+        "O",
+        years,
+        prior[0],
+        competing,
+        gap,
+        tuple((f"cause{i}", rule) for i, rule in enumerate(causes)),
+        entry,
+        landmark,
+        prior[1],
+        until,
+    ),
+    dated_rules,
     st.sampled_from([0.02, 0.25, 10.0]),
-    st.booleans(),
     st.sampled_from(["death", None]),
     st.sampled_from([0, 3, 90]),
+    st.just([]) | st.lists(st.one_of(leaf_rules, dated_rules), min_size=1, max_size=2),
+    # people turn 52 near the index date, or on 29 February of 2012
+    st.none() | st.builds(Entry, st.sampled_from([0, 2, 10]), st.sampled_from([None, 51, 52])),
+    st.sampled_from([0, 0, 2]),
+    st.sampled_from([None, None, 52, 53]),
+    st.sampled_from([(True, None), (False, None), (True, 3), (True, 0)]),
 )
 
 
@@ -314,7 +334,8 @@ def test_survival_equals_the_reference(population: list[Person], outcome: Outcom
         if isinstance(plain, str):
             assert who not in rows
         else:
-            assert ((rows[who]["exit"].date() - INDEX).days, rows[who]["state"]) == plain
+            days = tuple((rows[who][when].date() - INDEX).days for when in ("entry", "exit"))
+            assert reference.Followed(*days, rows[who]["state"], rows[who]["cause"]) == plain
             assert rows[who]["years"] > 0
     assert derived.diagnostics.outcomes["n"].sum() == len(population)
 

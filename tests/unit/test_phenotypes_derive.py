@@ -18,6 +18,7 @@ from phenotypes.codelist import CodeList
 from phenotypes.derivation import Derived, derive
 from phenotypes.egfr import ckd_epi_2021
 from phenotypes.library import CatalogueSpec
+from phenotypes.outcome import COLUMNS
 from phenotypes.reference import Person
 from phenotypes.spec import OutcomeSpec, PhenotypeSpec, TraitSpec
 from phenotypes.worked import hub_of, patients
@@ -391,7 +392,8 @@ def test_a_study_without_definitions_gives_empty_frames() -> None:
     assert list(derived.wide.columns) == ["person_id"]
     assert len(derived.wide) == 4
     assert derived.long.empty
-    assert list(derived.survival.columns) == ["person_id", "outcome", "entry", "exit", "years", "state"]
+    assert list(derived.survival.columns) == list(COLUMNS)
+    assert derived.survival.dtypes.astype(str).tolist() == list(COLUMNS.values())
 
 
 def _hub() -> tuple[Hub, pd.DataFrame]:
