@@ -25,10 +25,12 @@ Ints = npt.NDArray[np.int64]
 SAME, DIFFERENT = "same", "different"
 PAIR = ("source_a", "patient_id_a", "source_b", "patient_id_b")
 NEAR = "near the threshold"
+THIN = "too little agrees"
 WHY = {
     CONTRADICTORY: "not linked: two NHS numbers and two birth dates",
     TOO_LARGE: "not linked: too many records",
     APART: "not linked: possible twins or namesakes",
+    THIN: "not linked: too little agrees besides birth date and sex",
 }
 
 

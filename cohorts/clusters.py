@@ -68,9 +68,10 @@ def guarded_clusters(
     left, right, probability
         (e,) links between records, any order.
     number, birth
-        (n,) int64 codes of the valid NHS number and of the birth date, :data:`UNKNOWN` where there is none.
-        Two records with different known numbers *and* different known birth dates never share a cluster
-        through a link of this function.
+        (n,) int64 codes of the valid NHS number, and birth dates as year * 10000 + month * 100 + day with 0
+        for a month or day that is not known; :data:`UNKNOWN` where there is none. Two records with different
+        known numbers *and* birth dates that differ in what both know never share a cluster through a link of
+        this function.
     apart
         Two (k,) int64 arrays: pairs of records that must not share a cluster.
     largest
@@ -210,7 +211,19 @@ def settled_groups(
 
 
 def _contradict(ours: set[tuple[int, int]], theirs: set[tuple[int, int]]) -> bool:
-    return any(n != m and b != c for n, b in ours for m, c in theirs)
+    return any(n != m and _differ(b, c) for n, b in ours for m, c in theirs)
+
+
+def _differ(ours: int, theirs: int) -> bool:
+    """Whether two birth dates differ in a part that both know.
+
+    >>> _differ(19700000, 19700506), _differ(19700400, 19700506)
+    (False, True)
+    """
+    if ours // 10000 != theirs // 10000:
+        return True
+    months, days = (ours // 100 % 100, theirs // 100 % 100), (ours % 100, theirs % 100)
+    return any(a != b and a != 0 and b != 0 for a, b in (months, days))
 
 
 def _anchored(

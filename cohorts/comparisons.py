@@ -104,6 +104,20 @@ COMPARISONS: dict[str, tuple[tuple[str, ...], tuple[Level, ...]]] = {
             ("else", "ELSE", 0.01, 0.992),
         ),
     ),
+    # Birth dates of which one is known to the month or the year only; `part` marks such a record.
+    "part": (
+        ("part",),
+        (
+            ("same year and month", "birth_month_l = birth_month_r", 0.48, 0.0006),
+            (
+                "same year",
+                "birth_year_l = birth_year_r AND (birth_month_l IS NULL OR birth_month_r IS NULL)",
+                0.49,
+                0.007,
+            ),
+            ("else", "ELSE", 0.03, 0.9924),
+        ),
+    ),
     "sex": (("sex",), (("exact", "sex_l = sex_r", 0.99, 0.5), ("else", "ELSE", 0.01, 0.5))),
     # One comparison, not two: who shares a postcode mostly shares the address as well.
     "home": (
@@ -163,12 +177,29 @@ NAMES: Mapping[str, str] = {
     "given": "given name",
     "family": "family name",
     "birth": "birth date",
+    "part": "birth date, known in part",
     "sex": "sex",
     "home": "postcode and address",
     "digits": "NHS number as typed",
     "email": "e-mail",
     "phone": "telephone",
 }
+
+# What a pair must have besides birth date and sex to be linked by probability: points for what agrees. Who was
+# born when, and which sex, is shared by too many to be anybody, however small the sources and so however likely
+# a match. Same district counts for nothing: neighbours share it.
+EVIDENCE: Mapping[str, Mapping[str, int]] = {
+    "given": {"exact": 1, "form of one another": 1, "initial": 1, "alike 0.9": 1},
+    "family": {"exact": 1, "alike 0.9": 1, "crossed": 2},
+    "home": {"same postcode and address": 1, "exact": 1, "same address": 1, "one keystroke": 1},
+    "digits": {"exact": 1, "one keystroke": 1},
+    "email": {"exact": 1, "one keystroke": 1, "same name, other provider": 1, "alike 0.9": 1},
+    "phone": {"exact": 1, "one keystroke": 1},
+}
+LEAST_WITH_BIRTH = 1
+LEAST_WITHOUT_BIRTH = 2
+"""Points needed where the birth date agrees to the day (or but for a slip), and where it does not or is not known."""
+BIRTH_AGREES = ("exact", "day and month swapped", "one keystroke")
 
 # Rare values weigh more than common ones where a column's values repeat unevenly.
 UNEVEN = ("given", "family")
@@ -245,8 +276,25 @@ def levels_of(name: str, held: Collection[str]) -> list[Level]:
     return list(levels)
 
 
+def comparable_sql() -> str:
+    """Condition of a record that holds enough for any pair of it to come to the least evidence.
+
+    Examples
+    --------
+    >>> comparable_sql().startswith("(given IS NOT NULL)::INT + (family IS NOT NULL)::INT + (postcode IS NOT")
+    True
+    """
+    held = " + ".join(
+        f"({' OR '.join(f'{column} IS NOT NULL' for column in COMPARISONS[name][0])})::INT"
+        for name in EVIDENCE
+    )
+    return f"{held} >= CASE WHEN birth IS NULL THEN {LEAST_WITHOUT_BIRTH} ELSE {LEAST_WITH_BIRTH} END"
+
+
 def null_condition(name: str, held: Collection[str]) -> str:
-    """Where a comparison says nothing: a side that holds none of its columns."""
+    """Where a comparison says nothing: a side that holds none of its columns, or is known too well for it."""
+    if name == "part":
+        return "(part_l IS NULL AND part_r IS NULL) OR birth_year_l IS NULL OR birth_year_r IS NULL"
     used = [column for column in COMPARISONS[name][0] if column in held]
     return " AND ".join(f"({column}_l IS NULL OR {column}_r IS NULL)" for column in used)
 

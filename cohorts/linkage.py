@@ -3,10 +3,12 @@
 **Deterministic step.** Two records with the same valid NHS number are one person if their birth dates
 are equal, *or* if their full names are alike (Jaro-Winkler at least :data:`ALIKE`, also with given and
 family name exchanged) and their sexes are both known and equal. The number alone does not link: somebody
-else's mistyped number must not merge two people. A number, e-mail or telephone on more than
-:data:`CROWDED` records is a dummy or an institution's and counts as blank. Numbers that end up on several
-entities are counted as conflicts. Pairs that a clerk has decided stand before all rules
-(:mod:`cohorts.clerical`).
+else's mistyped number must not merge two people. A birth date known to the month or the year only is not equal
+to any; but a record without any name, as research extracts have it, is joined by its number where all records
+under that number agree on sex, on what they know of the birth date, and on names where there are any. A number,
+e-mail or telephone on more than :data:`CROWDED` records is a dummy or an institution's and counts as blank.
+Numbers that end up on several entities are counted as conflicts. Pairs that a clerk has decided stand before all
+rules (:mod:`cohorts.clerical`).
 
 **Probabilistic step.** A Fellegi-Sunter model in Splink (Linacre et al. 2022, IJPDS 7:23) over all
 records, within and between sources: names, birth date, sex, postcode and address, e-mail, telephone, and
@@ -16,10 +18,17 @@ the scored pairs themselves; no labels are used. Where the data hold too few lik
 (:data:`LEARN_FROM` pairs) the declared starting values stand. Pairs inside one deterministic group are not
 scored.
 
+Birth dates known in part are compared by a comparison of their own, on the year and month that both know. Being
+born together and of one sex makes nobody the same person: a link by probability also takes one agreement of
+names, postcode or address, e-mail, telephone or typed number where the birth date agrees to the day, and two
+where it does not (:data:`cohorts.comparisons.EVIDENCE`). Records that hold less than that, such as those of an
+extract with year of birth and sex alone, are never scored; they are linked by number or not at all, and counted.
+
 **Clusters.** Links at or above the threshold are chosen from the most probable down, and refused where
 they would put two valid NHS numbers with different birth dates into one cluster, make a giant, or join
 twins: records of one birth date and family name with unlike given names, of one source or with two valid
-numbers (:mod:`cohorts.clusters`). What a guard refuses and what is near the threshold is listed for review.
+numbers (:mod:`cohorts.clusters`). Filled-in parts of a birth date contradict nothing. What a guard refuses
+and what is near the threshold is listed for review.
 """
 
 from __future__ import annotations
@@ -32,7 +41,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cohorts.clerical import Decisions, read_decisions, review_list, review_pairs
+from cohorts.clerical import THIN, Decisions, read_decisions, review_list, review_pairs
 from cohorts.clusters import (
     APART,
     CONTRADICTORY,
@@ -41,6 +50,13 @@ from cohorts.clusters import (
     Clusters,
     guarded_clusters,
     settled_groups,
+)
+from cohorts.comparisons import (
+    BIRTH_AGREES,
+    EVIDENCE,
+    LEAST_WITH_BIRTH,
+    LEAST_WITHOUT_BIRTH,
+    comparable_sql,
 )
 from cohorts.errors import DesignError, InputError
 from cohorts.hub import Hub
@@ -54,7 +70,7 @@ from cohorts.identity import (
     phone_sql,
     postcode_sql,
 )
-from cohorts.linkage_model import LEARN_FROM, RECORDS, Backend, Scored, kept_apart, score_pairs
+from cohorts.linkage_model import LEARN_FROM, RECORDS, SCORED, Backend, Scored, kept_apart, score_pairs
 from cohorts.linkage_quality import PairQuality, pair_quality, quality_by_group
 from cohorts.nicknames import NICKNAMES
 
@@ -200,14 +216,17 @@ def link(
             records, rule, same=(rule[0][:0], rule[1][:0]), different=decided.different
         )
         _add_groups(hub, group)
+        bare = _set_bare_aside(hub)
         scored = score_pairs(hub, seed=seed, sample_pairs=sample_pairs, least=BANDS[0], backend=backend)
         plan = _Plan(threshold, largest, review, review_most, on)
         conflicts = {
             f"NHS number on more than {CROWDED} records, not used": crowded,
             "clerks' decisions that contradict one another": contradicted,
+            "records that hold too little to be linked by probability": bare,
         }
         return _gather(hub, group, by_number, scored, decided, plan, conflicts)
     finally:
+        hub.connection.execute(f"DROP VIEW IF EXISTS {SCORED}")
         hub.connection.execute(f"DROP TABLE IF EXISTS {RECORDS}")
 
 
@@ -228,7 +247,8 @@ def _prepare(hub: Hub) -> tuple[int, int]:
         f"""
         CREATE OR REPLACE TEMP TABLE __plain AS
         SELECT record, source, {name_sql("given_name")} AS given, {name_sql("family_name")} AS family,
-            birth_date, sex, {postcode_sql("postcode")} AS postcode, {nhs_digits_sql("nhs_number")} AS digits,
+            birth_date, coalesce(birth_precision, 'day') AS precision, sex,
+            {postcode_sql("postcode")} AS postcode, {nhs_digits_sql("nhs_number")} AS digits,
             {email_sql("email")} AS email, {phone_sql("phone")} AS phone, {address_sql("address")} AS address,
             {ethnicity_sql("ethnicity")} AS ethnicity
         FROM intake.patients
@@ -249,10 +269,14 @@ def _prepare(hub: Hub) -> tuple[int, int]:
         SELECT n.record, n.source, n.given, coalesce(k.long, n.given) AS formal, n.family, n.sex, n.postcode,
             CASE WHEN regexp_full_match(n.postcode, '[A-Z]{{1,2}}[0-9][A-Z0-9]?[0-9][A-Z]{{2}}')
                  THEN n.postcode[:-4] END AS district,
-            strftime(n.birth_date, '%Y-%m-%d') AS birth,
-            CASE WHEN day(n.birth_date) <= 12 THEN strftime(n.birth_date, '%Y-%d-%m')
+            CASE WHEN n.precision = 'day' THEN strftime(n.birth_date, '%Y-%m-%d') END AS birth,
+            CASE WHEN n.precision <> 'day' THEN NULL
+                 WHEN day(n.birth_date) <= 12 THEN strftime(n.birth_date, '%Y-%d-%m')
                  ELSE strftime(n.birth_date, '%Y-%m-%d') END AS swapped,
-            year(n.birth_date) AS birth_year, n.address, n.ethnicity, n.email, n.phone,
+            year(n.birth_date) AS birth_year,
+            CASE WHEN n.precision <> 'year' THEN strftime(n.birth_date, '%Y-%m') END AS birth_month,
+            CASE WHEN n.precision <> 'day' AND n.birth_date IS NOT NULL THEN n.precision END AS part,
+            strftime(n.birth_date, '%Y-%m-%d') AS filled_birth, n.address, n.ethnicity, n.email, n.phone,
             nullif(regexp_extract(n.email, '^[^@]+'), '') AS mailbox,
             n.digits, {nhs_number_sql("n.digits")} AS nhs
         FROM (SELECT * REPLACE ({", ".join(f"{sql} AS {name}" for name, sql in own.items())}) FROM __plain) n
@@ -275,14 +299,24 @@ def _deterministic(hub: Hub) -> tuple[Ints, Ints]:
             FROM {RECORDS} WHERE nhs IS NOT NULL GROUP BY nhs HAVING count(*) > 1
         ), mixed AS (
             SELECT r.* FROM {RECORDS} r JOIN held h USING (nhs) WHERE NOT (births = 1 AND dated = n)
+        ), pairs AS (
+            SELECT l.nhs, l.record AS a, r.record AS b,
+                coalesce(l.birth = r.birth OR (l.sex = r.sex AND greatest(
+                    jaro_winkler_similarity(l.given || ' ' || l.family, r.given || ' ' || r.family),
+                    jaro_winkler_similarity(l.given || ' ' || l.family, r.family || ' ' || r.given)) >= {ALIKE}),
+                    false) AS joined,
+                coalesce(l.sex = r.sex AND l.birth_year = r.birth_year
+                    AND coalesce(l.birth_month = r.birth_month, true)
+                    AND (l.part IS NOT NULL OR r.part IS NOT NULL)
+                    AND (coalesce(l.given, l.family) IS NULL OR coalesce(r.given, r.family) IS NULL), false) AS fits
+            FROM mixed l JOIN mixed r ON l.nhs = r.nhs AND l.record < r.record
+        ), agreed AS (
+            SELECT nhs FROM pairs GROUP BY nhs HAVING bool_and(joined OR fits)
         )
         SELECT h.first AS a, r.record AS b FROM {RECORDS} r JOIN held h USING (nhs)
         WHERE births = 1 AND dated = n AND r.record <> h.first
         UNION ALL
-        SELECT l.record, r.record FROM mixed l JOIN mixed r ON l.nhs = r.nhs AND l.record < r.record
-        WHERE l.birth = r.birth OR (l.sex = r.sex AND greatest(
-            jaro_winkler_similarity(l.given || ' ' || l.family, r.given || ' ' || r.family),
-            jaro_winkler_similarity(l.given || ' ' || l.family, r.family || ' ' || r.given)) >= {ALIKE})
+        SELECT a, b FROM pairs WHERE joined OR (fits AND nhs IN (FROM agreed))
         ORDER BY a, b
         """
     )
@@ -302,6 +336,27 @@ def _add_groups(hub: Hub, group: Ints) -> None:
     connection.execute(f"ALTER TABLE {RECORDS}_grouped RENAME TO {RECORDS}")
 
 
+def _set_bare_aside(hub: Hub) -> int:
+    """Make the view of the records that are scored; how many hold too little to be."""
+    connection = hub.connection
+    connection.execute(f"CREATE OR REPLACE VIEW {SCORED} AS SELECT * FROM {RECORDS} WHERE {comparable_sql()}")
+    counted = connection.execute(
+        f"SELECT (SELECT count(*) FROM {RECORDS}) - (SELECT count(*) FROM {SCORED})"
+    ).fetchone()
+    return int(counted[0]) if counted else 0
+
+
+def _evident(scored: Scored) -> npt.NDArray[np.bool_]:
+    """Pairs in which enough agrees besides birth date and sex."""
+    points = np.zeros(len(scored.pairs), np.int64)
+    for name, worth in EVIDENCE.items():
+        for number, label in scored.labels.get(name, {}).items():
+            points += worth.get(label, 0) * (scored.pairs[f"level_{name}"].to_numpy() == number)
+    born = [number for number, label in scored.labels.get("birth", {}).items() if label in BIRTH_AGREES]
+    dated = np.isin(scored.pairs["level_birth"], born) if born else np.zeros(len(points), np.bool_)
+    return points >= np.where(dated, LEAST_WITH_BIRTH, LEAST_WITHOUT_BIRTH)
+
+
 def _gather(
     hub: Hub,
     group: Ints,
@@ -312,7 +367,9 @@ def _gather(
     conflicts: dict[str, int],
 ) -> Links:
     pairs = scored.pairs
-    at = np.flatnonzero(pairs["match_probability"].to_numpy(np.float64) >= plan.threshold)
+    probable = pairs["match_probability"].to_numpy(np.float64) >= plan.threshold
+    enough = _evident(scored)
+    at, thin = np.flatnonzero(probable & enough), np.flatnonzero(probable & ~enough)
     chosen = pairs.iloc[at]
     clusters = _clusters(hub, group, chosen, decided, plan.largest)
     entity = clusters.entity
@@ -327,9 +384,15 @@ def _gather(
         "link refused: two NHS numbers and two birth dates": clusters.count(CONTRADICTORY),
         f"link refused: more than {plan.largest} records": clusters.count(TOO_LARGE),
         "link refused: possible twins or namesakes": clusters.count(APART),
+        "link refused: too little agrees besides birth date and sex": len(thin),
         **conflicts,
     }
-    refused = pd.Series(clusters.guard, index=at[clusters.refused], dtype=object)
+    refused = pd.concat(
+        [
+            pd.Series(clusters.guard, index=at[clusters.refused], dtype=object),
+            pd.Series(THIN, index=thin, dtype=object),
+        ]
+    )
     review = review_pairs(pairs, refused, group, entity, decided, threshold=plan.threshold, band=plan.review)
     shown = review.head(plan.review_most)
     return Links(
@@ -352,7 +415,7 @@ def _clusters(hub: Hub, group: Ints, chosen: pd.DataFrame, decided: Decisions, l
     coded = hub.frame(
         f"""
         SELECT coalesce(dense_rank() OVER (ORDER BY nhs), 0) AS number, nhs IS NULL AS unnumbered,
-               dense_rank() OVER (ORDER BY birth) AS birth, birth IS NULL AS undated
+               birth_year * 10000 + coalesce(birth_month[6:]::INT, 0) * 100 + coalesce(birth[9:]::INT, 0) AS birth
         FROM {RECORDS} ORDER BY record
         """
     )
@@ -362,7 +425,7 @@ def _clusters(hub: Hub, group: Ints, chosen: pd.DataFrame, decided: Decisions, l
         chosen["r"].to_numpy(np.int64),
         chosen["match_probability"].to_numpy(np.float64),
         np.where(coded["unnumbered"], UNKNOWN, coded["number"]).astype(np.int64),
-        np.where(coded["undated"], UNKNOWN, coded["birth"]).astype(np.int64),
+        coded["birth"].fillna(UNKNOWN).to_numpy(np.int64),
         apart=(
             np.concatenate([apart["l"].to_numpy(np.int64), decided.different[0]]),
             np.concatenate([apart["r"].to_numpy(np.int64), decided.different[1]]),

@@ -36,6 +36,8 @@ from cohorts.hub import Hub
 Floats = npt.NDArray[np.float64]
 
 RECORDS = "__link_records"
+SCORED = "__link_scored"
+"""View of the records that hold enough to be compared."""
 LEARN_FROM = 200
 WIDE_PAIRS = 2_000_000
 """Pairs that a wide rule may make before it is left out: poor records are worth the work where they are few."""
@@ -44,7 +46,7 @@ CROWDED_PAIRS = 400
 
 
 class Backend(Protocol):
-    """Where Splink computes. It sees the table :data:`RECORDS` and gives back numbers alone."""
+    """Where Splink computes. It sees the view :data:`SCORED` and gives back numbers alone."""
 
     dialect: str
 
@@ -76,7 +78,7 @@ class LocalBackend:
 
         api = DuckDBAPI(connection=hub.connection)
         self._hub = hub
-        yield api, api.register(RECORDS)
+        yield api, api.register(SCORED)
 
     def frame(self, sql: str) -> pd.DataFrame:
         """See :class:`Backend`."""
@@ -122,7 +124,7 @@ def score_pairs(
     Parameters
     ----------
     hub
-        Holds the table :data:`RECORDS` with ``record``, identifiers in one form and ``grp``.
+        Holds the table :data:`RECORDS` with ``record``, identifiers in one form and ``grp``, and :data:`SCORED`.
     seed
         Of the random pairs for u.
     sample_pairs
@@ -227,22 +229,29 @@ def _details(used: list[str], scored: str, least: float) -> str:
     )
 
 
-# Twins and namesakes: born on one day under one family name, with given names that are neither alike nor
-# forms of one another, and either two patients of one source or holders of two valid numbers.
+# Twins and namesakes: born on one day, or within what is known of it, under one family name, with given names
+# that are neither alike nor forms of one another, and either two patients of one source or holders of two valid
+# numbers.
 _APART = """
 SELECT a.record AS l, b.record AS r FROM {records} a JOIN {records} b
-    ON a.birth = b.birth AND a.family = b.family AND a.record < b.record AND a.grp <> b.grp
+    ON {born} AND a.family = b.family AND a.record < b.record AND a.grp <> b.grp
 WHERE a.formal <> b.formal AND jaro_winkler_similarity(a.given, b.given) < 0.8
     AND NOT ((length(a.given) = 1 OR length(b.given) = 1) AND a.given[1] = b.given[1])
     AND (damerau_levenshtein(a.digits, b.digits) > 1 OR a.digits IS NULL OR b.digits IS NULL)
     AND (a.source = b.source OR (a.nhs IS NOT NULL AND b.nhs IS NOT NULL))
-ORDER BY l, r
 """
+_BORN_ALIKE = (
+    "a.birth = b.birth",
+    "(a.part IS NOT NULL OR b.part IS NOT NULL) AND a.birth_year = b.birth_year "
+    "AND coalesce(a.birth_month = b.birth_month, true)",
+)
 
 
 def kept_apart(hub: Hub) -> pd.DataFrame:
     """Pairs of records (``l``, ``r``) that must not share a person: twins and namesakes born on one day."""
-    return hub.frame(_APART.format(records=RECORDS))
+    return hub.frame(
+        f"{' UNION ALL '.join(_APART.format(records=RECORDS, born=born) for born in _BORN_ALIKE)} ORDER BY l, r"
+    )
 
 
 def _comparison(name: str, held: set[str], dialect: str) -> Any:
@@ -270,15 +279,16 @@ def _comparison(name: str, held: set[str], dialect: str) -> Any:
 
 
 def _held(hub: Hub) -> set[str]:
-    """Columns of the comparisons that hold at least two values."""
+    """Columns of the comparisons that hold enough values to be compared."""
     columns = sorted(columns_of(COMPARISONS))
-    counts = hub.frame(f"SELECT {', '.join(f'count({name}) AS {name}' for name in columns)} FROM {RECORDS}")
-    return {name for name in columns if int(counts[name].iloc[0]) >= 2}
+    counts = hub.frame(f"SELECT {', '.join(f'count({name}) AS {name}' for name in columns)} FROM {SCORED}")
+    # a date that is known in part is compared with every other
+    return {name for name in columns if int(counts[name].iloc[0]) >= (1 if name == "part" else 2)}
 
 
 def _rules(hub: Hub, held: set[str]) -> list[tuple[Rule, int, bool]]:
     """Blocking rules with the pairs they make and whether these are few enough to look at."""
-    found = hub.connection.execute(f"SELECT count(*) FROM {RECORDS}").fetchone()
+    found = hub.connection.execute(f"SELECT count(*) FROM {SCORED}").fetchone()
     records = int(found[0]) if found else 0
     looked: list[tuple[Rule, int, bool]] = []
     for rules, most in ((BLOCKS, CROWDED_PAIRS * records), (WIDE, WIDE_PAIRS)):
@@ -291,7 +301,7 @@ def _rules(hub: Hub, held: set[str]) -> list[tuple[Rule, int, bool]]:
 
 def _candidates(hub: Hub) -> bool:
     """Whether there is more than one group to compare."""
-    found = hub.connection.execute(f"SELECT count(DISTINCT grp) > 1 FROM {RECORDS}").fetchone()
+    found = hub.connection.execute(f"SELECT count(DISTINCT grp) > 1 FROM {SCORED}").fetchone()
     return bool(found and found[0])
 
 
@@ -305,13 +315,13 @@ def _pairs_on(hub: Hub, rule: Rule) -> int:
     if left == right:
         known = " AND ".join(f"{name} IS NOT NULL" for name in left)
         query = (
-            f"SELECT coalesce(sum(n * (n - 1) // 2), 0) FROM (SELECT count(*) AS n FROM {RECORDS} "
+            f"SELECT coalesce(sum(n * (n - 1) // 2), 0) FROM (SELECT count(*) AS n FROM {SCORED} "
             f"WHERE {known} GROUP BY {', '.join(left)})"
         )
     else:
         sides = (
             f"(SELECT {', '.join(f'{name} AS k{i}' for i, name in enumerate(names))}, count(*) AS n "
-            f"FROM {RECORDS} GROUP BY ALL)"
+            f"FROM {SCORED} GROUP BY ALL)"
             for names in (left, right)
         )
         on = " AND ".join(f"a.k{i} = b.k{i}" for i in range(len(rule)))
@@ -326,7 +336,7 @@ def _prior(hub: Hub) -> float:
     Agreement is on the ten digits, or on both names and birth date; the two sets are counted by
     inclusion and exclusion.
     """
-    found = hub.connection.execute(f"SELECT count(*) FROM {RECORDS}").fetchone()
+    found = hub.connection.execute(f"SELECT count(*) FROM {SCORED}").fetchone()
     records = int(found[0]) if found else 0
     by_name = ("given", "family", "birth")
     agreeing = (
@@ -375,7 +385,7 @@ def settle_prior(odds: Floats, prior: float, known: float, possible: float) -> f
 def _settled(hub: Hub) -> tuple[float, float]:
     """Pairs inside deterministic groups, and all pairs."""
     found = hub.connection.execute(
-        f"SELECT coalesce(sum(n * (n - 1) / 2), 0), sum(n) FROM (SELECT count(*) AS n FROM {RECORDS} GROUP BY grp)"
+        f"SELECT coalesce(sum(n * (n - 1) / 2), 0), sum(n) FROM (SELECT count(*) AS n FROM {SCORED} GROUP BY grp)"
     ).fetchone()
     assert found is not None
     records = float(found[1])

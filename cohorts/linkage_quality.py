@@ -248,7 +248,7 @@ def quality_by_group(
                 FROM intake.addresses JOIN intake.deprivation USING (area) GROUP BY record
             ), facts AS (
                 SELECT l.*, r.nhs IS NOT NULL AS numbered,
-                    coalesce(r.birth, min(r.birth) OVER person) AS birth,
+                    coalesce(r.birth, min(r.birth) OVER person, min(r.filled_birth) OVER person) AS birth,
                     coalesce(r.sex, min(r.sex) OVER person) AS sex,
                     coalesce(d.decile, min(d.decile) OVER person) AS decile,
                     coalesce(r.ethnicity, min(r.ethnicity) OVER person) AS ethnicity

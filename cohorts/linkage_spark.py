@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 
 from cohorts.hub import Hub
-from cohorts.linkage_model import RECORDS
+from cohorts.linkage_model import SCORED
 from cohorts.spark import PARTITIONS_PER_CORE, start_spark
 
 
@@ -85,7 +85,7 @@ class SparkBackend:
         quoted = str(path).replace("'", "''")
         # made before it is filled, so that it never has other rights
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-        hub.connection.execute(f"COPY {RECORDS} TO '{quoted}' (FORMAT parquet)")
+        hub.connection.execute(f"COPY (SELECT * FROM {SCORED}) TO '{quoted}' (FORMAT parquet)")
         try:
             records = self.session.read.parquet(f"file://{path}")
             parts = int(self.session.sparkContext.defaultParallelism) * PARTITIONS_PER_CORE

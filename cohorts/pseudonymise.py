@@ -4,8 +4,9 @@ The hub is another database on another connection. Rows cross as Arrow batches t
 :data:`cohorts.hub.HUB_TABLES` and nothing else; the two databases are never attached to one another.
 People excluded by consent do not cross at all.
 
-Where records of one person disagree, the birth date and the sex that most records state are kept; among
-equals the source listed first decides, then the lower value. Of several deaths the earliest date is kept.
+Where records of one person disagree, the birth date and the sex that most records state are kept, of birth
+dates the most precisely known before all others; among equals the source listed first decides, then the lower
+value. Of several deaths the earliest date is kept.
 Of several consents the narrowest: consented only if all say so, withdrawn if any says so.
 """
 
@@ -41,24 +42,31 @@ class BuiltHub:
         ``table``, ``read``, ``excluded``, ``merged``, ``kept``: intake rows, rows of people excluded by
         consent, rows folded into another of the same person, rows in the hub;
         ``read = excluded + merged + kept``.
+    births
+        Precision (``day``, ``month``, ``year``) to people in the hub whose birth date is known no better.
     """
 
     hub: Hub
     crosswalk: pd.DataFrame
     flow: pd.DataFrame
+    births: Mapping[str, int]
 
+
+# day, month, year: the alphabet has them in the order of their worth
+PRECISION = "coalesce(i.birth_precision, 'day')"
 
 _SPAN_END = f"coalesce({{end}}, DATE '{OPEN_END}')"
 
 # Hub table: rows of the intake (joined to __people p on record), in the order of the hub's columns.
 _QUERIES: Mapping[str, str] = {
-    "people": """
+    "people": f"""
         SELECT person_id,
             arg_min(sex, row(-sexes, position, sex)) FILTER (sex IS NOT NULL) AS sex,
-            arg_min(born, row(-births, position, born)) FILTER (born IS NOT NULL) AS birth_date
+            arg_min(born, row(precision, -births, position, born)) FILTER (born IS NOT NULL) AS birth_date
         FROM (SELECT p.person_id, i.sex, i.birth_date AS born, s.position,
+                {PRECISION} AS precision,
                 count(*) OVER (PARTITION BY p.person_id, i.sex) AS sexes,
-                count(*) OVER (PARTITION BY p.person_id, i.birth_date) AS births
+                count(*) OVER (PARTITION BY p.person_id, i.birth_date, {PRECISION}) AS births
               FROM intake.patients i JOIN __people p USING (record) JOIN intake.sources s USING (source))
         GROUP BY person_id ORDER BY person_id
     """,
@@ -174,9 +182,10 @@ def build_hub(
         for table in HUB_TABLES:
             _carry(intake, hub, table)
         flow = _flow(intake, hub)
+        births = _births(intake)
     finally:
         intake.connection.execute("DROP TABLE __people")
-    return BuiltHub(hub, crosswalk.sort_values(["source", "patient_id"], ignore_index=True), flow)
+    return BuiltHub(hub, crosswalk.sort_values(["source", "patient_id"], ignore_index=True), flow, births)
 
 
 def _carry(intake: Hub, hub: Hub, table: str) -> None:
@@ -210,6 +219,15 @@ def _move(intake: Hub, hub: Hub, query: str, insert: str) -> None:
     hub.connection.register("__rows", intake.connection.execute(query).to_arrow_reader(BATCH_ROWS))
     hub.connection.execute(insert)
     hub.connection.unregister("__rows")
+
+
+def _births(intake: Hub) -> dict[str, int]:
+    """People by the precision of the birth date that the hub has of them."""
+    rows = intake.connection.execute(
+        f"SELECT precision, count(*) FROM (SELECT min({PRECISION}) AS precision FROM intake.patients i "
+        "JOIN __people p USING (record) WHERE i.birth_date IS NOT NULL GROUP BY p.person_id) GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    return {str(precision): int(people) for precision, people in rows}
 
 
 def _flow(intake: Hub, hub: Hub) -> pd.DataFrame:

@@ -4,9 +4,9 @@ A row that fails keeps its place in the staged table with a reason, so that refu
 lie and not inferred. The first reason met is the one counted.
 
 Keys that occur twice: rows that agree are one, and the fullest is kept; rows that disagree are all refused.
-A blank agrees with anything. Two rows of one sample or area agree if all their columns do; two rows
-of one ``patient_id`` if birth date and NHS number do. Where those differ, two people go under one number, and
-the records that nobody can attribute are refused with them.
+A blank agrees with anything. Two rows of one sample or area agree if all their columns do; two rows of one
+``patient_id`` if NHS number and birth date do, the date as far as both know it. Where those differ, two people go
+under one number, and the records that nobody can attribute are refused with them.
 """
 
 from __future__ import annotations
@@ -186,8 +186,15 @@ def _kept(field: Field, cell: CellSql) -> list[str]:
 def refuse_repeated_patients(hub: Hub) -> None:
     """Keep one staged row a ``patient_id`` where its rows agree, and none where they do not."""
     number = "regexp_replace(nhs_number, '[^0-9]', '', 'g')"
+    precision = "coalesce(birth_precision, 'day')"
+    known = [
+        "year(birth_date)",
+        f"CASE WHEN {precision} <> 'year' THEN strftime(birth_date, '%Y-%m') END",
+        f"CASE WHEN {precision} = 'day' THEN birth_date END",
+    ]
     columns = ["nhs_number", "birth_date", "family_name", "given_name", "sex", "postcode"]
-    _refuse_repeated(hub, ["patient_id"], columns, ["birth_date", number], SHARED_PATIENT)
+    # of equally full rows the most precise: day, month, year are also the order of the alphabet
+    _refuse_repeated(hub, ["patient_id"], columns, [*known, number], SHARED_PATIENT, first=precision)
 
 
 def refuse_repeated_keys(hub: Hub, spec: TableSpec) -> None:
@@ -197,7 +204,9 @@ def refuse_repeated_keys(hub: Hub, spec: TableSpec) -> None:
         _refuse_repeated(hub, [f'"{name}"' for name in spec.unique], columns, columns, CONTRADICTED)
 
 
-def _refuse_repeated(hub: Hub, keys: list[str], columns: list[str], agreeing: list[str], torn: str) -> None:
+def _refuse_repeated(
+    hub: Hub, keys: list[str], columns: list[str], agreeing: list[str], torn: str, *, first: str = "1"
+) -> None:
     """Refuse all but the fullest row of a key, or all of them if two known values of one column differ."""
     key = ", ".join(keys)
     differ = " OR ".join(f"count(DISTINCT {sql}) OVER (PARTITION BY {key}) > 1" for sql in agreeing)
@@ -208,7 +217,7 @@ def _refuse_repeated(hub: Hub, keys: list[str], columns: list[str], agreeing: li
         FROM (
             SELECT rowid AS row, rank, torn FROM (
                 SELECT rowid, {differ} AS torn,
-                    row_number() OVER (PARTITION BY {key} ORDER BY {blanks}, {", ".join(columns)}) AS rank
+                    row_number() OVER (PARTITION BY {key} ORDER BY {blanks}, {first}, {", ".join(columns)}) AS rank
                 FROM {STAGED} WHERE __reason IS NULL
             ) WHERE rank > 1 OR torn
         ) t WHERE {STAGED}.rowid = t.row

@@ -21,7 +21,18 @@ from cohorts.hub import OPEN_END
 from cohorts.identity import nhs_digits_sql, nhs_number_sql, sex_sql
 
 Kind = Literal[
-    "text", "date", "number", "year", "decile", "flag", "objection", "system", "code", "nhs", "sex"
+    "text",
+    "date",
+    "precision",
+    "number",
+    "year",
+    "decile",
+    "flag",
+    "objection",
+    "system",
+    "code",
+    "nhs",
+    "sex",
 ]
 
 EARLIEST = "1880-01-01"
@@ -53,6 +64,10 @@ SYSTEMS: Mapping[str, str] = {
     # concepts of an OMOP vocabulary, where the code behind the concept is not known
     "omop": "omop",
 }
+
+PRECISIONS = ("day", "month", "year")
+YEAR_ONLY = "birth_date: only the year is known, ages may be half a year out, linked on the year at most"
+MONTH_ONLY = "birth_date: only year and month are known, linked on these at most"
 
 # as many as an episode of English hospital records has
 DIAGNOSES = 20
@@ -121,6 +136,8 @@ TABLES: Mapping[str, TableSpec] = {
             Field("given_name"),
             Field("family_name"),
             Field("birth_date", "date", soft=True),
+            # blank: to the day; what is not known of the date is filled in and is not to be compared
+            Field("birth_precision", "precision", soft=True, may_lack=True),
             Field("sex", "sex", soft=True),
             Field("postcode"),
             # More to link by, and to judge the linkage by, where a source has it.
@@ -343,6 +360,17 @@ def _date(cell: _Cell) -> _Read:
     return [(cell.date, cell.name)], bad
 
 
+def _precision(cell: _Cell) -> _Read:
+    """How much of the birth date is known; what cannot be read is taken for the least."""
+    said = f"lower({cell.raw})"
+    known = f"(CASE WHEN {said} IN {PRECISIONS} THEN {said} WHEN {cell.raw} IS NOT NULL THEN 'year' END)"
+    return [(known, cell.name)], [
+        cell.unless(f"{said} IN {PRECISIONS}", "neither day, month nor year, taken as year"),
+        (f"{cell.read} = 'year' AND birth_date IS NOT NULL", YEAR_ONLY),
+        (f"{cell.read} = 'month' AND birth_date IS NOT NULL", MONTH_ONLY),
+    ]
+
+
 def _number(cell: _Cell) -> _Read:
     return [(f"TRY_CAST({cell.raw} AS DOUBLE)", cell.name)], [
         cell.unless(f"isfinite({cell.read})", "not a number")
@@ -413,6 +441,7 @@ def _sex(cell: _Cell) -> _Read:
 _KINDS: Mapping[Kind, Callable[[_Cell], _Read]] = {
     "text": _text,
     "date": _date,
+    "precision": _precision,
     "number": _number,
     "year": _year,
     "decile": _decile,

@@ -17,11 +17,12 @@ from gwas.pedigree import families, split_families
 from gwas.quality import QcPlan, qc
 from gwas.reference_comparison import read_reference
 from phenotypes.codelist import CodeList
-from phenotypes.derivation import derive
 from workflows import results
 from workflows.analysis import analysis_table, association_design, test_phenome, traits_by_sample
+from workflows.answers import kept_answers
 from workflows.cohort_content import cohort_content
 from workflows.crate import run_crate
+from workflows.deriving import derive_declared
 from workflows.findings import Findings, Receipt
 from workflows.folder import RunFolder, open_run_folder
 from workflows.genotyped import join_genotypes, one_sample_each, sampled_after
@@ -78,6 +79,7 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
     text = canonical_text(study)
     index_date = study.study.index_date
     with (
+        kept_answers(study, out=out) as answers,
         open_run_folder(out, study=text, inputs=inputs, version=version()) as folder,
         progress or Progress(total_steps=STEPS) as progress,
     ):
@@ -98,6 +100,10 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
                 study, extracts, links, folder.scratch, key=key, run=folder.fingerprint[:12]
             )
             hub = built.hub
+            if filled := built.births.get("month", 0) + built.births.get("year", 0):
+                progress.note(
+                    f"{filled:,} people: birth date known to the month or the year only, ages are rough"
+                )
             folder.audit.record("objections applied", people=len(consent.excluded))
             folder.audit.record("identifiers dropped", crosswalk_kept=study.privacy.crosswalk is not None)
 
@@ -107,15 +113,16 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
 
         with progress.step("Deriving phenotypes, traits and outcomes"):
             codelists = {name: CodeList.read(path, name) for name, path in study.codelists.items()}
-            derived = derive(
+            derived = derive_declared(
+                study,
                 hub,
                 people.persons,
-                index_date=index_date,
-                data_end=study.study.data_end,
-                phenotypes=study.phenotypes,
-                traits=study.traits,
-                outcomes=study.outcomes,
-                codelists=codelists,
+                codelists,
+                folder=folder,
+                progress=progress,
+                inputs=inputs,
+                key=key,
+                answers=answers,
             )
             table = analysis_table(study, hub, people, derived)
 

@@ -5,8 +5,9 @@ What becomes what:
 ============  =============  ==================================================================================
 CPRD Aurum    here           remarks
 ============  =============  ==================================================================================
-Patient       patients       birth on the 15th of the month, or on 1 July where only the year is given; patients
-                             whom CPRD finds not acceptable for research are refused, and their records with them
+Patient       patients       birth on the 15th of the month, or on 1 July where only the year is given, with this
+                             precision; patients whom CPRD finds not acceptable for research are refused, and
+                             their records with them. Nothing here says who somebody is, so nobody is linked
 Patient       registrations  up to the end of registration or the practice's last collection (lcd), whichever
                              comes first
 Patient       deaths         date of death as CPRD derives it (cprd_ddate)
@@ -43,8 +44,6 @@ from cohorts.tables import Field, TableSpec
 
 DATES = "%d/%m/%Y"
 NOT_ACCEPTABLE = "acceptable: CPRD finds the patient not acceptable for research"
-YEAR_ONLY = "birth_date: only the year is given, taken as 1 July"
-MONTH_ONLY = "birth_date: only year and month are given, taken as the 15th"
 UNMAPPED = "code: not in the dictionary, kept as CPRD's own"
 PATTERN = r"(.*_)?extract_(?P<table>[a-z]+)_\d+"
 NOT_READ = {
@@ -142,12 +141,10 @@ class CprdAurumSource:
                 SELECT patid AS patient_id, CASE gender WHEN '1' THEN 'M' WHEN '2' THEN 'F' END AS sex,
                     CASE WHEN m IS NOT NULL THEN printf('%04d-%02d-15', y, m)
                          WHEN y IS NOT NULL THEN printf('%04d-07-01', y) END AS birth_date,
-                    CASE WHEN m IS NOT NULL THEN {quoted(MONTH_ONLY)}
-                         WHEN y IS NOT NULL THEN {quoted(YEAR_ONLY)} END AS {REMARK},
+                    CASE WHEN m IS NOT NULL THEN 'month' WHEN y IS NOT NULL THEN 'year' END AS birth_precision,
                     {LINES}, coalesce({FAULT}, {fault}) AS {FAULT}, {ROW}
                 FROM (SELECT *, {year} AS y, {month} AS m FROM {_cells(stream, _PATIENT)}))"""
-            stream.columns = ("patient_id", "sex", "birth_date")
-            stream.remarked = True
+            stream.columns = ("patient_id", "sex", "birth_date", "birth_precision")
             yield stream
 
     def _observations(self, shelf: FolderShelf) -> Iterator[Stream]:

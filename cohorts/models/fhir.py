@@ -9,7 +9,8 @@ What becomes what:
 ===================  =============  ===========================================================================
 FHIR                 here           remarks
 ===================  =============  ===========================================================================
-Patient              patients       with the NHS number where an identifier says that it is one
+Patient              patients       with the NHS number where an identifier says that it is one; a birth date that is
+                                    only a year or a month is put in the middle of it, and its precision told
 Patient.deceased     deaths         without a cause
 EpisodeOfCare        registrations
 Condition            events         by onset, else by the day of recording; refuted ones are refused
@@ -58,6 +59,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "given_name",
         "family_name",
         "birth_date",
+        "birth_precision",
         "sex",
         "postcode",
         "email",

@@ -37,7 +37,8 @@ REFUTED = "resource: refuted"
 NOT_DONE = "resource: not done"
 UNKNOWN_SYSTEM = "system: none of its codes is of a system we know"
 NO_PATIENT = "patient_id: refers to no patient by address"
-MID_YEAR = {4: "-07-01", 7: "-15"}
+# of a birth date that is a year or a month only, by its length: what is filled in, and what is known
+PARTIAL = {4: ("-07-01", "year"), 7: ("-15", "month")}
 
 _FULL_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -100,12 +101,14 @@ def _patient(entry: Entry, _: Medicines) -> Iterator[tuple[str, Row]]:
         if i.get("system") == NHS_NUMBER
     ]
     born = _text(resource.get("birthDate")) or ""
+    filled, precision = PARTIAL.get(len(born), ("", "day"))
     cells = {
         "patient_id": identity or None,
         "nhs_number": numbers[0] if numbers else None,
         "given_name": " ".join(t for t in map(_text, _list(name.get("given"))) if t) or None,
         "family_name": _text(name.get("family")),
-        "birth_date": (born + MID_YEAR.get(len(born), "")) or None,
+        "birth_date": (born + filled) or None,
+        "birth_precision": precision if born else None,
         "sex": {"male": "M", "female": "F"}.get(_text(resource.get("gender")) or ""),
         "postcode": _text(address.get("postalCode")),
         "address": ", ".join(t for t in map(_text, _list(address.get("line"))) if t) or None,

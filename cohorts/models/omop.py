@@ -6,7 +6,9 @@ What becomes what:
 OMOP                      here                remarks
 ========================  ==================  ==============================================================
 person                    patients            a birth date of which only the year, or year and month, is
-                                              known is put in the middle of it, and noted
+                                              known is put in the middle of it, and its precision told; a
+                                              birth_datetime beside a blank day or month was filled in by
+                                              OMOP's convention and counts as no more precise
 observation_period        registrations       its last day is within it, so the span ends the day after
 condition_occurrence,     events              with number and unit where the table has them
 procedure_occurrence,
@@ -63,8 +65,6 @@ VOCABULARIES: Mapping[str, str] = {
 NO_CODE = "code: no concept, and the source code has no declared system"
 NO_CAUSE = "underlying: no concept, and the source code has no declared system"
 OWN_NUMBER = "code: no code known for the concept, kept as OMOP concept"
-YEAR_ONLY = "birth_date: only the year is known, taken as 1 July"
-MONTH_ONLY = "birth_date: only year and month are known, taken as the 15th"
 
 
 @dataclass(frozen=True)
@@ -261,15 +261,12 @@ class OmopSource:
                         WHEN m IS NOT NULL THEN printf('%04d-%02d-15', y, m)
                         WHEN y IS NOT NULL THEN printf('%04d-07-01', y) END AS birth_date,
                     CASE gender WHEN 8507 THEN 'M' WHEN 8532 THEN 'F' ELSE said END AS sex,
-                    CASE WHEN (m IS NULL OR d IS NULL) AND coalesce(born, '') = '' THEN
-                        CASE WHEN m IS NOT NULL THEN {quoted(MONTH_ONLY)}
-                             WHEN y IS NOT NULL THEN {quoted(YEAR_ONLY)} END END AS {REMARK},
+                    {_birth_precision(stream)} AS birth_precision,
                     {LINES}, {FAULT}, {ROW}
                 FROM (SELECT *, {year} AS y, {month} AS m, {day} AS d, birth_datetime AS born,
                         TRY_CAST(gender_concept_id AS BIGINT) AS gender, gender_source_value AS said
                       FROM {cell}))"""
-            stream.columns = ("patient_id", "nhs_number", "birth_date", "sex")
-            stream.remarked = True
+            stream.columns = ("patient_id", "nhs_number", "birth_date", "birth_precision", "sex")
             yield stream
 
     def _events(self, shelf: Shelf, tables: list[str]) -> Iterator[Stream]:
@@ -351,6 +348,16 @@ def _joined(concept: str, source_concept: str) -> str:
     return (
         f"LEFT JOIN {CONCEPTS} c ON c.number = TRY_CAST({concept} AS BIGINT) AND c.known_system <> 'ucum' "
         f"LEFT JOIN {CONCEPTS} s ON s.number = TRY_CAST({source_concept} AS BIGINT) AND s.known_system <> 'ucum'"
+    )
+
+
+def _birth_precision(stream: Stream) -> str:
+    """How much of the birth date is known, over the parts `y`, `m`, `d` and birth_datetime as `born`."""
+    if not {"month_of_birth", "day_of_birth"} & set(stream.schema.names):
+        return "CASE WHEN coalesce(born, '') <> '' THEN 'day' WHEN y IS NOT NULL THEN 'year' END"
+    return (
+        "CASE WHEN m IS NOT NULL AND d IS NOT NULL THEN 'day' WHEN m IS NOT NULL THEN 'month' "
+        "WHEN y IS NOT NULL OR born <> '' THEN 'year' END"
     )
 
 

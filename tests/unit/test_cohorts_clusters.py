@@ -41,6 +41,17 @@ def test_two_numbers_with_one_birth_date_may_meet() -> None:
     assert made.entity.tolist() == [0, 0]
 
 
+def test_filled_in_parts_of_a_birth_date_contradict_nothing_and_known_ones_do() -> None:
+    for ours, theirs, meet in (
+        (19700000, 19700506, True),
+        (19700500, 19700506, True),
+        (19700400, 19700506, False),
+        (19710000, 19700506, False),
+    ):
+        made = cluster(2, [(0, 1, 0.99)], number=ints(1, 2), birth=ints(ours, theirs))
+        assert (made.entity.tolist() == [0, 0]) is meet
+
+
 def test_the_more_probable_of_two_contradictory_links_is_kept() -> None:
     made = cluster(3, [(0, 1, 0.91), (1, 2, 0.99)], number=ints(1, UNKNOWN, 2), birth=ints(5, 5, 6))
     assert made.entity.tolist() == [0, 1, 1]
@@ -91,7 +102,7 @@ def test_without_guards_clusters_are_the_connected_components(seed: int) -> None
 def test_no_cluster_ever_breaks_a_guard(seed: int) -> None:
     rng = np.random.default_rng(seed)
     n, edges = 150, 400
-    number, birth = rng.integers(-1, 20, n), rng.integers(-1, 6, n)
+    number, birth = rng.integers(-1, 20, n), rng.choice([UNKNOWN, 1, 2, 3, 4, 5, 6], n)
     left, right = rng.integers(0, n, edges), rng.integers(0, n, edges)
     links = [
         (a, b, p)
