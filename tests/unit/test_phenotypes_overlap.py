@@ -13,7 +13,7 @@ from phenotypes import CodeList, Phenotype, derive, has
 from phenotypes.accuracy import accuracy
 from phenotypes.overlap import overlap
 
-INDEX = date(2012, 1, 1)
+INDEX = date(2010, 6, 1)
 CODES = {"a": "73211009", "b": "44054006", "c": "46635009"}
 DATED = {
     "a": {1: "2010-01-01", 2: "2010-01-01", 3: "2010-01-01", 4: "2010-01-01"},
