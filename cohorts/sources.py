@@ -66,6 +66,9 @@ class Intake:
     origins
         ``source``, ``table``, ``origin``, ``files``, ``read``, ``accepted``, ``rejected``: the same account by what
         holds the rows, such as the tables of an OMOP database that make up ``events``.
+    lost
+        ``source``, ``files``, ``lost``: files that could not be read at all, of sources that have some; how many
+        rows went with them nobody can say.
     """
 
     counts: pd.DataFrame
@@ -73,6 +76,17 @@ class Intake:
     notes: pd.DataFrame
     sources: tuple[str, ...]
     origins: pd.DataFrame
+    lost: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["source", "files", "lost"]))
+
+    def worst_shares(self, source: str) -> Iterator[tuple[str, int, int]]:
+        """What was refused of a source, of how much: ``table``, rows or files refused, and read.
+
+        Files that could not be read count as a table of files.
+        """
+        for row in self.lost[self.lost["source"] == source].itertuples():
+            yield "files", int(row.lost), int(row.files)
+        for row in self.counts[self.counts["source"] == source].itertuples():
+            yield str(row.table), int(row.rejected), int(row.read)
 
 
 def read_sources(
@@ -134,6 +148,8 @@ def read_sources(
                 reading = _Reading(hub, source, table, TABLES[table], until)
                 account.add(source, table, reading.read(opened.tables[table]()))
             account.notes += [(source, table, note, rows) for table, note, rows in opened.notes]
+            if opened.lost[0]:
+                account.lost.append((source, opened.lost[1], opened.lost[0]))
     for table, where in (region or {}).items():
         reading = _Reading(hub, None, table, REGION_TABLES[table], until)
         account.add("region", table, reading.read(open_streams(where, REGION_TABLES[table], table)))
@@ -160,6 +176,7 @@ class _Account:
     origins: list[tuple[str, str, str, int, int, int, int]] = field(default_factory=list)
     rejects: list[tuple[str, str, str, int]] = field(default_factory=list)
     notes: list[tuple[str, str, str, int]] = field(default_factory=list)
+    lost: list[tuple[str, int, int]] = field(default_factory=list)
 
     def add(self, source: str, table: str, outcome: _Outcome) -> None:
         read, accepted, rejected = (
@@ -184,6 +201,7 @@ class _Account:
             pd.DataFrame(self.notes, columns=["source", "table", "note", "rows"]),
             sources,
             pd.DataFrame(self.origins, columns=["source", "table", "origin", "files", *account]),
+            pd.DataFrame(self.lost, columns=["source", "files", "lost"]),
         )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from cohorts.consent import ConsentResult, apply_consent
+from cohorts.errors import InputError
 from cohorts.hub import Hub, connect
 from cohorts.linkage import Links, link
 from cohorts.pseudonymise import BuiltHub, build_hub
@@ -59,6 +60,45 @@ def read_extracts(study: Study, scratch: Path) -> Extracts:
         file.unlink(missing_ok=True)
         raise
     return Extracts(hub, intake, file)
+
+
+def check_shares(study: Study, intake: Intake) -> None:
+    """Stop where more of a source was refused than it declares as bearable.
+
+    Raises
+    ------
+    InputError
+        Naming the source, the table and the share.
+    """
+    for name, source in study.sources.items():
+        if (most := source.most_rejected) is None:
+            continue
+        for table, refused, read in intake.worst_shares(name):
+            if refused > most * read:
+                what = "files were damaged" if table == "files" else "rows were refused"
+                raise InputError(
+                    "more was refused than the study bears",
+                    where=f"sources.{name}.most_rejected" + ("" if table == "files" else f", table {table}"),
+                    found=f"{refused:,} of {read:,} {what}",
+                    expected=f"at most {most:.3%}",
+                    fix="'careome records check' gives the reasons; mend the extract, or declare another limit",
+                )
+
+
+def stop_at_limits(study: Study, extracts: Extracts) -> None:
+    """As :func:`check_shares`; what was read is deleted where it stops.
+
+    Raises
+    ------
+    InputError
+        Naming the source, the table and the share.
+    """
+    try:
+        check_shares(study, extracts.intake)
+    except InputError:
+        drop_intake(extracts.hub)
+        extracts.file.unlink(missing_ok=True)
+        raise
 
 
 def rejects_path(study: Study) -> Path:

@@ -142,6 +142,8 @@ def account_lines(account: RecordsAccount) -> Iterator[str]:
             for note in each_row(_of(intake.notes, str(source), str(row.table))):
                 yield f"    noted {note.rows:,}: {note.note}"
     total = intake.counts[["read", "accepted", "rejected"]].sum()
+    for row in each_row(intake.lost):
+        yield f"{row.source}: {row.lost:,} of {row.files:,} files are damaged, and everybody in them is missing"
     yield f"all: {total['read']:,} read = {total['accepted']:,} accepted + {total['rejected']:,} rejected"
 
 

@@ -24,8 +24,12 @@ def check(
         typer.Option(help="Where identified rows lie while they are read; default beside the project key."),
     ] = None,
 ) -> None:
-    """Read every source and tell, table by table, what was accepted and what was refused, and why."""
+    """Read every source and tell, table by table, what was accepted and what was refused, and why.
+
+    Ends with an error where more was refused than a source's most_rejected allows.
+    """
     from workflows.progress import Progress
+    from workflows.records import check_shares
     from workflows.records_check import account_lines, check_records
     from workflows.study_file import read_study
 
@@ -36,3 +40,4 @@ def check(
         typer.echo(line)
     if rejects is not None:
         typer.echo(f"{rejects}: places of the refused rows")
+    check_shares(checked, account.intake)

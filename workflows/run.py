@@ -33,7 +33,14 @@ from workflows.patient_contents import patient_contents
 from workflows.polygenic_scores import derive_weights, score_people
 from workflows.prediction import people_at_risk, predict_outcome
 from workflows.progress import Progress
-from workflows.records import link_records, pseudonymous_hub, read_extracts, rejects_path, write_rejects
+from workflows.records import (
+    link_records,
+    pseudonymous_hub,
+    read_extracts,
+    rejects_path,
+    stop_at_limits,
+    write_rejects,
+)
 from workflows.reports.cohort import build_cohort_report
 from workflows.reports.patient import build_patient_report
 from workflows.study import Study, canonical_text
@@ -86,6 +93,7 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
         with progress.step("Reading the extracts"):
             extracts = read_extracts(study, folder.scratch)
             write_rejects(extracts, rejects_path(study))
+            stop_at_limits(study, extracts)
             read = extracts.intake.counts[["read", "accepted", "rejected"]].sum()
             folder.audit.record("extracts read", **{str(name): int(rows) for name, rows in read.items()})
 

@@ -90,6 +90,12 @@ class Relation(_Columns):
 TablePath = StudyPath | Table
 RelationName = str | Relation
 ICD10 = Field(default=None, description="edition of its ICD-10: 2016 (NHS, hospitals) or 2019 (WHO, deaths)")
+MOST_REJECTED = Field(
+    default=None,
+    ge=0,
+    le=1,
+    description="stop where more than this share of any table's rows, or of the files, is refused; e.g. 0.01",
+)
 
 
 class FileSource(Closed):
@@ -112,6 +118,7 @@ class FileSource(Closed):
         description="code system of its events, prescriptions and contacts, if no column tells it",
     )
     icd10_edition: Edition | None = ICD10
+    most_rejected: float | None = MOST_REJECTED
 
     def read_from(self) -> Mapping[str, TableSource]:
         """Table to files."""
@@ -150,6 +157,7 @@ class OmopFiles(Closed):
     )
     nhs_number: str | None = Field(default=None, description="column of person with the NHS number")
     icd10_edition: Edition | None = ICD10
+    most_rejected: float | None = MOST_REJECTED
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -182,6 +190,7 @@ class FhirFiles(Closed):
     model: Literal["fhir"]
     path: StudyPath = Field(description="a file or a folder of files")
     icd10_edition: Edition | None = ICD10
+    most_rejected: float | None = MOST_REJECTED
 
     def read_from(self) -> SourceModel:
         """The model that reads it."""
@@ -207,6 +216,7 @@ class CprdAurumFiles(Closed):
         default=True, description="whether patients whom CPRD finds not acceptable are refused"
     )
     icd10_edition: Edition | None = ICD10
+    most_rejected: float | None = MOST_REJECTED
 
     def read_from(self) -> SourceModel:
         """The model that reads it."""
@@ -251,6 +261,7 @@ class PostgresTables(Closed):
         description="code system of its events, prescriptions and contacts, if no column tells it",
     )
     icd10_edition: Edition | None = ICD10
+    most_rejected: float | None = MOST_REJECTED
 
     def read_from(self) -> SourceModel:
         """The model that reads it."""

@@ -15,6 +15,8 @@ from cohorts.errors import InputError
 
 UNREADABLE_LINE = "resource: not valid JSON"
 NO_RESOURCE = "resource: no type given"
+NOT_FHIR = "file: not a complete FHIR bundle or resource, all that it holds is lost"
+BROKEN_OFF = "file: breaks off, all that follows in it is lost"
 BUNDLES = (".json",)
 LINES = (".ndjson", ".jsonl")
 
@@ -35,6 +37,8 @@ class Entry:
         Addresses of the bundle's other entries, by which references in it are resolved.
     fault
         Why the entry is no resource.
+    lost
+        The fault is the file's, and more is lost with it than one resource.
     """
 
     place: int
@@ -42,6 +46,7 @@ class Entry:
     full_url: str | None = None
     bundle: dict[str, dict[str, Any]] | None = None
     fault: str | None = None
+    lost: bool = False
 
     @property
     def kind(self) -> str:
@@ -76,7 +81,7 @@ def _kind(path: Path) -> str:
 
 
 def draw_entries(path: Path, number: int) -> Iterator[Entry]:
-    """Resources of one file.
+    """Resources of one file; one that is damaged ends with an entry that says so.
 
     Parameters
     ----------
@@ -86,13 +91,16 @@ def draw_entries(path: Path, number: int) -> Iterator[Entry]:
     Raises
     ------
     InputError
-        The file cannot be read, or it is a bundle and not valid JSON.
+        The file cannot be opened.
     """
+    place = 0
     with _opened(path, number) as content:
-        if _kind(path) in LINES:
-            yield from _draw_lines(content)
-        else:
-            yield from _draw_bundle(content, path, number)
+        try:
+            for entry in _draw_lines(content) if _kind(path) in LINES else _draw_bundle(content):
+                place = entry.place
+                yield entry
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            yield Entry(place + 1, {}, fault=BROKEN_OFF, lost=True)
 
 
 def _draw_lines(content: IO[bytes]) -> Iterator[Entry]:
@@ -106,16 +114,11 @@ def _draw_lines(content: IO[bytes]) -> Iterator[Entry]:
             yield _checked(Entry(place, resource))
 
 
-def _draw_bundle(content: IO[bytes], path: Path, number: int) -> Iterator[Entry]:
+def _draw_bundle(content: IO[bytes]) -> Iterator[Entry]:
     document = _parsed(content.read())
     if not isinstance(document, dict) or not isinstance(document.get("resourceType"), str):
-        raise InputError(
-            "not a FHIR bundle or resource",
-            where=f"{path.parent}, file {number} in order of name",
-            found="no valid JSON" if document is None else "other JSON",
-            expected="a complete JSON file",
-            fix="ask the provider for the file again",
-        )
+        yield Entry(1, {}, fault=NOT_FHIR, lost=True)
+        return
     if document["resourceType"] != "Bundle":
         yield Entry(1, document)
         return
@@ -157,7 +160,9 @@ def _opened(path: Path, number: int) -> Iterator[IO[bytes]]:
         else:
             with open(path, "rb") as content:
                 yield content
-    except (OSError, EOFError, zlib.error) as error:
+    except OSError as error:
+        if isinstance(error, gzip.BadGzipFile):
+            raise
         raise InputError(
             "cannot be read",
             where=f"{path.parent}, file {number} in order of name",

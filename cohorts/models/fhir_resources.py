@@ -31,6 +31,13 @@ SYSTEMS: Mapping[str, str] = {
 NHS_NUMBER = "https://fhir.nhs.uk/Id/nhs-number"
 # questions whose answers are facts about the person: tobacco smoking status, smoking history, SNOMED's smoking status
 ANSWERED = {"72166-2", "11367-0", "229819007"}
+# classes of encounters that are admissions: inpatient (acute or not) and emergency
+INPATIENT = {"IMP", "ACUTE", "NONAC", "EMER"}
+# tables beside the canonical ones: which resource belongs to which encounter, and codes that an admission can hold
+LINKS, CODES = "links", "codes"
+ADMISSION_SYSTEMS = ("icd10", "opcs4")
+# place of a diagnosis that names its encounter, after those that the encounter names
+UNNAMED = 9999
 
 IN_ERROR = "resource: entered in error"
 REFUTED = "resource: refuted"
@@ -147,6 +154,7 @@ def _condition(entry: Entry, _: Medicines) -> Iterator[tuple[str, Row]]:
     onset = _text(_dict(resource.get("onsetPeriod")).get("start"))
     date = _best_day(resource.get("onsetDateTime"), onset, resource.get("recordedDate"))
     yield from _coded(entry, "events", "subject", resource.get("code"), date)
+    yield from _codes_of_stay(entry)
 
 
 def _observation(entry: Entry, _: Medicines) -> Iterator[tuple[str, Row]]:
@@ -173,6 +181,7 @@ def _procedure(entry: Entry, _: Medicines) -> Iterator[tuple[str, Row]]:
     start = _text(_dict(resource.get("performedPeriod")).get("start"))
     date = _best_day(resource.get("performedDateTime"), start)
     yield from _coded(entry, "events", "subject", resource.get("code"), date)
+    yield from _codes_of_stay(entry)
 
 
 def _immunization(entry: Entry, _: Medicines) -> Iterator[tuple[str, Row]]:
@@ -195,9 +204,67 @@ def _statement(entry: Entry, medicines: Medicines) -> Iterator[tuple[str, Row]]:
 
 def _encounter(entry: Entry, _: Medicines) -> Iterator[tuple[str, Row]]:
     resource = entry.resource
-    date = _best_day(_dict(resource.get("period")).get("start"))
+    period = _dict(resource.get("period"))
+    date = _best_day(period.get("start"))
     types = {"coding": [c for t in _list(resource.get("type")) for c in _codings(t)]}
-    yield from _coded(entry, "contacts", "subject", types, date)
+    if _text(_dict(resource.get("class")).get("code")) not in INPATIENT:
+        yield from _coded(entry, "contacts", "subject", types, date)
+        return
+    stay = _key(entry)
+    cells = {
+        "patient_id": _person(entry, "subject"),
+        "admission_date": date,
+        "discharge_date": _day(_text(period.get("end"))),
+        "encounter": stay,
+    }
+    planned = NOT_DONE if resource.get("status") == "planned" else None
+    yield "admissions", Row(cells, _fault(entry, "subject") or planned)
+    # an admission that has no code of its kind is no refused contact
+    if any(_text(c.get("system")) in SYSTEMS for c in types["coding"]):
+        yield from _coded(entry, "contacts", "subject", types, date)
+    for order, diagnosis in enumerate(map(_dict, _list(resource.get("diagnosis"))), 1):
+        rank = _number(diagnosis.get("rank")) or ""
+        place = int(rank) if re.fullmatch(r"[1-9][0-9]{0,2}", rank) else 1000 + min(order, 1000)
+        condition = _key_of(entry, _dict(diagnosis.get("condition")))
+        yield LINKS, Row({"encounter": stay, "resource": condition, "rank": str(place)})
+
+
+def _codes_of_stay(entry: Entry) -> Iterator[tuple[str, Row]]:
+    """Codes of a diagnosis or procedure that an admission can hold, and the encounter that it names."""
+    resource = entry.resource
+    if _fault(entry, "subject") is not None:
+        return
+    codes = [
+        (system, _text(coding.get("code")))
+        for coding in _codings(resource.get("code"))
+        if (system := SYSTEMS.get(_text(coding.get("system")) or "")) in ADMISSION_SYSTEMS
+    ]
+    for system, code in codes:
+        yield CODES, Row({"resource": _key(entry), "system": system, "code": code})
+    problems = any(
+        _text(c.get("code")) == "problem-list-item"
+        for category in _list(resource.get("category"))
+        for c in _codings(category)
+    )
+    if codes and not problems and (stay := _key_of(entry, _dict(resource.get("encounter")))) is not None:
+        yield LINKS, Row({"encounter": stay, "resource": _key(entry), "rank": str(UNNAMED)})
+
+
+def _key(entry: Entry) -> str:
+    """A resource by its type and identifier."""
+    return f"{entry.kind}/{_text(entry.resource.get('id')) or _last(entry.full_url or '')}"
+
+
+def _key_of(entry: Entry, named: dict[str, Any]) -> str | None:
+    """The resource that a reference names, as :func:`_key` writes it; None where it names none."""
+    reference = _text(named.get("reference"))
+    if reference is None:
+        return None
+    near = (entry.bundle or {}).get(reference)
+    if near is not None:
+        return f"{_text(near.get('resourceType')) or ''}/{_text(near.get('id')) or _last(reference)}"
+    plain = re.search(r"([A-Za-z]+)/([^/]+)$", reference.partition("/_history/")[0])
+    return f"{plain[1]}/{plain[2]}" if plain else None
 
 
 def _coded(

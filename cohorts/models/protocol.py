@@ -22,10 +22,13 @@ class Opened:
         while the source is open.
     notes
         (table, note, rows) of what the source holds and is not read; looked at once all tables are drawn.
+    lost
+        How many files could not be read, of how many: nobody can say how many rows went with them.
     """
 
     tables: Mapping[str, Callable[[], Iterable[Stream]]]
     notes: list[tuple[str, str, int]] = field(default_factory=list)
+    lost: tuple[int, int] = (0, 0)
 
 
 @runtime_checkable

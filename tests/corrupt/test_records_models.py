@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 
 import pytest
 
@@ -37,14 +38,41 @@ def why(intake: Intake) -> dict[str, int]:
 
 class TestFhir:
     @pytest.mark.parametrize("share", [0.0, 0.2, 0.9, 0.999])
-    def test_a_truncated_bundle_is_named_by_its_number_and_not_by_its_name(
+    def test_a_truncated_bundle_stops_nothing_and_is_counted_as_a_loss(
         self, tmp_path, records_example, share
     ):
         make = records_example
         make.write_json(tmp_path / "a.json", make.bundle(make.patient("a")))
         text = json.dumps(make.bundle(make.patient("b", name=[{"family": SECRET}])))
         (tmp_path / f"{SECRET}.json").write_text(text[: int(len(text) * share)])
-        assert "file 1 in order of name" in refused(FhirSource(tmp_path))
+        hub, intake = read(FhirSource(tmp_path))
+        assert why(intake) == {"file: not a complete FHIR bundle or resource, all that it holds is lost": 1}
+        assert intake.counts.set_index("table").loc["patients"].tolist() == ["s", 2, 1, 1]
+        assert intake.lost.to_numpy().tolist() == [["s", 2, 1]]
+        loss = intake.notes.set_index("table").loc["patients"]
+        assert "ALL PATIENTS AND RECORDS IN THEM ARE LOST" in loss["note"]
+        assert loss["rows"] == 1
+        found = hub.connection.execute('SELECT origin, file, "row" FROM intake.rejects').fetchall()
+        assert found == [("damaged files", 1, 1)]
+
+    def test_where_every_file_is_damaged_there_is_nothing_to_read(self, tmp_path):
+        for name in "ab":
+            (tmp_path / f"{name}.json").write_text(f'{{"{SECRET}')
+        assert "none of the files can be read" in refused(FhirSource(tmp_path))
+
+    def test_a_bulk_file_that_breaks_off_keeps_what_came_before(self, tmp_path, records_example):
+        make = records_example
+        (tmp_path / "Patient.ndjson").write_text(json.dumps(make.patient("a")))
+        rng = random.Random(1)
+        many = [
+            make.condition(str(i), "Patient/a", str(44054006 + i), "2010-01-01", note=str(rng.random()))
+            for i in range(2000)
+        ]
+        packed = gzip.compress("\n".join(map(json.dumps, many)).encode())
+        (tmp_path / "Condition.ndjson.gz").write_bytes(packed[: len(packed) // 2])
+        _, intake = read(FhirSource(tmp_path))
+        assert why(intake) == {"file: breaks off, all that follows in it is lost": 1}
+        assert 100 < intake.counts.set_index("table").loc["events", "accepted"] < 2000
 
     def test_a_truncated_gzip_is_refused(self, tmp_path, records_example):
         make = records_example

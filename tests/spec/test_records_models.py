@@ -86,6 +86,20 @@ class TestOmop:
         people = rows(hub, "SELECT patient_id, birth_date::VARCHAR, sex FROM intake.patients ORDER BY 1")
         assert people == [("1", "1950-06-01", "F"), ("2", "1960-02-15", "M"), ("3", "1970-07-01", "F")]
         assert sum(notes(intake, "patients").values()) == 2
+        known = rows(hub, "SELECT birth_precision FROM intake.patients ORDER BY patient_id")
+        assert known == [("day",), ("month",), ("year",)]
+
+    def test_a_birth_datetime_beside_a_blank_month_was_filled_in_and_alone_it_is_exact(self, tmp_path):
+        columns = "person_id,gender_concept_id,year_of_birth"
+        (tmp_path / "a").mkdir()
+        (tmp_path / "b").mkdir()
+        (tmp_path / "a" / "person.csv").write_text(
+            f"{columns},month_of_birth,day_of_birth,birth_datetime\n1,8532,1970,,,1970-06-15 00:00:00\n"
+        )
+        (tmp_path / "b" / "person.csv").write_text(f"{columns},birth_datetime\n1,8532,1970,1970-06-14\n")
+        query = "SELECT birth_date::VARCHAR, birth_precision FROM intake.patients"
+        assert rows(read(OmopSource(tmp_path / "a"))[0], query) == [("1970-06-15", "year")]
+        assert rows(read(OmopSource(tmp_path / "b"))[0], query) == [("1970-06-14", "day")]
 
     def test_the_last_day_of_observation_is_within_it(self, tmp_path, records_example):
         hub, intake = read(OmopSource(records_example.write_omop(tmp_path)))
@@ -301,6 +315,94 @@ class TestFhir:
         assert rows(hub, "SELECT system, code, count(*) FROM intake.prescriptions GROUP BY ALL") == [
             ("rxnorm", "6809", 3)
         ]
+
+    def test_partial_birth_dates_are_put_in_the_middle_with_their_precision(self, tmp_path, records_example):
+        make = records_example
+        people = [make.patient(d, birthDate=d) for d in ("1970", "1970-05", "1970-05-06")]
+        make.write_json(tmp_path / "1.json", make.bundle(*people))
+        hub, intake = read(FhirSource(tmp_path))
+        assert rows(hub, "SELECT birth_date::VARCHAR, birth_precision FROM intake.patients ORDER BY 1") == [
+            ("1970-05-06", "day"), ("1970-05-15", "month"), ("1970-07-01", "year"),
+        ]  # fmt: skip
+        assert sum(notes(intake, "patients").values()) == 2
+
+    @pytest.mark.parametrize("kind", ["IMP", "ACUTE", "EMER", "AMB"])
+    @pytest.mark.parametrize("bulk", [False, True])
+    def test_inpatient_encounters_become_admissions_with_their_diagnoses(
+        self, tmp_path, records_example, kind, bulk
+    ):
+        make = records_example
+        icd10, opcs4 = "http://hl7.org/fhir/sid/icd-10", "https://fhir.hl7.org.uk/CodeSystem/opcs-4"
+
+        def diagnosis(name: str, code: str, **more) -> dict:
+            return make.condition(name, "Patient/a", "44054006", "2010-01-01", **more) | {
+                "code": {
+                    "coding": [{"system": icd10, "code": code}, {"system": make.SNOMED, "code": "44054006"}]
+                }
+            }
+
+        stay = {
+            "resourceType": "Encounter", "id": "e", "status": "finished", "class": {"code": kind},
+            "subject": {"reference": "Patient/a"}, "period": {"start": "2011-02-03T10:00:00Z", "end": "2011-02-05"},
+            "diagnosis": [
+                {"condition": {"reference": "Condition/second"}, "rank": 2},
+                {"condition": {"reference": "Condition/first"}, "rank": 1},
+            ],
+        }  # fmt: skip
+        here = {"encounter": {"reference": "Encounter/e"}}
+        listed = {"category": [{"coding": [{"code": "problem-list-item"}]}]}
+        resources = [
+            diagnosis("named", "I10", **here), diagnosis("second", "E11.9"), diagnosis("first", "I21.4", **here),
+            diagnosis("elsewhere", "J45", encounter={"reference": "Encounter/other"}),
+            diagnosis("problem", "M10", **here, **listed),
+            diagnosis("refuted", "A01", **here, verificationStatus=make.concept("x", "refuted")),
+            {
+                "resourceType": "Procedure", "id": "p", "status": "completed", "performedDateTime": "2011-02-04",
+                "subject": {"reference": "Patient/a"}, "code": make.concept(opcs4, "K40.1"), **here,
+            },
+            stay, make.patient("a"),
+        ]  # fmt: skip
+        if bulk:
+            for resource in resources:
+                with open(tmp_path / f"{resource['resourceType']}.ndjson", "a") as file:
+                    file.write(json.dumps(resource) + "\n")
+        else:
+            make.write_json(tmp_path / "1.json", make.bundle(*resources))
+        hub, intake = read(FhirSource(tmp_path))
+        held = rows(
+            hub,
+            "SELECT admission_date::VARCHAR, discharge_date::VARCHAR, diag_1, diag_2, diag_3, diag_4, opcs_1, opcs_2 "
+            "FROM intake.admissions",
+        )
+        assert held == (
+            [] if kind == "AMB" else [("2011-02-03", "2011-02-05", "I214", "E119", "I10", None, "K401", None)]
+        )
+        counts = intake.counts.set_index("table")["read"]
+        assert counts.get("contacts", 0) == (kind == "AMB")
+        assert rows(hub, "SELECT count(*) FROM intake.events WHERE system = 'icd10'") == [(5,)]
+
+    def test_an_encounter_that_never_was_is_no_admission(self, tmp_path, records_example):
+        make = records_example
+        stays = [
+            {
+                "resourceType": "Encounter", "id": status, "status": status, "class": {"code": "IMP"},
+                "subject": {"reference": "Patient/a"}, "period": period,
+            }
+            for status, period in (
+                ("planned", {"start": "2011-01-01"}), ("cancelled", {"start": "2011-01-01"}),
+                ("entered-in-error", {"start": "2011-01-01"}), ("finished", {}),
+                ("finished", {"start": "2011-01-02", "end": "2011-01-01"}), ("in-progress", {"start": "2011-01-01"}),
+            )
+        ]  # fmt: skip
+        make.write_json(tmp_path / "1.json", make.bundle(make.patient("a"), *stays))
+        _, intake = read(FhirSource(tmp_path))
+        assert reasons(intake, "admissions") == {
+            "admission_date: blank": 1,
+            "discharge_date: before admission_date": 1,
+            "resource: entered in error": 1,
+            "resource: not done": 2,
+        }
+        assert intake.counts.set_index("table").loc["admissions", "accepted"] == 1
 
     def test_a_bulk_export_gives_what_bundles_give(self, tmp_path, records_example):
         make = records_example

@@ -193,3 +193,21 @@ def test_the_schema_offers_every_model_table_and_code_system():
     assert set(Relations.model_fields) == set(TABLES)
     assert set(get_args(System)) == set(SYSTEMS.values())
     assert get_args(Edition) == EDITIONS
+
+
+@pytest.mark.parametrize(("most", "stops"), [("0.4", True), ("0.5", False), (None, False)])
+def test_a_source_that_loses_more_than_it_declares_stops_the_run(layouts, careome, most, stops):
+    (layouts.parent / "fhir" / "broken.json").write_text('{"resourceType": "Bundle", "entry": [')
+    text = yaml.safe_load(layouts.read_text())
+    text["sources"] = {"clinic": text["sources"]["clinic"]}
+    if most is not None:
+        text["sources"]["clinic"]["most_rejected"] = float(most)
+    layouts.write_text(yaml.safe_dump(text, sort_keys=False))
+    done = careome("records", "check", layouts)
+    assert "clinic: 1 of 2 files are damaged, and everybody in them is missing" in done.stdout
+    assert "ALL PATIENTS AND RECORDS IN THEM ARE LOST" in done.stdout
+    assert (done.returncode != 0) is stops, done.stderr
+    if stops:
+        assert "sources.clinic.most_rejected" in done.stderr
+        assert "1 of 2 files were damaged" in done.stderr
+        assert "Traceback" not in done.stderr
