@@ -279,8 +279,7 @@ def _attrition(findings: Findings, rule: Disclosure) -> tuple[FlowStep, ...]:
 
 
 def _phenotype(findings: Findings, name: str, rule: Disclosure) -> PhenotypeSummary:
-    statuses = findings.derived.long[findings.derived.long["phenotype"] == name]
-    counts = statuses["status"].value_counts()
+    counts = findings.derived.statuses_of(name)["status"].value_counts()
     values, table = findings.table[name], findings.table
     cells = []
     for youngest, oldest in AGE_BANDS:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from phenotypes.derivation import Derived
+from phenotypes.status import STATUSES
 from workflows.findings import Findings
 from workflows.folder import RunFolder
 from workflows.frames import each_row
-from workflows.outputs import write_parquet, write_tsv
+from workflows.outputs import atomic_path, write_parquet, write_tsv
+
+#: Rows of a phenotype written together.
+ROWS = 1_000_000
 
 
 def write(findings: Findings, folder: RunFolder) -> None:
     """Write every table below ``results/`` and note the main counts for the manifest."""
     for name, frame in tables(findings).items():
         write_parquet(folder.results / f"{name}.parquet", frame)
+    write_statuses(folder.results / "phenotypes.parquet", findings.derived)
     write_tsv(folder.results / "top_loci.tsv", loci(findings))
     for trait, score in findings.scores.traits.items():
         if score.weights is not None:
@@ -22,8 +32,41 @@ def write(findings: Findings, folder: RunFolder) -> None:
     folder.counts |= counts(findings)
 
 
+def write_statuses(path: Path, derived: Derived) -> None:
+    """Write ``derived.long`` as Parquet, a row group for each phenotype or million people of it.
+
+    ``phenotype`` and ``status`` are dictionaries; in memory there is one phenotype at a time.
+    """
+    names, people = list(derived.statuses), len(derived.person_id)
+    words = {"phenotype": pa.array(names, pa.string()), "status": pa.array(STATUSES, pa.string())}
+    schema = pa.schema(
+        [
+            ("person_id", pa.int64()),
+            ("phenotype", pa.dictionary(pa.int16(), pa.string())),
+            ("status", pa.dictionary(pa.int8(), pa.string())),
+            ("first_date", pa.timestamp("ms")),
+            ("n_dates", pa.int32()),
+        ]
+    )
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for number, name in enumerate(names):
+            rows = derived.statuses_of(name)
+            columns = {
+                "person_id": pa.array(rows["person_id"].to_numpy()),
+                "phenotype": pa.DictionaryArray.from_arrays(
+                    np.full(people, number, np.int16), words["phenotype"]
+                ),
+                "status": pa.DictionaryArray.from_arrays(
+                    rows["status"].cat.codes.to_numpy(np.int8), words["status"]
+                ),
+                "first_date": pa.array(rows["first_date"].to_numpy().astype("datetime64[ms]")),
+                "n_dates": pa.array(rows["n_dates"].to_numpy()),
+            }
+            writer.write_table(pa.table(columns, schema=schema), row_group_size=ROWS)
+
+
 def tables(findings: Findings) -> dict[str, pd.DataFrame]:
-    """Name to table, as written to ``results/NAME.parquet``."""
+    """Name to table, as written to ``results/NAME.parquet``; statuses, which are many, apart."""
     person = findings.joined.person_id
     kinship = findings.quality.kinship.copy()
     for end in ("1", "2"):
@@ -44,7 +87,6 @@ def tables(findings: Findings) -> dict[str, pd.DataFrame]:
         "objections": findings.consent.counts,
         "objections_without_effect": findings.consent.notes,
         "attrition": findings.people.attrition,
-        "phenotypes": findings.derived.long.astype({"status": str, "phenotype": str}),
         "people": findings.table.reset_index(),
         "survival": findings.derived.survival,
         "code_counts": findings.derived.diagnostics.codes,

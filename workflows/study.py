@@ -68,6 +68,10 @@ class Privacy(Closed):
         default=None,
         description="where to keep the places of refused rows (.parquet); default beside the key, by the study's name",
     )
+    cache: StudyPath | None = Field(
+        default=None,
+        description="folder, of this study alone, that keeps answers about pseudonymous people for its next run",
+    )
 
     @model_validator(mode="after")
     def _sealed(self) -> Self:
@@ -138,6 +142,15 @@ class Linkage(Closed):
         if not 0.01 <= low <= high <= 1:
             raise fault_at("Linkage", ("review_band",), "two numbers from 0.01 to 1, the lower first")
         return self
+
+
+class RecordsEngine(Closed):
+    """What derives phenotypes, traits and outcomes from the linked records."""
+
+    engine: Literal["local", "spark"] = Field(
+        default="local", description="spark needs careome[spark] and gives the same answers"
+    )
+    spark_master: str = Field(default="local[*]", description="where Spark runs, e.g. spark://host:7077")
 
 
 class PopulationRule(Closed):
@@ -291,6 +304,7 @@ class Study(Closed):
     region: Region = Region()
     genotypes: GenotypeFile
     linkage: Linkage = Linkage()
+    records: RecordsEngine = RecordsEngine()
     population: PopulationRule = PopulationRule()
     codelists: dict[str, StudyPath]
     phenotypes: dict[str, ConditionSpec] = Field(default_factory=dict)
@@ -415,7 +429,10 @@ def canonical_text(study: Study) -> str:
     return json.dumps(
         _without_folders(
             study.model_dump(
-                exclude={"privacy": {"key", "crosswalk", "custodian", "rejects"}, "linkage": {"review"}}
+                exclude={
+                    "privacy": {"key", "crosswalk", "custodian", "rejects", "cache"},
+                    "linkage": {"review"},
+                }
             )
         ),
         sort_keys=True,
