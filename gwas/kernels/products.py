@@ -10,6 +10,7 @@ Each variant is oriented to its rarer allele before the product, so that sums ar
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,9 +34,18 @@ _REF = np.where(DECODE < 0, 0, 2 - DECODE)
 ORIENTED: Final = np.stack([_ALT, _REF]).astype(np.float64)
 """float64 (2, 256, 4): copies of ALT, or of REF (for flipped variants), of a byte's calls; missing is 0."""
 
-_COMBINATIONS: Final = MachineCode("products_loops", "combinations", "uint64:2", "uint8:1", "uint64:2")
 _MULTIPLY: Final = MachineCode(
     "products_loops", "multiply", "uint64:2", "int32:1", "int64", "int32:1", "int32:1", "int64:1"
+)
+_GATHER: Final = MachineCode("products_loops", "gather", "uint64:2", "int32:1", "uint64:2")
+_COMBINE: Final = MachineCode("products_loops", "combine", "uint64:2", "uint8:1", "uint64:2")
+_COUNT_CODES: Final = MachineCode("products_loops", "count_codes", "uint64:2", "int64", "int64:2")
+_COUNT_ABSENT: Final = MachineCode("products_loops", "count_absent", "uint64:2", "int64:1")
+_LIST_ABSENT: Final = MachineCode(
+    "products_loops", "list_absent", "uint64:2", "int32:1", "int64:1", "int32:1"
+)
+_ADD_ABSENT: Final = MachineCode(
+    "products_loops", "add_absent", "int64:1", "int32:1", "int32:1", "int32:1", "int64", "int64", "int64:1"
 )
 _SUM_MISSING: Final = MachineCode(
     "products_loops", "sum_missing", "uint64:2", "int64:1", "float64:2", "float64:2"
@@ -82,9 +92,21 @@ class FixedPoint:
     highest: int
 
     @classmethod
-    def of(cls, columns: Floats, highest: int) -> FixedPoint:
-        """Bring float64 (n, c) to whole numbers for genotypes up to `highest` (2 or 4)."""
-        n, c = columns.shape
+    def of(cls, columns: Floats | Sequence[Floats], highest: int, *, in_any_order: int = 0) -> FixedPoint:
+        """Bring columns to whole numbers.
+
+        Parameters
+        ----------
+        columns
+            float64 (n, c), or several such side by side.
+        highest
+            Largest value of a genotype, 2 or 4.
+        in_any_order
+            In so many of the first columns no 1,024 samples at all may leave 32 bits, not only none that stand
+            together: those of which :meth:`sums` of some samples are right.
+        """
+        parts = [columns] if isinstance(columns, np.ndarray) else list(columns)
+        n, c = len(parts[0]), sum(part.shape[1] for part in parts)
         words, groups = -(-n // 32), -(-c // COLUMNS)
         chunk = 32 * CHUNK_WORDS
         edges = np.arange(0, max(n, 1), chunk)
@@ -92,13 +114,12 @@ class FixedPoint:
         whole = _aligned(groups * 32 * words * COLUMNS)
         layout = whole.reshape(groups, 32 * words, COLUMNS)
         unit, drift = np.empty(c), np.empty(c)
-        # a few columns at a time, as there may be thousands; always as many, so that sums have one order
-        part = np.zeros((n, COLUMNS))
-        for group in range(groups):
-            here = columns[:, group * COLUMNS : (group + 1) * COLUMNS]
-            used = here.shape[1]
-            part[:, :used], part[:, used:] = here, 0.0
-            most = np.add.reduceat(np.abs(part), edges, axis=0).max(axis=0) if n else np.zeros(COLUMNS)
+        for group, (part, used) in enumerate(_side_by_side(parts)):
+            size = np.abs(part)
+            most = np.add.reduceat(size, edges, axis=0).max(axis=0) if n else np.zeros(COLUMNS)
+            free = min(max(in_any_order - group * COLUMNS, 0), COLUMNS)
+            if n and free:
+                most[:free] = np.partition(size[:, :free], max(n - chunk, 0), axis=0)[-chunk:].sum(axis=0)
             with np.errstate(divide="ignore"):
                 power = np.floor(np.log2(np.where(most > 0, room / most, 1.0)))
             scaled = part * 2.0**power
@@ -108,6 +129,63 @@ class FixedPoint:
             unit[at] = 2.0 ** -power[:used]
             drift[at] = ((rounded - scaled).sum(axis=0) * 2.0**-power)[:used]
         return cls(whole, unit, drift, highest)
+
+    @property
+    def _layout(self) -> npt.NDArray[np.int32]:
+        return self.whole.reshape(-(-len(self.unit) // COLUMNS), -1, COLUMNS)
+
+    def of_samples(self, samples: npt.NDArray[np.int32], columns: int) -> npt.NDArray[np.int32]:
+        """The whole numbers of some samples in the first columns, in that order, laid out as `whole`."""
+        layout = self._layout[: -(-columns // COLUMNS)]
+        rows = 32 * -(-len(samples) // 32)
+        found = _aligned(len(layout) * rows * COLUMNS)
+        target = found.reshape(len(layout), rows, COLUMNS)
+        for group in range(len(layout)):
+            np.take(layout[group], samples, axis=0, out=target[group, : len(samples)], mode="clip")
+        target[:, len(samples) :] = 0
+        return found
+
+    def values(self) -> Floats:
+        """What the whole numbers stand for: float64 (samples, with padding; c)."""
+        rows = self._layout.transpose(1, 0, 2).reshape(self._layout.shape[1], -1)
+        return rows[:, : len(self.unit)] * self.unit
+
+    def sums(
+        self,
+        index: npt.NDArray[np.uint64],
+        columns: int | None = None,
+        samples: npt.NDArray[np.int32] | None = None,
+    ) -> npt.NDArray[np.int64]:
+        """Products in whole numbers.
+
+        Parameters
+        ----------
+        index
+            uint64 (words, m) from :func:`combinations`.
+        columns
+            How many of the first columns are wanted; None for all.
+        samples
+            int32 (s,): whose calls `index` is of, from :func:`gathered`; None for all.
+
+        Returns
+        -------
+        ndarray of int64 (m, columns)
+            In :attr:`unit`; a missing call counts 0.
+        """
+        m = index.shape[1]
+        columns = len(self.unit) if columns is None else columns
+        groups = -(-columns // COLUMNS)
+        out = np.zeros(groups * m * COLUMNS, dtype=np.int64)
+        if out.size:
+            table = _aligned(8 * ENTRIES * COLUMNS)
+            right = self.whole if samples is None else self.of_samples(samples, columns)
+            _MULTIPLY(index, right, int(self.highest == 4), table, _aligned(m * COLUMNS), out)
+        return self._by_variant(out, m)[:, :columns]
+
+    @staticmethod
+    def _by_variant(out: npt.NDArray[np.int64], m: int) -> npt.NDArray[np.int64]:
+        groups = len(out) // (m * COLUMNS) if m else 0
+        return out.reshape(groups, m, COLUMNS).transpose(1, 0, 2).reshape(m, groups * COLUMNS)
 
     def products(self, index: npt.NDArray[np.uint64], mean: Floats) -> Floats:
         """Products of genotypes with the columns.
@@ -124,21 +202,133 @@ class FixedPoint:
         ndarray of float64 (m, c)
             Sums over samples; a missing call counts 0.
         """
-        m, c = index.shape[1], len(self.unit)
-        groups = -(-c // COLUMNS)
-        out = np.zeros(groups * m * COLUMNS, dtype=np.int64)
-        if out.size:
-            table = _aligned(8 * ENTRIES * COLUMNS)
-            _MULTIPLY(index, self.whole, int(self.highest == 4), table, _aligned(m * COLUMNS), out)
-        sums = out.reshape(groups, m, COLUMNS).transpose(1, 0, 2).reshape(m, groups * COLUMNS)[:, :c]
-        return sums * self.unit - mean[:, None] * self.drift
+        return self.sums(index) * self.unit - mean[:, None] * self.drift
+
+    def absent_sums(
+        self, absent: Absent, columns: int, samples: npt.NDArray[np.int32] | None = None
+    ) -> npt.NDArray[np.int64]:
+        """Sum the first columns over samples whose call is missing.
+
+        Parameters
+        ----------
+        absent
+            Who has no call, from :func:`absent_calls`.
+        columns
+            How many columns are wanted.
+        samples
+            Samples that count; None for all.
+
+        Returns
+        -------
+        ndarray of int64 (m, columns)
+            In :attr:`unit`.
+        """
+        groups = -(-columns // COLUMNS)
+        out = np.zeros(groups * absent.variants * COLUMNS, dtype=np.int64)
+        if out.size and len(absent.rows):
+            if samples is None:
+                samples = np.arange(len(absent.first) - 1, dtype=np.int32)
+            stride = self._layout.shape[1] * COLUMNS
+            _ADD_ABSENT(absent.first, absent.rows, samples, self.whole, stride, absent.variants, out)
+        return self._by_variant(out, absent.variants)[:, :columns]
 
 
-def combinations(packed: npt.NDArray[np.uint8], flip: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
-    """Number the combinations of copies in every four calls: uint64 (words, m), a byte each."""
-    codes = as_words(packed)
-    index = np.empty((codes.shape[1], codes.shape[0]), dtype=np.uint64)
-    _COMBINATIONS(codes, flip.astype(np.uint8), index)
+def _side_by_side(parts: Sequence[Floats]) -> Iterator[tuple[Floats, int]]:
+    """Sixteen columns at a time, zeros where there are no more, and how many there are.
+
+    There may be thousands; and as it is always as many, sums have one order.
+    """
+    room, used = np.zeros((len(parts[0]), COLUMNS)), 0
+    for part in parts:
+        at = 0
+        while at < part.shape[1]:
+            step = min(COLUMNS - used, part.shape[1] - at)
+            room[:, used : used + step] = part[:, at : at + step]
+            at, used = at + step, used + step
+            if used == COLUMNS:
+                yield room, used
+                used = 0
+    if used:
+        room[:, used:] = 0.0
+        yield room, used
+
+
+@dataclass(frozen=True, eq=False)
+class Absent:
+    """Variants without a call, sample by sample.
+
+    Attributes
+    ----------
+    first
+        int64 (n + 1,): where each sample's variants start in `rows`.
+    rows
+        int32: variants.
+    variants
+        How many variants there are.
+    """
+
+    first: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int32]
+    variants: int
+
+
+def absent_calls(codes: npt.NDArray[np.uint64]) -> Absent:
+    """List missing calls by sample; `codes` uint64 (words, m) from :func:`by_word`."""
+    words, m = codes.shape
+    total = np.empty(1, dtype=np.int64)
+    _COUNT_ABSENT(codes, total)
+    first, rows = np.zeros(32 * words + 1, dtype=np.int64), np.empty(int(total[0]), dtype=np.int32)
+    _LIST_ABSENT(codes, np.empty(32 * m, dtype=np.int32), first, rows)
+    return Absent(first, rows, m)
+
+
+def by_word(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """Packed calls, uint8 (m, bytes), as words of 32 samples: uint64 (words, m)."""
+    return np.ascontiguousarray(as_words(packed).T)
+
+
+def gathered(codes: npt.NDArray[np.uint64], samples: npt.NDArray[np.int32]) -> npt.NDArray[np.uint64]:
+    """The calls of some samples, in that order.
+
+    Parameters
+    ----------
+    codes
+        uint64 (words, m) from :func:`by_word`.
+    samples
+        int32 (s,).
+
+    Returns
+    -------
+    ndarray of uint64 (ceil(s / 32), m)
+        What is left of the last word is the code of no copies.
+    """
+    words, spare = -(-len(samples) // 32), -len(samples) % 32
+    out = np.zeros((words, codes.shape[1]), dtype=np.uint64)
+    if spare:
+        out[-1] = np.uint64(2**64 - 2 ** (64 - 2 * spare))
+    _GATHER(codes, samples, out)
+    return out
+
+
+def count_codes(codes: npt.NDArray[np.uint64], samples: int) -> npt.NDArray[np.int64]:
+    """Count gathered calls: int64 (m, 4), samples with 0, 1 and 2 copies of ALT, and with a missing call."""
+    out = np.zeros((4, codes.shape[1]), dtype=np.int64)
+    _COUNT_CODES(codes, samples, out)
+    return out.T
+
+
+def combinations(codes: npt.NDArray[np.uint64], flip: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
+    """Number the combinations of copies in every four calls: uint64 (words, m), a byte each.
+
+    Parameters
+    ----------
+    codes
+        uint64 (words, m) from :func:`by_word` or :func:`gathered`.
+    flip
+        bool (m,): REF is counted.
+    """
+    index = np.empty_like(codes)
+    _COMBINE(codes, flip.astype(np.uint8), index)
     return index
 
 

@@ -21,6 +21,10 @@ from gwas.kernels.products import CHUNK_WORDS, COLUMNS, ENTRIES
 from gwas.kernels.vectors import INDEX, data_of
 
 _LANES: Final = ir.VectorType(ir.IntType(32), COLUMNS)
+_WIDE: Final = ir.VectorType(ir.IntType(64), COLUMNS)
+_NEAR: Final = 512
+_CODE: Final = np.uint64(3)
+_LAST: Final = np.uint64(63)
 _PAIRS: Final = np.uint64(0x5555555555555555)
 _TWO_OF_FOUR: Final = np.uint64(0x3333333333333333)
 _FOUR_OF_EIGHT: Final = np.uint64(0x0F0F0F0F0F0F0F0F)
@@ -83,32 +87,164 @@ def _add_entries(typing_context: Any, table: Any, word: Any, sums: Any, at: Any)
     return signature, generate
 
 
+@intrinsic
+def _add_line(typing_context: Any, whole: Any, at: Any, sums: Any, to: Any) -> Any:
+    """Add sixteen numbers from ``whole[at:]`` to the wider ones at ``sums[to:]``."""
+    signature = types.void(whole, types.int64, sums, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source = data_of(context, builder, signature.args[0], args[0])
+        target = data_of(context, builder, signature.args[2], args[2])
+        line = builder.load(_place(builder, source, args[1]), align=4)
+        place = builder.bitcast(builder.gep(target, [args[3]]), _WIDE.as_pointer())
+        total = builder.add(builder.load(place, align=8), builder.sext(line, _WIDE))
+        builder.store(total, place, align=8)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
 @njit
-def combinations(codes: Any, flip: Any, out: Any) -> None:
+def _combination(code: Any, flipped: Any) -> Any:
+    low, high = code & _PAIRS, (code >> np.uint64(1)) & _PAIRS
+    two = (low & high) if flipped else (~(low | high) & _PAIRS)
+    copies = (high & ~low) | (two << np.uint64(1))
+    pairs = (copies & _TWO_OF_FOUR) + np.uint64(3) * ((copies >> np.uint64(2)) & _TWO_OF_FOUR)
+    return (pairs & _FOUR_OF_EIGHT) + np.uint64(9) * ((pairs >> np.uint64(4)) & _FOUR_OF_EIGHT)
+
+
+@njit
+def combine(codes: Any, flip: Any, out: Any) -> None:
     """Turn the four calls of each byte into the number of their combination, 0 to 80.
 
-    ``codes`` uint64 (m, words); ``out`` uint64 (words, m). A missing call counts as none; ``flip`` uint8 (m,).
+    ``codes`` and ``out`` uint64 (words, m). A missing call counts as none; ``flip`` uint8 (m,).
     """
-    m, words = codes.shape
-    for first in range(0, m, 8):
-        last = min(first + 8, m)
-        for w in range(words):
-            for row in range(first, last):
-                code = codes[row, w]
-                low, high = code & _PAIRS, (code >> np.uint64(1)) & _PAIRS
-                two = (low & high) if flip[row] else (~(low | high) & _PAIRS)
-                copies = (high & ~low) | (two << np.uint64(1))
-                pairs = (copies & _TWO_OF_FOUR) + np.uint64(3) * ((copies >> np.uint64(2)) & _TWO_OF_FOUR)
-                out[w, row] = (pairs & _FOUR_OF_EIGHT) + np.uint64(9) * (
-                    (pairs >> np.uint64(4)) & _FOUR_OF_EIGHT
-                )
+    for w in range(codes.shape[0]):
+        for row in range(codes.shape[1]):
+            out[w, row] = _combination(codes[w, row], flip[row])
+
+
+@njit
+def _turned(word: Any, by: Any) -> Any:
+    """``word`` turned right, in the form that becomes one instruction."""
+    return (word >> (by & _LAST)) | (word << ((np.uint64(0) - by) & _LAST))
+
+
+@njit
+def _turn(sample: Any, place: Any) -> Any:
+    """How far a sample's word is turned for its code to stand where that of number ``place`` stands."""
+    return np.uint64(2) * (np.uint64(sample) - np.uint64(place)) & _LAST
+
+
+@njit
+def gather(codes: Any, samples: Any, out: Any) -> None:
+    """Put the codes of ``samples`` into ``out``, which holds zeros there.
+
+    ``codes`` uint64 (words, m); ``samples`` int32 (s,); ``out`` uint64 (ceil(s / 32), m). Variants are side by
+    side in registers, some hundred at a time so that their words stay near; four samples are taken together.
+    """
+    m, s = codes.shape[1], samples.shape[0]
+    for first in range(0, m, _NEAR):
+        last = min(first + _NEAR, m)
+        for i in range(0, s // 4 * 4, 4):
+            to = out[i >> 5, first:last]
+            a, b = codes[samples[i] >> 5, first:last], codes[samples[i + 1] >> 5, first:last]
+            c, d = codes[samples[i + 2] >> 5, first:last], codes[samples[i + 3] >> 5, first:last]
+            p, q = _turn(samples[i], i), _turn(samples[i + 1], i + 1)
+            r, t = _turn(samples[i + 2], i + 2), _turn(samples[i + 3], i + 3)
+            k = _CODE << np.uint64(2 * (i & 31))
+            l, n, o = k << np.uint64(2), k << np.uint64(4), k << np.uint64(6)
+            for row in range(to.shape[0]):
+                one = (_turned(a[row], p) & k) | (_turned(b[row], q) & l)
+                two = (_turned(c[row], r) & n) | (_turned(d[row], t) & o)
+                to[row] |= one | two
+        for i in range(s // 4 * 4, s):
+            to, a = out[i >> 5, first:last], codes[samples[i] >> 5, first:last]
+            p, k = _turn(samples[i], i), _CODE << np.uint64(2 * (i & 31))
+            for row in range(to.shape[0]):
+                to[row] |= _turned(a[row], p) & k
+
+
+@njit
+def count_codes(codes: Any, samples: int, out: Any) -> None:
+    """Count 0, 1 and 2 copies of ALT and missing calls of gathered codes (words, m) into ``out`` (4, m)."""
+    words, m = codes.shape
+    spare = 32 * words - samples
+    for w in range(words):
+        for row in range(m):
+            code = codes[w, row]
+            low, high = code & _PAIRS, (code >> np.uint64(1)) & _PAIRS
+            out[0, row] += popcount(low & high)
+            out[1, row] += popcount(high & ~low)
+            out[3, row] += popcount(low & ~high)
+    for row in range(m):
+        out[0, row] -= spare
+        out[2, row] = samples - out[0, row] - out[1, row] - out[3, row]
+
+
+@njit
+def count_absent(codes: Any, out: Any) -> None:
+    """How many of ``codes`` are missing calls: ``out`` int64 (1,)."""
+    total = np.int64(0)
+    for w in range(codes.shape[0]):
+        for row in range(codes.shape[1]):
+            total += popcount(codes[w, row] & ~(codes[w, row] >> np.uint64(1)) & _PAIRS)
+    out[0] = total
+
+
+@njit
+def list_absent(codes: Any, seen: Any, first: Any, out: Any) -> None:
+    """List the variants of every missing call by sample, a word of 32 samples after the other.
+
+    ``codes`` uint64 (words, m); ``seen`` int32 (32 * m,) is room to work in; ``first`` int64 (32 * words + 1,)
+    becomes where each sample's variants start in ``out``.
+    """
+    words, m = codes.shape
+    done = np.int64(0)
+    first[0] = 0
+    for w in range(words):
+        found = 0
+        for row in range(m):
+            marks = codes[w, row] & ~(codes[w, row] >> np.uint64(1)) & _PAIRS
+            while marks:
+                place = popcount((marks & (~marks + np.uint64(1))) - np.uint64(1)) >> 1
+                seen[found] = (row << 5) | place
+                found += 1
+                first[32 * w + place + 1] += 1
+                marks &= marks - np.uint64(1)
+        for place in range(32 * w + 1, 32 * w + 33):
+            first[place] += first[place - 1]
+        # backwards, so that each sample's end counts down to its start
+        for k in range(found - 1, -1, -1):
+            sample = 32 * w + (seen[k] & 31)
+            first[sample + 1] -= 1
+            out[first[sample + 1]] = seen[k] >> 5
+        for place in range(32 * w, 32 * w + 32):
+            first[place] = first[place + 1]
+        done += found
+        first[32 * w + 32] = done
+
+
+@njit
+def add_absent(first: Any, rows: Any, samples: Any, whole: Any, stride: int, m: int, out: Any) -> None:
+    """Add the numbers of samples without a call to the variants that lack it.
+
+    ``first`` and ``rows`` as in :class:`gwas.kernels.products.Absent`; ``whole`` int32 flat, a group of sixteen
+    columns every ``stride``; ``out`` int64 flat (groups, m, 16).
+    """
+    for group in range(out.shape[0] // (m * COLUMNS)):
+        for i in range(samples.shape[0]):
+            sample = np.int64(samples[i])
+            at = group * stride + sample * COLUMNS
+            for j in range(first[sample], first[sample + 1]):
+                _add_line(whole, at, out, (group * m + rows[j]) * COLUMNS)
 
 
 @njit
 def multiply(index: Any, right: Any, square: int, table: Any, sums: Any, out: Any) -> None:
     """Add the products of genotypes with whole numbers to ``out``.
 
-    ``index`` uint64 (words, m) from :func:`combinations`; ``right`` int32 flat (groups, 32 * words, 16);
+    ``index`` uint64 (words, m) from :func:`combine`; ``right`` int32 flat (groups, 32 * words, 16);
     ``table`` int32 (8 * 81 * 16,) and ``sums`` int32 (16 * m,) are room to work in; ``out`` int64 flat
     (groups, m, 16).
     """

@@ -45,9 +45,7 @@ class CodedCalls(PackedTile):
     copies: npt.NDArray[np.uint8]
     haploid: Mask | None
 
-    def summarise(self, columns: Mask, flip: Mask) -> Calls:
-        """See :class:`gwas.models.tile.Tile`."""
-        found = super().summarise(columns, flip)
+    def _described(self, found: Calls, columns: Mask) -> Calls:
         return _with_frequency(found, PackedTile(self.copies), columns, self.haploid)
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final, Literal
 
 import numpy as np
@@ -31,6 +30,8 @@ Missing = Literal["mean", "complete-case"]
 _SINGULAR: Final = 1e-9
 _AT_ONCE: Final = 1 << 21
 """Numbers held at once where each variant has a matrix of its own."""
+_TRAITS: Final = 64
+"""Traits whose residuals are made together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +52,6 @@ class LinearNull:
     residuals: Floats
     squares: Floats
 
-    @cached_property
-    def columns(self) -> Floats:
-        """float64 (n_columns, k + t): the group's basis, then the residuals."""
-        return np.ascontiguousarray(np.column_stack([self.group.wide_basis, self.residuals]))
-
 
 def fit_linear_null(group: Group, outcomes: Floats, offsets: Floats | None = None) -> LinearNull:
     """Take the covariates out of traits.
@@ -69,14 +65,18 @@ def fit_linear_null(group: Group, outcomes: Floats, offsets: Floats | None = Non
     offsets
         float64 (n, t): predictions to be taken out, in standard deviations of what the covariates leave.
     """
-    centred = outcomes - outcomes.mean(axis=0)
-    # twice is enough: the second pass removes what rounding left of the first
-    for _ in range(2):
-        centred = centred - group.basis.q @ (group.basis.q.T @ centred)
+    values, columns, back = group.common.basis.values, group.columns[:, None], group.to_basis
+    residuals = group.widen(outcomes - outcomes.mean(axis=0))
+    for first in range(0, residuals.shape[1], _TRAITS):
+        part = residuals[:, first : first + _TRAITS]
+        # twice is enough: the second pass removes what rounding left of the first
+        for _ in range(2):
+            part -= np.where(columns, values @ (back @ (back.T @ (values.T @ part))), 0.0)
+    squares = np.einsum("nt,nt->t", residuals, residuals)
     if offsets is not None:
-        unit = np.sqrt((centred**2).sum(axis=0) / (group.n - group.k))
-        return fit_linear_null(group, centred - unit * offsets)
-    return LinearNull(group, group.widen(centred), (centred**2).sum(axis=0))
+        unit = np.sqrt(squares / (group.n - group.k))
+        return fit_linear_null(group, residuals[group.positions] - unit * offsets)
+    return LinearNull(group, residuals, squares)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +110,8 @@ def moments(
     tile: Tile,
     on_basis: Floats,
     on_traits: Floats,
+    absent: tuple[Floats, Floats] | None,
     *,
-    missing: Missing,
     max_vif: float,
     max_corr: float,
 ) -> Moments:
@@ -126,33 +126,34 @@ def moments(
     on_basis, on_traits
         float64 (m, k) and (m, t): products of the oriented genotypes, missing as 0, with the group's wide
         basis and residuals.
-    missing, max_vif, max_corr
+    absent
+        float64 (m, k) and (m, t): sums of these over those without a call, to give them the mean of the others;
+        None to leave them out.
+    max_vif, max_corr
         See :func:`gwas.association.associate_blocks`.
     """
-    adjust = _impute_mean if missing == "mean" else _drop_missing
-    return adjust(null, calls, tile, on_basis, on_traits, max_vif=max_vif, max_corr=max_corr)
+    if absent is None:
+        return _drop_missing(null, calls, tile, on_basis, on_traits, max_vif=max_vif, max_corr=max_corr)
+    return _impute_mean(null, calls, on_basis, on_traits, absent, max_vif=max_vif, max_corr=max_corr)
 
 
 def _impute_mean(
     null: LinearNull,
     calls: Calls,
-    tile: Tile,
     on_basis: Floats,
     on_traits: Floats,
+    absent: tuple[Floats, Floats],
     *,
     max_vif: float,
     max_corr: float,
 ) -> Moments:
     group = null.group
-    some = np.flatnonzero((calls.missing > 0) & (calls.called > 0)).astype(np.int64)
-    squares = calls.squares.copy()
-    if len(some):
-        sums = tile.missing_sums(some, null.columns)
-        sums *= calls.mean[some, None]
-        on_basis, on_traits = on_basis.copy(), on_traits.copy()
-        on_basis[some] += sums[:, : group.k]
-        on_traits[some] += sums[:, group.k :]
-        squares[some] += calls.missing[some] * calls.mean[some] ** 2
+    mean = np.nan_to_num(calls.mean)
+    squares = calls.squares
+    if calls.missing.any():
+        on_basis = on_basis + mean[:, None] * absent[0]
+        on_traits = on_traits + mean[:, None] * absent[1]
+        squares = squares + calls.missing * mean**2
     residual = squares - (on_basis**2).sum(axis=1)
     n = np.full(len(residual), group.n, dtype=np.int64)
     verdict = screen(
@@ -244,7 +245,7 @@ def _without_missing(
         spread[fine],
         inverse=squares[:, 1 : 1 + k],
         coefficients=dots[:, 1 : 1 + k],
-        with_genotype=on_basis[rows] @ group.basis.r,
+        with_genotype=on_basis[rows] @ group.r,
     )
     verdict[rows] = screen(group, part, residual[rows], predictors, n_used=part.called, **limits)
 

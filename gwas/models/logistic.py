@@ -135,7 +135,7 @@ def fit_logistic_null(group: Group, outcome: Floats, offset: Floats | None = Non
     LogisticNull
         Not converged if the covariates alone separate cases from controls: only Firth can fit then.
     """
-    design = np.ascontiguousarray(np.column_stack([np.ones(group.n), group.basis.centred]).T)
+    design = np.ascontiguousarray(np.column_stack([np.ones(group.n), group.covariates]).T)
     coefficients = np.zeros(group.k)
     known = np.zeros(group.n) if offset is None else np.ascontiguousarray(offset, dtype=np.float64)
     converged, _ = logistic_newton(design, outcome, known, coefficients)

@@ -19,10 +19,10 @@ from gwas.design import Design, Floats, Mask, Trait, covariate_basis
 from gwas.genotypes.chromosomes import Ploidy
 from gwas.kernels.recode import Coding
 from gwas.models import status
-from gwas.models.group import Group, Ints, make_group
+from gwas.models.group import Group, Ints, group_of, make_common
 from gwas.models.linear import LinearNull, Missing, Moments, fit_linear_null, linear_tests, moments
 from gwas.models.result import VariantTests, untested
-from gwas.models.tile import Calls, RightSides, Tile
+from gwas.models.tile import Basis, Products, RightSides, Tile
 
 if TYPE_CHECKING:
     from gwas.models.logistic import LogisticMode, LogisticNull
@@ -114,28 +114,31 @@ class Phenome:
         """
         alt, called = tile.alleles(self.right.everyone)
         flip = alt > called
-        products, squared = tile.products(flip, self.right)
+        products = tile.products(flip, self.right)
+        # binary traits fit with the mean by themselves
+        last = max((panel.first + len(panel.quantitative) for panel in self.panels), default=0)
+        absent = tile.absent_sums(self.right, last) if self.options.missing == "mean" and last else None
         found: dict[str, VariantTests] = {}
         for panel in self.panels:
-            calls = tile.summarise(panel.linear.group.columns, flip)
-            found.update(self._test_panel(panel, calls, tile, products, squared))
+            found.update(self._test_panel(panel, flip, tile, products, absent))
         for name, (code, n) in self.failed.items():
             found[name] = untested(len(tile), n=n, status=code)
         return {name: found[name].rescaled(self.effect_per) for name in self.order}
 
     def _test_panel(
-        self, panel: Panel, calls: Calls, tile: Tile, products: Floats, squared: Floats
+        self, panel: Panel, flip: Mask, tile: Tile, products: Products, absent: Floats | None
     ) -> dict[str, VariantTests]:
         options, null, group = self.options, panel.linear, panel.linear.group
-        middle = panel.first + group.k
-        last = middle + len(panel.quantitative)
+        middle, last = panel.first, panel.first + len(panel.quantitative)
+        among = tile.among(group.people, flip, self.right, products, absent)
+        calls, missing = among.calls, among.absent_on_basis
         both = moments(
             null,
             calls,
             tile,
-            products[:, panel.first : middle],
-            products[:, middle:last],
-            missing=options.missing,
+            among.on_basis @ group.to_basis,
+            products.linear[:, middle:last],
+            None if absent is None or missing is None else (missing @ group.to_basis, absent[:, middle:last]),
             max_vif=options.max_vif,
             max_corr=options.max_corr,
         )
@@ -160,8 +163,8 @@ class Phenome:
                     calls,
                     tile,
                     both,
-                    products[:, start : start + 1 + group.k],
-                    squared[:, panel.first_squared + i : panel.first_squared + i + 1],
+                    products.linear[:, start : start + 1 + group.k],
+                    products.squared[:, panel.first_squared + i : panel.first_squared + i + 1],
                     missing=options.missing,
                     mode=options.logistic,
                     tail_below=options.tail_below,
@@ -219,28 +222,41 @@ def prepare_phenome(
             failed[trait.name] = (code, int(mask.sum()))
         else:
             members.setdefault(mask.tobytes(), (mask, []))[1].append(trait)
+    if not members:
+        nothing = np.zeros((n_columns, 0))
+        right = RightSides(Basis(np.zeros(n_columns, dtype=bool), nothing, nothing), (), ())
+        return Phenome(
+            (), failed, right, tuple(t.name for t in design.traits), EFFECT_PER[ploidy], options, {}
+        )
+    complete = allowed & ~np.isnan(covariates).any(axis=1)
+    if ploidy == "x":
+        covariates, names = _with_sex(covariates, names, complete, sex)
+    common = make_common(covariates, names, complete, rows=rows, n_columns=n_columns)
     panels: list[Panel] = []
-    wide: list[Floats] = [np.zeros((n_columns, 0))]
-    wide_squared: list[Floats] = [np.zeros((n_columns, 0))]
+    wide: list[Floats] = []
+    wide_squared: list[Floats] = []
+    at, at_squared = common.basis.values.shape[1], 0
     for mask, traits in members.values():
-        used, used_names = _with_sex(covariates, names, mask, sex) if ploidy == "x" else (covariates, names)
-        group = make_group(used, used_names, mask, rows=rows, n_columns=n_columns)
-        columns, columns_squared = sum(w.shape[1] for w in wide), sum(w.shape[1] for w in wide_squared)
-        panel = _panel(group, mask, traits, offsets, first=columns, first_squared=columns_squared)
+        panel = _panel(group_of(common, mask), mask, traits, offsets, first=at, first_squared=at_squared)
         panels.append(panel)
-        wide += [group.wide_basis, panel.linear.residuals]
+        wide.append(panel.linear.residuals)
         if options.logistic != "wald":
             wide += [null.linear for null in panel.logistic]
             wide_squared += [null.weights for null in panel.logistic]
+        at, at_squared = common.basis.values.shape[1] + _across(wide), _across(wide_squared)
     return Phenome(
         tuple(panels),
         failed,
-        RightSides(np.column_stack(wide), np.column_stack(wide_squared)),
+        RightSides(common.basis, tuple(wide), tuple(wide_squared)),
         tuple(trait.name for trait in design.traits),
         EFFECT_PER[ploidy],
         options,
         {name: design.offsets.inflation_of(name) for name in offsets} if design.offsets is not None else {},
     )
+
+
+def _across(columns: list[Floats]) -> int:
+    return sum(part.shape[1] for part in columns)
 
 
 def _unfit(values: Floats, *, predictors: int) -> int:

@@ -55,27 +55,137 @@ class Calls:
 
 
 @dataclass(frozen=True, eq=False)
+class Basis:
+    """Covariates that all traits share, among everyone who has them.
+
+    Attributes
+    ----------
+    columns
+        bool (n,): those people.
+    values
+        float64 (n, k): an orthonormal basis of their intercept and covariates, 0 elsewhere.
+    rounding
+        float64 (n, k): what whole numbers for hard calls add to `values`.
+    """
+
+    columns: Mask
+    values: Floats
+    rounding: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """Some of the people of a basis, as the fewer of those who are and those who are not among them.
+
+    Attributes
+    ----------
+    columns
+        bool (n,): the people.
+    part
+        int32: positions of the fewer.
+    left_out
+        `part` are those who are not among the people.
+    rounding
+        float64 (k,): sum of the basis's rounding over the people.
+    """
+
+    columns: Mask
+    part: npt.NDArray[np.int32]
+    left_out: bool
+    rounding: Floats
+
+    @property
+    def everyone(self) -> bool:
+        """Whether these are all people of the basis."""
+        return self.left_out and not len(self.part)
+
+
+def people_of(basis: Basis, columns: Mask) -> People:
+    """Find which are the fewer; `columns` bool (n,) are some of the basis's people."""
+    inside, outside = np.flatnonzero(columns), np.flatnonzero(basis.columns & ~columns)
+    left_out = len(outside) <= len(inside)
+    part = (outside if left_out else inside).astype(np.int32)
+    rounding = basis.rounding[part].sum(axis=0)
+    return People(columns, part, left_out, basis.rounding.sum(axis=0) - rounding if left_out else rounding)
+
+
+@dataclass(frozen=True, eq=False)
 class RightSides:
     """What genotypes, and their squares, are multiplied with.
 
     Attributes
     ----------
+    basis
+        The first k columns.
     linear, squared
-        float64 (n, c) and (n, d), C order. Rows of samples outside an analysis are 0; d may be 0.
+        float64 (n, …), any number of each: the columns after the basis, and those of the squares. Rows of
+        samples outside an analysis are 0.
     """
 
-    linear: Floats
-    squared: Floats
+    basis: Basis
+    linear: tuple[Floats, ...]
+    squared: tuple[Floats, ...]
+
+    @property
+    def k(self) -> int:
+        """Columns of the basis."""
+        return self.basis.values.shape[1]
 
     @cached_property
     def everyone(self) -> Mask:
         """bool (n,), all true."""
-        return np.ones(len(self.linear), dtype=bool)
+        return np.ones(len(self.basis.columns), dtype=bool)
 
     @cached_property
     def whole(self) -> tuple[of_calls.FixedPoint, of_calls.FixedPoint]:
         """Both as whole numbers, for hard calls."""
-        return of_calls.FixedPoint.of(self.linear, 2), of_calls.FixedPoint.of(self.squared, 4)
+        nothing = np.zeros((len(self.basis.columns), 0))
+        return (
+            of_calls.FixedPoint.of((self.basis.values, *self.linear), 2, in_any_order=self.k),
+            of_calls.FixedPoint.of((nothing, *self.squared), 4),
+        )
+
+    @cached_property
+    def exact(self) -> tuple[Floats, Floats]:
+        """Both side by side in double precision, for dosages."""
+        nothing = np.zeros((len(self.basis.columns), 0))
+        return np.column_stack([self.basis.values, *self.linear]), np.column_stack([nothing, *self.squared])
+
+
+@dataclass(frozen=True, eq=False)
+class Products:
+    """Products of a block's oriented genotypes with the right sides; missing is 0.
+
+    Attributes
+    ----------
+    on_basis
+        float64 (m, k): with the basis, as rounded.
+    linear, squared
+        float64 (m, k + …) and (m, …).
+    """
+
+    on_basis: Floats
+    linear: Floats
+    squared: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Among:
+    """What a block amounts to among some people of the basis.
+
+    Attributes
+    ----------
+    calls
+        Its genotypes.
+    on_basis
+        float64 (m, k): products with the shared basis, missing as 0.
+    absent_on_basis
+        float64 (m, k): sums of the shared basis over those without a genotype; None if not asked for.
+    """
+
+    calls: Calls
+    on_basis: Floats
+    absent_on_basis: Floats | None
 
 
 class Tile(Protocol):
@@ -98,8 +208,18 @@ class Tile(Protocol):
         """What the genotypes of some samples amount to."""
         ...
 
-    def products(self, flip: Mask, right: RightSides) -> tuple[Floats, Floats]:
-        """Products of oriented genotypes, and of their squares, (m, c) and (m, d); missing is 0."""
+    def products(self, flip: Mask, right: RightSides) -> Products:
+        """Products of oriented genotypes, and of their squares."""
+        ...
+
+    def absent_sums(self, right: RightSides, columns: int) -> Floats:
+        """Sums of the first columns of the right sides over those without a genotype: (m, columns)."""
+        ...
+
+    def among(
+        self, people: People, flip: Mask, right: RightSides, products: Products, absent: Floats | None
+    ) -> Among:
+        """Bring what everyone amounts to, `products` and `absent_sums`, to some people."""
         ...
 
     def missing_sums(self, variants: Ints, columns: Floats) -> Floats:
@@ -111,6 +231,18 @@ class Tile(Protocol):
     ) -> tuple[Floats, Floats, Floats]:
         """Sums of q q', q y and y² over those without a genotype: (v, k, k), (v, k, t), (v, t)."""
         ...
+
+
+def _calls(counts: Ints, flip: Mask) -> Calls:
+    """From counts of 0, 1 and 2 copies of ALT and of missing calls, (m, 4)."""
+    one, two = counts[:, 1], np.where(flip, counts[:, 0], counts[:, 2])
+    called = counts[:, :3].sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = (one + 2 * two) / called
+        alt_frequency = (one + 2 * counts[:, 2]) / (2 * called)
+    constant = (counts[:, :3] == called[:, None]).any(axis=1)
+    squares = (one + 4 * two).astype(np.float64)
+    return Calls(flip, called, counts[:, 3], mean, squares, alt_frequency, constant)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,25 +275,59 @@ class PackedTile:
 
     def summarise(self, columns: Mask, flip: Mask) -> Calls:
         """See :class:`Tile`."""
-        counts = self._counts(columns)
-        one, two = counts[:, 1], np.where(flip, counts[:, 0], counts[:, 2])
-        called = counts[:, :3].sum(axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = (one + 2 * two) / called
-            alt_frequency = (one + 2 * counts[:, 2]) / (2 * called)
-        constant = (counts[:, :3] == called[:, None]).any(axis=1)
-        squares = (one + 4 * two).astype(np.float64)
-        return Calls(flip, called, counts[:, 3], mean, squares, alt_frequency, constant)
+        return self._described(_calls(self._counts(columns), flip), columns)
 
-    def products(self, flip: Mask, right: RightSides) -> tuple[Floats, Floats]:
+    def _described(self, found: Calls, columns: Mask) -> Calls:
+        return found
+
+    @cached_property
+    def _by_word(self) -> npt.NDArray[np.uint64]:
+        return of_calls.by_word(self.packed)
+
+    @cached_property
+    def _absent(self) -> of_calls.Absent:
+        return of_calls.absent_calls(self._by_word)
+
+    def products(self, flip: Mask, right: RightSides) -> Products:
         """See :class:`Tile`."""
-        index = of_calls.combinations(self.packed, flip)
-        calls = self.summarise(right.everyone, flip)
-        called = np.maximum(calls.called, 1)
+        index = of_calls.combinations(self._by_word, flip)
+        calls = _calls(self._counts(right.everyone), flip)
         linear, squared = right.whole
-        return linear.products(index, np.nan_to_num(calls.mean)), squared.products(
-            index, calls.squares / called
+        rounded = linear.sums(index) * linear.unit
+        return Products(
+            rounded[:, : right.k].copy(),
+            rounded - np.nan_to_num(calls.mean)[:, None] * linear.drift,
+            squared.products(index, calls.squares / np.maximum(calls.called, 1)),
         )
+
+    def absent_sums(self, right: RightSides, columns: int) -> Floats:
+        """See :class:`Tile`."""
+        whole = right.whole[0]
+        return whole.absent_sums(self._absent, columns) * whole.unit[:columns]
+
+    def among(
+        self, people: People, flip: Mask, right: RightSides, products: Products, absent: Floats | None
+    ) -> Among:
+        """See :class:`Tile`.
+
+        Whole numbers make the difference of everyone and those left out as exact as the sum of the others.
+        """
+        k, whole = right.k, right.whole[0]
+        unit = whole.unit[:k]
+        counts, on_basis = self._counts(right.basis.columns), products.on_basis
+        missing = None if absent is None else absent[:, :k]
+        if not people.everyone:
+            codes = of_calls.gathered(self._by_word, people.part)
+            counts_part = of_calls.count_codes(codes, len(people.part))
+            part = whole.sums(of_calls.combinations(codes, flip), k, people.part) * unit
+            counts = counts - counts_part if people.left_out else counts_part
+            on_basis = on_basis - part if people.left_out else part
+            if missing is not None:
+                missing_part = whole.absent_sums(self._absent, k, people.part) * unit
+                missing = missing - missing_part if people.left_out else missing_part
+        calls = _calls(counts, flip)
+        on_basis = on_basis - np.nan_to_num(calls.mean)[:, None] * people.rounding
+        return Among(self._described(calls, people.columns), on_basis, missing)
 
     def missing_sums(self, variants: Ints, columns: Floats) -> Floats:
         """See :class:`Tile`."""
@@ -210,11 +376,34 @@ class DosageTile:
         missing = int(columns.sum()) - called
         return Calls(flip, called, missing, mean, squares, alt_frequency, least == largest)
 
-    def products(self, flip: Mask, right: RightSides) -> tuple[Floats, Floats]:
+    def products(self, flip: Mask, right: RightSides) -> Products:
         """See :class:`Tile`."""
         from gwas.kernels import dosage_products as of_dosages
 
-        return of_dosages.dosage_products(self.dosages, flip, right.linear, right.squared)
+        linear, squared = of_dosages.dosage_products(self.dosages, flip, *right.exact)
+        return Products(linear[:, : right.k], linear, squared)
+
+    def absent_sums(self, right: RightSides, columns: int) -> Floats:
+        """See :class:`Tile`."""
+        from gwas.kernels import dosage_products as of_dosages
+
+        return of_dosages.absent_sums(self.dosages, np.arange(len(self)), right.exact[0][:, :columns])
+
+    def among(
+        self, people: People, flip: Mask, right: RightSides, products: Products, absent: Floats | None
+    ) -> Among:
+        """See :class:`Tile`."""
+        from gwas.kernels import dosage_products as of_dosages
+
+        on_basis, missing = products.on_basis, None if absent is None else absent[:, : right.k]
+        if not people.everyone:
+            dosages, basis = self.dosages[:, people.part], right.basis.values[people.part]
+            part, _ = of_dosages.dosage_products(dosages, flip, basis, np.zeros((len(basis), 0)))
+            on_basis = on_basis - part if people.left_out else part
+            if missing is not None:
+                missing_part = of_dosages.absent_sums(dosages, np.arange(len(self)), basis)
+                missing = missing - missing_part if people.left_out else missing_part
+        return Among(self.summarise(people.columns, flip), on_basis, missing)
 
     def missing_sums(self, variants: Ints, columns: Floats) -> Floats:
         """See :class:`Tile`."""

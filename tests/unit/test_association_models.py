@@ -15,7 +15,7 @@ from gwas.association import associate
 from gwas.design import make_design
 from gwas.genotypes import Genotypes, open_genotypes
 from gwas.kernels.packed import pack
-from gwas.kernels.products import FixedPoint, combinations
+from gwas.kernels.products import FixedPoint, by_word, combinations
 from gwas.kernels.student import student_tail
 from gwas.tails import log10p_normal, log10p_t
 
@@ -201,7 +201,7 @@ def test_products_equal_decoding_and_multiplying() -> None:
     flip = rng.random(130) < 0.5
     right, squared = rng.normal(size=(9001, 5)), rng.normal(size=(9001, 2))
     g = np.where(table < 0, 0, np.where(flip[:, None], 2 - table, table)).astype(float)
-    index, mean = combinations(pack(table), flip), g.mean(axis=1)
+    index, mean = combinations(by_word(pack(table)), flip), g.mean(axis=1)
     first = FixedPoint.of(right, 2).products(index, mean)
     second = FixedPoint.of(squared, 4).products(index, mean)
     np.testing.assert_allclose(first, g @ right, rtol=0, atol=2e-6 * np.sqrt(9001))
@@ -215,7 +215,7 @@ def test_products_are_right_to_a_hundred_thousandth_of_their_standard_error(scal
     g = rng.binomial(2, rng.uniform(0.001, 0.5, 90)[:, None], (90, n))
     g[0] = 1 + (np.arange(n) == 9)
     columns = np.column_stack([rng.normal(size=n), rng.standard_cauchy(n), np.arange(n) == 7, np.zeros(n)])
-    index = combinations(pack(g.astype(np.int8)), np.zeros(90, dtype=bool))
+    index = combinations(by_word(pack(g.astype(np.int8))), np.zeros(90, dtype=bool))
     found = FixedPoint.of(columns * scale, 2).products(index, g.mean(axis=1))
     spread = np.sqrt(((g - g.mean(axis=1, keepdims=True)) ** 2).sum(axis=1))
     error = np.sqrt((columns**2).sum(axis=0) / n) * spread[:, None]
@@ -228,8 +228,10 @@ def test_products_have_the_same_bits_in_any_company() -> None:
     flip = rng.random(70) < 0.5
     right = rng.normal(size=(3001, 37))
     mean = rng.uniform(0, 2, 70)
-    whole = FixedPoint.of(right, 2).products(combinations(pack(table), flip), mean)
-    alone = FixedPoint.of(right[:, 20:21], 2).products(combinations(pack(table[5:6]), flip[5:6]), mean[5:6])
+    whole = FixedPoint.of(right, 2).products(combinations(by_word(pack(table)), flip), mean)
+    alone = FixedPoint.of(right[:, 20:21], 2).products(
+        combinations(by_word(pack(table[5:6])), flip[5:6]), mean[5:6]
+    )
     assert alone[0, 0] == whole[5, 20]
 
 
