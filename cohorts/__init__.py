@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cohorts.linkage import Links, link, pair_quality
     from cohorts.models import CprdAurumSource, FhirSource, OmopSource, PostgresSource
     from cohorts.pseudonymise import build_hub
-    from cohorts.residence import exposure
+    from cohorts.residence import deprivation, exposure
     from cohorts.sources import Intake, read_sources
     from cohorts.synthetic import RegionConfig, make_region
     from cohorts.table_source import TableSource
@@ -35,6 +35,7 @@ _HOME = {
     "apply_consent": "cohorts.consent",
     "build_hub": "cohorts.pseudonymise",
     "connect": "cohorts.hub",
+    "deprivation": "cohorts.residence",
     "exposure": "cohorts.residence",
     "link": "cohorts.linkage",
     "make_region": "cohorts.synthetic",
@@ -57,6 +58,7 @@ __all__ = [
     "apply_consent",
     "build_hub",
     "connect",
+    "deprivation",
     "exposure",
     "link",
     "make_region",
