@@ -19,6 +19,7 @@ from cohorts.clusters import APART, CONTRADICTORY, TOO_LARGE
 from cohorts.comparisons import NAMES, plainly
 from cohorts.errors import InputError
 from cohorts.hub import Hub
+from cohorts.without_rows import WithoutRows
 
 Ints = npt.NDArray[np.int64]
 
@@ -34,8 +35,8 @@ WHY = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Decisions:
+@dataclass(frozen=True, eq=False, repr=False)
+class Decisions(WithoutRows):
     """What clerks have decided, as records of the intake.
 
     Attributes

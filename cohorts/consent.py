@@ -15,13 +15,14 @@ import pandas as pd
 from cohorts.hub import Hub
 from cohorts.identity import entities_with_numbers
 from cohorts.linkage import Links
+from cohorts.without_rows import WithoutRows
 
 OPT_OUT = "national data opt-out"
 WITHDRAWN = "research consent withdrawn"
 
 
-@dataclass(frozen=True)
-class ConsentResult:
+@dataclass(frozen=True, repr=False)
+class ConsentResult(WithoutRows):
     """Who is left out.
 
     Attributes

@@ -15,6 +15,7 @@ import pandas as pd
 
 from cohorts.errors import DesignError
 from cohorts.hub import Hub
+from cohorts.without_rows import WithoutRows
 
 REQUIREMENTS: dict[str, tuple[str, str]] = {
     "genotyped": (
@@ -27,8 +28,8 @@ REQUIREMENTS: dict[str, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Population:
+@dataclass(frozen=True, repr=False)
+class Population(WithoutRows):
     """People in a study on its index date.
 
     Attributes

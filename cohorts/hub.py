@@ -41,7 +41,7 @@ HUB_TABLES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Hub:
-    """A DuckDB database of records.
+    """A DuckDB database of records. It prints the number of rows of each table.
 
     Attributes
     ----------
@@ -56,6 +56,14 @@ class Hub:
     """
 
     connection: duckdb.DuckDBPyConnection
+
+    def __repr__(self) -> str:
+        try:
+            counts = self.counts()
+        except duckdb.Error:
+            return "Hub(closed)"
+        told = ", ".join(f"{table} {rows:,}" for table, rows in counts.itertuples(index=False))
+        return f"Hub({told or 'no tables'})"
 
     def frame(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Run one query and return its rows as a pandas frame (dates as ``datetime64``)."""

@@ -73,6 +73,7 @@ from cohorts.identity import (
 from cohorts.linkage_model import LEARN_FROM, RECORDS, SCORED, Backend, Scored, kept_apart, score_pairs
 from cohorts.linkage_quality import PairQuality, pair_quality, quality_by_group
 from cohorts.nicknames import NICKNAMES
+from cohorts.without_rows import WithoutRows
 
 __all__ = ["LEARN_FROM", "Links", "PairQuality", "link", "pair_quality"]
 
@@ -84,8 +85,8 @@ CROWDED = 50
 BANDS = (0.01, 0.1, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0)
 
 
-@dataclass(frozen=True)
-class Links:
+@dataclass(frozen=True, repr=False)
+class Links(WithoutRows):
     """Who is whom.
 
     Attributes

@@ -23,13 +23,14 @@ from cohorts.hub import HUB_TABLES, OPEN_END, Hub, connect, create_hub_tables
 from cohorts.identity import person_ids
 from cohorts.linkage import Links
 from cohorts.tables import DIAGNOSES, PROCEDURES
+from cohorts.without_rows import WithoutRows
 
 BATCH_ROWS = 1 << 17
 SLICE_ROWS = 500_000
 
 
-@dataclass(frozen=True)
-class BuiltHub:
+@dataclass(frozen=True, repr=False)
+class BuiltHub(WithoutRows):
     """The pseudonymous hub and what the custodian keeps apart from it.
 
     Attributes

@@ -41,14 +41,15 @@ from cohorts.staging import (
 from cohorts.streams import FILE, LINES, RAGGED, ROW, Stream
 from cohorts.table_source import TableSource
 from cohorts.tables import LATEST, REGION_TABLES, TABLES, TableSpec, column_types
+from cohorts.without_rows import WithoutRows
 
 __all__ = ["Intake", "TableSource", "drop_intake", "read_sources"]
 
 REJECTS = "intake.rejects"
 
 
-@dataclass(frozen=True)
-class Intake:
+@dataclass(frozen=True, repr=False)
+class Intake(WithoutRows):
     """What was read.
 
     Attributes

@@ -27,6 +27,7 @@ import hashlib
 import io
 import re
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -129,6 +130,11 @@ class CodeList:
     remarks: tuple[str, ...] = field(default=(), compare=False)
     edition: str | None = None
     spellings: Mapping[CodeEntry, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        systems = Counter(entry.system for entry in self.entries)
+        told = ", ".join(f"{n} {system}" for system, n in sorted(systems.items()))
+        return f"CodeList({self.name}: {told or 'no codes'}; id {self.id[:8]})"
 
     @classmethod
     def of(cls, name: str, codes: Iterable[tuple[str, str]], *, edition: str | None = None) -> CodeList:

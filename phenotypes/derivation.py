@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cohorts.errors import StudyError
+from cohorts.without_rows import WithoutRows
 from phenotypes import diagnostics, outcome, status, trait
 from phenotypes.cache import AnswerStore, Cache, Survival
 from phenotypes.codelist import CodeList
@@ -29,8 +30,8 @@ from phenotypes.status import CASE, CONTROL, STATUSES, Statuses
 from phenotypes.trait import TraitValues
 
 
-@dataclass(frozen=True)
-class Derived:
+@dataclass(frozen=True, repr=False)
+class Derived(WithoutRows):
     """What the records say about a population.
 
     Attributes

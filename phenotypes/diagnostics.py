@@ -15,6 +15,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from cohorts.without_rows import WithoutRows
 from phenotypes.ages import AGE_EDGES, ages_on, band_labels, band_of
 from phenotypes.codelist import CodeList
 from phenotypes.narrow import Records
@@ -23,8 +24,8 @@ from phenotypes.rules import Leaf, Rule, leaves
 from phenotypes.status import STATUSES, Statuses
 
 
-@dataclass(frozen=True)
-class Diagnostics:
+@dataclass(frozen=True, repr=False)
+class Diagnostics(WithoutRows):
     """Tables about a derivation.
 
     Attributes

@@ -8,7 +8,7 @@ pseudonymous person's records: nothing here is printed or written by itself.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cohorts.errors import DesignError
+from cohorts.without_rows import WithoutRows
 from phenotypes import reference
 from phenotypes.definitions import Outcome, Phenotype
 from phenotypes.narrow import checked, last_day
@@ -54,8 +55,8 @@ _RECORD = ("row_id", "date", "source", "kind", "system", "code", "value", "unit"
 _BATCH = 2000
 
 
-@dataclass(frozen=True)
-class Step:
+@dataclass(frozen=True, repr=False)
+class Step(WithoutRows):
     """One rule of a definition, as it went for one person.
 
     Attributes
@@ -82,8 +83,8 @@ class Step:
     parts: tuple[Step, ...]
 
 
-@dataclass(frozen=True)
-class Path:
+@dataclass(frozen=True, repr=False)
+class Path(WithoutRows):
     """One person's path through a definition.
 
     Attributes
@@ -105,7 +106,7 @@ class Path:
     person_id: int
     definition: Phenotype | Outcome
     status: str
-    day: date | None
+    day: date | None = field(repr=False)
     roles: Mapping[str, Step]
     records: pd.DataFrame
 

@@ -88,6 +88,9 @@ class Entry:
     codelists: Mapping[str, CodeList]
     folder: Path
 
+    def __repr__(self) -> str:
+        return f"Entry({self.name}: {self.spec.label}; code lists {', '.join(self.codelists)})"
+
     @cached_property
     def phenotype(self) -> Phenotype:
         """The definition, with its code lists bound."""

@@ -23,6 +23,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cohorts.errors import DesignError
+from cohorts.without_rows import WithoutRows
 from phenotypes.code_systems import normalised
 from phenotypes.phecode_map import PhecodeMap
 from phenotypes.session import HubLike, Session, session
@@ -36,8 +37,8 @@ EPOCH = date(1970, 1, 1)
 ROWS_AT_A_TIME = 8_000_000
 
 
-@dataclass(frozen=True, eq=False)
-class Phenome:
+@dataclass(frozen=True, eq=False, repr=False)
+class Phenome(WithoutRows):
     """Phecodes of a population.
 
     Attributes

@@ -283,7 +283,7 @@ def poisson(events: np.ndarray, *, level: float = 0.95) -> tuple[np.ndarray, np.
 
     tail = (1 - level) / 2
     counts = np.asarray(events, dtype=np.float64)
-    low = np.where(counts > 0, gammaincinv(np.maximum(counts, 1), tail), 0.0)
+    low = np.where(counts == 0, 0.0, gammaincinv(np.maximum(counts, 1), tail))
     return low, gammaincinv(counts + 1, 1 - tail)
 
 

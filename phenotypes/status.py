@@ -11,6 +11,7 @@ from typing import Any
 import ibis
 import numpy as np
 
+from cohorts.without_rows import WithoutRows
 from phenotypes.compile import Answer, Question
 from phenotypes.definitions import REGISTRATION_GAP_DAYS, Phenotype
 from phenotypes.narrow import Records
@@ -20,8 +21,8 @@ STATUSES: tuple[str, ...] = ("case", "control", "excluded", "unknown")
 CASE, CONTROL, EXCLUDED, UNKNOWN = range(4)
 
 
-@dataclass(frozen=True)
-class Statuses:
+@dataclass(frozen=True, repr=False)
+class Statuses(WithoutRows):
     """Status of everyone for one phenotype.
 
     Attributes

@@ -14,6 +14,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from cohorts.without_rows import WithoutRows
 from phenotypes.compile import convert, with_egfr
 from phenotypes.definitions import Adjustment, CategoryTrait, NumericTrait, Trait
 from phenotypes.narrow import Records
@@ -23,8 +24,8 @@ MEASURES = "careome_measures"
 REASONS = ("repeated", "no_value", "unknown_unit", "implausible", "used")
 
 
-@dataclass(frozen=True)
-class TraitValues:
+@dataclass(frozen=True, repr=False)
+class TraitValues(WithoutRows):
     """What a trait gives.
 
     Attributes

@@ -1,4 +1,4 @@
-"""``careome phenotype``: the catalogue listed, shown, told in plain English, and held against worked patients."""
+"""``careome phenotype``: the catalogue listed, explained, held against worked patients, and described in a hub."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ import typer
 from workflows.application import Application
 
 if TYPE_CHECKING:
-    from phenotypes.library import Entry
+    from phenotypes.definitions import Phenotype
+    from phenotypes.library import Band, Entry
 
-app = Application(help="The catalogue of phenotypes: list, show, explain, check.", no_args_is_help=True)
+app = Application(
+    help="The catalogue of phenotypes: list, show, explain, check, diagnose.", no_args_is_help=True
+)
 
 NameOrFile = Annotated[
     str, typer.Argument(help="Entry of the catalogue, or a definition.yaml or its folder.")
@@ -22,7 +25,7 @@ NameOrFile = Annotated[
 
 @app.callback()
 def _root() -> None:
-    """The catalogue of phenotypes: list, show, explain, check."""
+    """The catalogue of phenotypes: list, show, explain, check, diagnose."""
 
 
 @app.command("list")
@@ -134,6 +137,65 @@ def check(
             found=f"{wrong} patients",
             fix="change the rule, or what is expected",
         )
+
+
+@app.command()
+def diagnose(
+    names: Annotated[
+        list[str],
+        typer.Argument(help="A study file, or entries of the catalogue, definition.yaml files or folders."),
+    ],
+    hub: Annotated[Path, typer.Option(help="Pseudonymous hub (DuckDB file).")],
+    on: Annotated[
+        datetime | None,
+        typer.Option("--on", formats=["%Y-%m-%d"], help="Day of the prevalence; a study's index date."),
+    ] = None,
+    years: Annotated[int, typer.Option(min=1, help="Years before it that incidence is counted in.")] = 5,
+    by: Annotated[
+        str, typer.Option(help="age_band, sex, imd_decile, year (incidence alone), or several: age_band,sex.")
+    ] = "sex",
+) -> None:
+    """Prevalence, incidence, codes in use, published figures, overlap, and why nobody; small numbers hidden."""
+    from cohorts.errors import InputError
+    from cohorts.hub import connect
+    from workflows.diagnose import describe, tables
+
+    definitions, bands, day = _asked(names)
+    day = on.date() if on is not None else day
+    if day is None:
+        raise typer.BadParameter("say the day with --on")
+    if not hub.is_file():
+        raise InputError("no such hub", where=hub, fix="check the path")
+    with connect(hub, read_only=True) as opened:
+        described = describe(
+            opened, definitions, on=day, years=years, by=[x.strip() for x in by.split(",") if x.strip()],
+            bands=bands,
+        )  # fmt: skip
+    typer.echo(f"Everybody of the hub, on {day}. Counts below 10 are hidden, others rounded to 5.")
+    for heading, text in tables(described):
+        typer.echo(f"\n{heading}\n{text}")
+
+
+def _asked(
+    names: list[str],
+) -> tuple[dict[str, Phenotype], dict[str, list[Band]], date | None]:
+    """Definitions, their published bands, and the day that a study file says."""
+    if not _is_study(names[0]):
+        entries = {entry.name: entry for entry in map(_entry, names)}
+        return (
+            {name: entry.phenotype for name, entry in entries.items()},
+            {name: entry.spec.related_bands for name, entry in entries.items()},
+            None,
+        )
+    if len(names) > 1:
+        raise typer.BadParameter("one study file, or definitions")
+    from phenotypes.codelist import CodeList
+    from workflows.study_file import read_study
+
+    study = read_study(Path(names[0]))
+    lists = {name: CodeList.read(file, name) for name, file in study.codelists.items()}
+    built = {name: spec.build(lists, name) for name, spec in study.phenotypes.items()}
+    return built, {}, study.study.index_date
 
 
 def _entry(name: str) -> Entry:

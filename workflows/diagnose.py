@@ -1,0 +1,169 @@
+"""Phenotypes of a hub described in suppressed tables: how common, how often new, how they overlap, why nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+import pandas as pd
+
+from cohorts.hub import Hub
+from phenotypes.codelist import CodeList
+from phenotypes.definitions import Phenotype
+from phenotypes.derivation import derive
+from phenotypes.library import Band
+from phenotypes.overlap import overlap
+from phenotypes.prevalence import compare_with_bands, incidence, prevalence
+from phenotypes.why_zero import why_zero
+from workflows.release import (
+    released_counts,
+    released_incidence,
+    released_overlap,
+    released_prevalence,
+)
+from workflows.reports.counts import SUPPRESSED, Disclosure
+
+#: Pairs of definitions that are printed, those that overlap most.
+PAIRS_SHOWN = 20
+
+_PEOPLE = """
+    SELECT p.person_id, p.sex, p.birth_date, i.imd_decile
+    FROM people p
+    LEFT JOIN (
+        SELECT person_id, arg_max(area, start) AS area FROM addresses WHERE start <= $on GROUP BY person_id
+    ) a USING (person_id)
+    LEFT JOIN deprivation i USING (area)
+    ORDER BY person_id
+"""
+
+
+@dataclass(frozen=True)
+class Described:
+    """Tables that may be shown.
+
+    Attributes
+    ----------
+    prevalence, incidence, overlap
+        Released tables of :mod:`phenotypes.prevalence` and :mod:`phenotypes.overlap`.
+    bands
+        Prevalence beside published figures.
+    codes
+        phenotype, codelist, codes, in_use: entries of each list, and how many enough people have a record of.
+    nobody
+        Released tables of :func:`phenotypes.why_zero.why_zero` for each phenotype without a case.
+    """
+
+    prevalence: pd.DataFrame
+    incidence: pd.DataFrame
+    overlap: pd.DataFrame
+    bands: pd.DataFrame
+    codes: pd.DataFrame
+    nobody: Mapping[str, pd.DataFrame]
+
+
+def describe(
+    hub: Hub,
+    phenotypes: Mapping[str, Phenotype],
+    *,
+    on: date,
+    years: int = 5,
+    by: Sequence[str] = ("sex",),
+    bands: Mapping[str, Sequence[Band]] | None = None,
+    rule: Disclosure | None = None,
+) -> Described:
+    """Describe phenotypes among everybody of a hub.
+
+    Definitions are asked of all records, and without their `onset` and `washout_days`: prevalence wants whoever
+    has a condition, and incidence has a wash-out of a year.
+
+    Parameters
+    ----------
+    hub
+        Pseudonymous hub.
+    phenotypes
+        Definitions by name.
+    on
+        Day of the prevalence; incidence is that of the `years` years before it.
+    by
+        'age_band', 'sex', 'imd_decile' (of the last address by `on`); for incidence also 'year'.
+    bands
+        Published figures by phenotype.
+    rule
+        What may be shown.
+    """
+    rule = rule or Disclosure()
+    phenotypes = {
+        name: replace(p, onset="any", washout_days=0, until="end") for name, p in phenotypes.items()
+    }
+    persons = hub.frame(_PEOPLE, {"on": on})
+    derived = derive(
+        hub,
+        persons,
+        index_date=on,
+        phenotypes=phenotypes,
+        codelists={
+            f"{name}: {codes.name}": codes for name, p in phenotypes.items() for codes in _lists(p).values()
+        },
+    )
+    without_year = [column for column in by if column != "year"]
+    start = date(on.year - years, on.month, min(on.day, 28))
+    end = on + timedelta(days=1)
+    common = prevalence(hub, persons, derived, on=on, by=without_year)
+    new = incidence(hub, persons, derived, start=start, end=end, by=by)
+    compared = compare_with_bands(hub, persons, derived, bands or {}, on=on)
+    shared = overlap(derived).sort_values("jaccard", ascending=False, kind="stable")
+    empty = [name for name, found in derived.statuses.items() if not len(found.who)]
+    return Described(
+        released_prevalence(common.drop(columns="on"), rule),
+        released_incidence(new, rule),
+        released_overlap(shared, rule),
+        _compared(compared, rule),
+        _codes(derived.diagnostics.codes, rule),
+        {
+            name: released_counts(why_zero(hub, persons, phenotypes[name], index_date=on), ["people"], rule)
+            for name in empty
+        },
+    )
+
+
+def _lists(phenotype: Phenotype) -> dict[str, CodeList]:
+    return {codes.id: codes for codes in phenotype.codelists()}
+
+
+def _compared(compared: pd.DataFrame, rule: Disclosure) -> pd.DataFrame:
+    shown = released_prevalence(compared, rule)
+    return shown.assign(verdict=shown["verdict"].where(shown["cases"] != SUPPRESSED, "too few"))
+
+
+def _codes(codes: pd.DataFrame, rule: Disclosure) -> pd.DataFrame:
+    names = codes["codelist"].str.split(": ", n=1)
+    counted = pd.DataFrame(
+        {
+            "phenotype": names.str[0],
+            "codelist": names.str[1],
+            "in_use": codes["people"] >= rule.smallest_shown,
+        }
+    )
+    grouped = counted.groupby(["phenotype", "codelist"], sort=False)["in_use"]
+    return grouped.agg(codes="size", in_use="sum").reset_index()
+
+
+def tables(described: Described) -> list[tuple[str, str]]:
+    """Headings and tables as plain text."""
+    parts = [
+        ("Prevalence", _text(described.prevalence)),
+        ("New cases per 1,000 person-years", _text(described.incidence)),
+        ("Codes in use", _text(described.codes)),
+    ]
+    if len(described.bands):
+        parts.append(("Beside published figures", _text(described.bands)))
+    if len(described.overlap):
+        most = described.overlap.head(PAIRS_SHOWN)
+        parts.append((f"Overlap of {len(most)} of {len(described.overlap)} pairs", _text(most)))
+    parts += [(f"Why {name} finds nobody", _text(table)) for name, table in described.nobody.items()]
+    return parts
+
+
+def _text(table: pd.DataFrame) -> str:
+    return table.to_string(index=False, na_rep="", float_format=lambda x: f"{x:.3g}")
