@@ -39,6 +39,12 @@ class TableSource:
         Our column name to what all rows have in it, such as ``{"system": "read2"}``.
     values
         Our column name to (theirs: ours), such as ``{"system": {"R2": "read2"}}``; other cells stay.
+    key
+        Of a server's table: columns that no two rows share, by which rows are put in order, so that the number
+        of a refused row is the same whenever it is read. Without it the order is the server's.
+    watermark
+        Of a server's table: a column that grows with every change, such as the time of loading. The state of the
+        table is then told by its greatest value and the count of rows, and not by hashing every row.
 
     Examples
     --------
@@ -54,6 +60,8 @@ class TableSource:
     quoted: bool = True
     constants: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    key: tuple[str, ...] = ()
+    watermark: str | None = None
 
 
 def found_files(source: TableSource) -> list[Path]:

@@ -17,6 +17,7 @@ from cohorts.consent import ConsentResult, apply_consent
 from cohorts.errors import InputError
 from cohorts.hub import Hub, connect
 from cohorts.linkage import Links, link
+from cohorts.models import OmopSource, PostgresSource
 from cohorts.pseudonymise import BuiltHub, build_hub
 from cohorts.sources import Intake, drop_intake, read_sources
 from workflows.custodian import keep_crosswalk, keep_review, read_decisions
@@ -60,6 +61,25 @@ def read_extracts(study: Study, scratch: Path) -> Extracts:
         file.unlink(missing_ok=True)
         raise
     return Extracts(hub, intake, file)
+
+
+def server_states(study: Study) -> dict[str, str]:
+    """State of every table that a study reads from a server, by its place in the study file.
+
+    A run holds them as it holds the hashes of its files: where rows have changed since, an interrupted run is not
+    gone on with as if they had not.
+
+    Raises
+    ------
+    CareomeError
+        A server cannot be reached, or lacks a table.
+    """
+    states: dict[str, str] = {}
+    for name, source in study.sources.items():
+        model = source.read_from()
+        if isinstance(model, (PostgresSource, OmopSource)):
+            states |= {f"sources.{name}.{table}": state for table, state in model.states().items()}
+    return states
 
 
 def check_shares(study: Study, intake: Intake) -> None:

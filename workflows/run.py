@@ -38,6 +38,7 @@ from workflows.records import (
     pseudonymous_hub,
     read_extracts,
     rejects_path,
+    server_states,
     stop_at_limits,
     write_rejects,
 )
@@ -83,6 +84,8 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
     """
     key = read_project_key(study.privacy.key)
     inputs = {name: sha256_of(path) for name, path in check_inputs(study).items()}
+    served = server_states(study)
+    inputs |= served
     text = canonical_text(study)
     index_date = study.study.index_date
     with (
@@ -238,7 +241,8 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
                 version=version(),
                 finished=datetime.now(UTC).isoformat(timespec="seconds"),
                 study_sha256=hashlib.sha256(text.encode()).hexdigest(),
-                inputs={name: (path, inputs[name]) for name, path in study.input_files().items()},
+                inputs={name: (path, inputs[name]) for name, path in study.input_files().items()}
+                | {name: (Path(name.rpartition(".")[2]), state) for name, state in served.items()},
             )
             write_text(folder.reports / "cohort.html", build_cohort_report(cohort_content(findings, receipt)))
             folder.audit.record("report written", report="cohort")

@@ -85,6 +85,14 @@ class Relation(_Columns):
     """One table or view of a server, where more is to be said than its name."""
 
     table: str = Field(description="name, or schema.name")
+    key: list[str] = Field(
+        default_factory=list,
+        description="columns that no two rows share: rows are read in their order, and refused ones keep their number",
+    )
+    watermark: str | None = Field(
+        default=None,
+        description="column that grows with every change; tells changes instead of a hash of every row",
+    )
 
 
 TablePath = StudyPath | Table
@@ -274,7 +282,7 @@ class PostgresTables(Closed):
         return PostgresSource(connection_string(self.dsn_env), tables, self.db_schema)
 
     def inputs(self) -> Iterator[tuple[str, Path]]:
-        """None: a server has no file to be held to."""
+        """None: a server has no file to be held to; its tables are asked for their state when a run starts."""
         yield from ()
 
 
@@ -356,6 +364,8 @@ def _relation_source(entry: RelationName, code_system: str | None) -> TableSourc
         date_format=entry.date_format,
         constants=_constants(entry, code_system),
         values=entry.values,
+        key=tuple(entry.key),
+        watermark=entry.watermark,
     )
 
 

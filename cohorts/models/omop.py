@@ -41,6 +41,7 @@ from cohorts.models.postgres import PostgresShelf
 from cohorts.models.protocol import Opened
 from cohorts.models.shelf import FolderShelf, Shelf
 from cohorts.streams import BATCH, FAULT, LINES, REMARK, ROW, Stream, quoted
+from cohorts.table_source import TableSource
 from cohorts.tables import Field, TableSpec
 
 CONCEPTS = "intake.__concepts"
@@ -208,6 +209,28 @@ class OmopSource:
                 yield Opened(dict(self._tables(shelf)))
             finally:
                 hub.connection.execute(f"DROP TABLE IF EXISTS {CONCEPTS}")
+
+    def states(self) -> dict[str, str]:
+        """SHA-256 of the present state of each table on a server; nothing for a folder, whose files have theirs.
+
+        Raises
+        ------
+        InputError
+            The server cannot be reached.
+        """
+        if self.dsn is None:
+            return {}
+        with PostgresShelf.connected(self.dsn, self.schema) as shelf:
+            places = {name: f"{self.schema}.{name}" for name in _TABLES}
+            places["concept"] = f"{self.vocabulary_schema or self.schema}.concept"
+            found = PostgresShelf(
+                shelf.connection, shelf.schema, {"concept": places["concept"].rpartition(".")[0]}
+            )
+            return {
+                name: shelf.state(place, TableSource(place), None)
+                for name, place in places.items()
+                if found.has(name)
+            }
 
     @contextmanager
     def _shelf(self) -> Iterator[Shelf]:

@@ -1,8 +1,15 @@
 """Tables of a PostgreSQL server, drawn as streams of Arrow batches.
 
 Everything of one source is read in one read-only transaction that sees one moment of the server. Cells come as
-text, as PostgreSQL itself writes them, and are judged as a CSV's would be. Rows are numbered in the order in which
-the server gives them. The connection string holds a password as often as not: it is never shown, and neither is
+text, as PostgreSQL itself writes them, and are judged as a CSV's would be. Rows are numbered in the order of a
+declared key, else as the server gives them.
+
+A server has no file whose hash tells whether it changed. :meth:`PostgresSource.states` asks it for one: SHA-256 of
+every row, as far as it is read, added up over the rows, so that their order says nothing (two sums of 64 bits); or,
+where a watermark is declared, the count of rows and the watermark's greatest value, which costs less and notices
+less. It is asked before the rows are read, in a transaction of its own.
+
+The connection string holds a password as often as not: it is never shown, and neither is
 what the server says about it.
 
 The driver (Apache Arrow ADBC) is the optional part ``careome[postgres]``.
@@ -10,6 +17,8 @@ The driver (Apache Arrow ADBC) is the optional part ``careome[postgres]``.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -51,7 +60,8 @@ class PostgresSource:
     --------
     >>> PostgresSource("host=db", {"patients": TableSource("gp.patients")})
     PostgresSource(tables={'patients': TableSource(path='gp.patients', columns={}, encoding='utf-8', \
-date_format=None, delimiter=None, quoted=True, constants={}, values={})}, schema='public')
+date_format=None, delimiter=None, quoted=True, constants={}, values={}, key=(), watermark=None)}, \
+schema='public')
     """
 
     dsn: str = field(repr=False)
@@ -71,6 +81,20 @@ date_format=None, delimiter=None, quoted=True, constants={}, values={})}, schema
             )
         with PostgresShelf.connected(self.dsn, self.schema) as shelf:
             yield Opened({name: partial(self._streams, shelf, name) for name in self.tables})
+
+    def states(self) -> dict[str, str]:
+        """SHA-256 of the present state of each table, which changes when rows of it do.
+
+        Raises
+        ------
+        InputError
+            The server cannot be reached, or lacks a table or a column.
+        """
+        with PostgresShelf.connected(self.dsn, self.schema) as shelf:
+            return {
+                table: shelf.state(str(source.path), source, TABLES[table])
+                for table, source in self.tables.items()
+            }
 
     def _streams(self, shelf: PostgresShelf, table: str) -> Iterable[Stream]:
         source = self.tables[table]
@@ -161,16 +185,7 @@ class PostgresShelf:
             There is no such relation, or it lacks a column, or keeps codes as floating-point numbers.
         """
         where = f"{SERVER}, table {relation}"
-        schema, _, name = relation.rpartition(".")
-        kinds = dict(self._found(schema or self.schema, name))
-        if not kinds:
-            raise InputError(
-                "no such table, or no right to read it",
-                where=where,
-                fix="check the name, its schema and the rights of the database user",
-            )
-        check_declared(source, spec, where)
-        chosen = choose_columns(where, list(kinds), source, spec)
+        kinds, chosen = self._chosen(relation, source, spec, where)
         for ours, theirs in chosen.items():
             wanted = spec.field(ours).kind
             if kinds[theirs] in FLOATS and wanted not in ("number", "year", "decile", "flag"):
@@ -181,11 +196,81 @@ class PostgresShelf:
                     expected="text or whole numbers",
                 )
         cells = ", ".join(f"{_name(theirs)}::text AS {_name(ours)}" for ours, theirs in chosen.items())
-        query = f"SELECT {cells} FROM {_name(schema or self.schema)}.{_name(name)}"
+        order = f" ORDER BY {', '.join(map(_name, source.key))}" if source.key else ""
+        query = f"SELECT {cells} FROM {self._qualified(relation)}{order}"
         stream = Stream(batch_schema(dict.fromkeys(chosen, pa.string())), iter(()), origin=origin)
         stream.date_format = source.date_format
         stream.batches = self._batches(stream, query, where)
         return stream
+
+    def state(self, relation: str, source: TableSource, spec: TableSpec | None) -> str:
+        """SHA-256 of the present state of a relation, in the columns that are read; of all where `spec` is None.
+
+        Raises
+        ------
+        InputError
+            There is no such relation, or it lacks a column.
+        """
+        where = f"{SERVER}, table {relation}"
+        if spec is None:
+            columns = list(self._kinds(relation, where))
+        else:
+            columns = sorted(set(self._chosen(relation, source, spec, where)[1].values()))
+        place = self._qualified(relation)
+        if source.watermark is not None:
+            query = f"SELECT count(*)::text || ' ' || coalesce(max({_name(source.watermark)})::text, '') FROM {place}"
+        else:
+            row = f"ROW({', '.join(f'{_name(column)}::text' for column in columns)})::text"
+            halves = ", ".join(
+                f"coalesce(sum(('x' || substr(h, {start}, 16))::bit(64)::bigint::numeric), 0)::text"
+                for start in (1, 17)
+            )
+            query = (
+                f"SELECT concat_ws(' ', count(*)::text, {halves}) FROM "
+                f"(SELECT encode(sha256(convert_to({row}, 'UTF8')), 'hex') AS h FROM {place}) AS hashed"
+            )
+        import adbc_driver_manager
+
+        try:
+            with self.connection.cursor() as cursor:
+                cursor.execute(query)
+                told = cursor.fetchone()[0]
+        except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
+            raise _refused("could not be asked for its state", error, where) from None
+        said = [relation, source.watermark or columns, str(told)]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+    def _qualified(self, relation: str) -> str:
+        schema, _, name = relation.rpartition(".")
+        return f"{_name(schema or self.schema)}.{_name(name)}"
+
+    def _kinds(self, relation: str, where: str) -> dict[str, str]:
+        """Columns of a relation and their types."""
+        schema, _, name = relation.rpartition(".")
+        kinds = dict(self._found(schema or self.schema, name))
+        if not kinds:
+            raise InputError(
+                "no such table, or no right to read it",
+                where=where,
+                fix="check the name, its schema and the rights of the database user",
+            )
+        return kinds
+
+    def _chosen(
+        self, relation: str, source: TableSource, spec: TableSpec, where: str
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Columns of a relation with their types, and our columns with the relation's."""
+        kinds = self._kinds(relation, where)
+        check_declared(source, spec, where)
+        lacking = sorted({*source.key, *filter(None, [source.watermark])} - set(kinds))
+        if lacking:
+            raise InputError(
+                "key or watermark names a column that the table does not have",
+                where=where,
+                found=", ".join(lacking),
+                expected="one of " + ", ".join(kinds),
+            )
+        return kinds, choose_columns(where, list(kinds), source, spec)
 
     def _batches(self, stream: Stream, query: str, where: str) -> Iterator[pa.RecordBatch]:
         import adbc_driver_manager

@@ -156,3 +156,67 @@ def test_an_omop_schema_on_a_server_reads_as_its_files(postgres, tmp_path, recor
     for table in ("patients", "events", "deaths"):
         sql = f"SELECT * FROM intake.{table} ORDER BY ALL"
         pd.testing.assert_frame_equal(files.frame(sql), server.frame(sql))
+
+
+def test_the_state_of_a_table_changes_with_its_rows_and_not_with_their_order(postgres):
+    postgres.execute(
+        "CREATE SCHEMA st", "CREATE TABLE st.people (id int, born date, note text, loaded int)",
+        "INSERT INTO st.people VALUES (1, '1950-01-01', 'a', 1), (2, '1960-01-01', 'b', 1), (3, NULL, NULL, 2)",
+    )  # fmt: skip
+    columns = {"patient_id": "id", "birth_date": "born", "family_name": None, "sex": None} | NOTHING
+
+    def state(**options) -> str:
+        table = TableSource("st.people", columns=columns, **options)
+        return PostgresSource(postgres.dsn, {"patients": table}).states()["patients"]
+
+    first, marked = state(), state(watermark="loaded")
+    assert first == state() != marked
+    postgres.execute("CREATE TABLE st.back AS SELECT * FROM st.people ORDER BY id DESC")
+    postgres.execute("TRUNCATE st.people", "INSERT INTO st.people SELECT * FROM st.back")
+    assert state() == first, "the order of rows says nothing"
+    postgres.execute("UPDATE st.people SET note = 'c' WHERE id = 1")
+    assert state() == first, "a column that is not read says nothing"
+    postgres.execute("UPDATE st.people SET born = '1950-01-02' WHERE id = 1")
+    assert state() != first
+    assert state(watermark="loaded") == marked, "a watermark notices what it is told by"
+    postgres.execute("UPDATE st.people SET born = '1950-01-01', loaded = 3 WHERE id = 1")
+    assert state() == first
+    assert state(watermark="loaded") != marked
+    postgres.execute("INSERT INTO st.people SELECT * FROM st.people")
+    assert state() != first
+    for option in ({"watermark": "none"}, {"key": ("none",)}):
+        with pytest.raises(InputError, match="key or watermark"):
+            state(**option)
+
+
+def test_rows_keep_their_numbers_where_a_key_is_declared(postgres):
+    postgres.execute(
+        "CREATE SCHEMA keyed", "CREATE TABLE keyed.p (id int)", "INSERT INTO keyed.p VALUES (1)",
+        "CREATE TABLE keyed.e (n int, pid int, at text, code text)",
+        "INSERT INTO keyed.e SELECT n, 1, CASE n % 7 WHEN 0 THEN 'never' ELSE '2010-01-01' END, 'C10..' "
+        "FROM generate_series(1, 40) n ORDER BY md5(n::text)",
+    )  # fmt: skip
+    nobody = dict.fromkeys(["nhs_number", "given_name", "family_name", "birth_date", "sex", "postcode"])
+    tables = {
+        "patients": TableSource("keyed.p", columns={"patient_id": "id"} | nobody),
+        "events": TableSource(
+            "keyed.e", columns={"patient_id": "pid", "date": "at", "value": None, "unit": None},
+            constants={"system": "read2"}, key=("n",),
+        ),
+    }  # fmt: skip
+    hub, _ = read(PostgresSource(postgres.dsn, tables))
+    found = hub.connection.execute('SELECT "row" FROM intake.rejects ORDER BY 1').fetchall()
+    assert found == [(7,), (14,), (21,), (28,), (35,)]
+
+
+def test_an_omop_schema_on_a_server_tells_its_state(postgres):
+    postgres.execute(
+        "CREATE SCHEMA omop_state", "CREATE TABLE omop_state.person (person_id int, year_of_birth int)",
+        "CREATE TABLE omop_state.death (person_id int, death_date date)",
+    )  # fmt: skip
+    source = OmopSource(dsn=postgres.dsn, schema="omop_state")
+    before = source.states()
+    assert sorted(before) == ["death", "person"]
+    postgres.execute("INSERT INTO omop_state.death VALUES (1, '2010-01-01')")
+    after = source.states()
+    assert (after["person"], after["death"] != before["death"]) == (before["person"], True)
