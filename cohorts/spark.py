@@ -54,18 +54,13 @@ def start_spark(
     ...     hub = SparkHub.read(spark, "hub")
     """
     home = find_java()
-    try:
-        import pyspark
-    except ImportError as error:
-        raise InputError("Spark is not installed", found=f"no package {error.name}", fix=INSTALL) from error
-    if pyspark.SparkContext._active_spark_context is not None:
-        raise DesignError("a Spark session is already running in this process", fix="stop it first")
+    refuse_second_session()
     with tempfile.TemporaryDirectory(prefix="spark-", dir=scratch, ignore_cleanup_errors=True) as folder:
         chosen = {**_settings(master, memory, Path(folder)), **(settings or {})}
         try:
             session = _session(master, home, chosen)
         except Exception as error:
-            _end_java()
+            end_java()
             raise InputError(
                 "Spark could not be started",
                 where=master,
@@ -76,7 +71,17 @@ def start_spark(
             yield session
         finally:
             session.stop()
-            _end_java()
+            end_java()
+
+
+def refuse_second_session() -> None:
+    """Raise where Spark is not installed (InputError) or runs in this process already (DesignError)."""
+    try:
+        import pyspark
+    except ImportError as error:
+        raise InputError("Spark is not installed", found=f"no package {error.name}", fix=INSTALL) from error
+    if pyspark.SparkContext._active_spark_context is not None:
+        raise DesignError("a Spark session is already running in this process", fix="stop it first")
 
 
 def _settings(master: str, memory: str, folder: Path) -> dict[str, str]:
@@ -122,7 +127,7 @@ def _session(master: str, home: Path, settings: Mapping[str, str]) -> Any:
                 os.environ[name] = earlier
 
 
-def _end_java() -> None:
+def end_java() -> None:
     """End Spark's Java, so that the next start, Hail's among them, has one with settings of its own."""
     from pyspark import SparkContext
 

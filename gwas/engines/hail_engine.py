@@ -9,7 +9,7 @@ Genotypes never pass through the JVM. A Hail table handed to a Python function b
 for ever (measured), and rows through Parquet are slow; a range read from shared storage is neither. A
 MatrixTable is therefore exported once (``hl.export_plink``) and takes the same road.
 
-This is the only module that imports hail and pyspark, and it does so when a session starts.
+This is the only module that imports hail, and it does so when a session starts.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Final
 
-from cohorts.errors import CareomeError, DesignError, InputError, OutputError
+from cohorts.errors import CareomeError, InputError, OutputError
 from cohorts.java import INSTALL, find_java
+from cohorts.spark import end_java, refuse_second_session
 from gwas.design import Design
 from gwas.engines.protocol import BlockTests
 from gwas.engines.spark_tasks import Task, anonymous, portable, ranges, release, run_task
@@ -226,7 +227,7 @@ class _Session:
                     spark_conf=conf,
                 )
         except Exception as error:
-            _end_java_that_failed()
+            end_java()
             folder.cleanup()
             raise InputError(
                 "Spark could not be started",
@@ -245,18 +246,6 @@ class _Session:
             self.java.wait(timeout=60)
         finally:
             self.folder.cleanup()
-
-
-def _end_java_that_failed() -> None:
-    """Let the next start begin with a new Java, whose settings are its own."""
-    from pyspark import SparkContext
-
-    gateway = SparkContext._gateway
-    if gateway is not None:
-        gateway.shutdown()
-        gateway.proc.stdin.close()
-        gateway.proc.wait(timeout=60)
-        SparkContext._gateway = SparkContext._jvm = None
 
 
 def _settings(path: Path, master: str, memory: str, log: Path) -> dict[str, str]:
@@ -282,13 +271,11 @@ def _settings(path: Path, master: str, memory: str, log: Path) -> dict[str, str]
 def _import_hail() -> ModuleType:
     try:
         import hail
-        import pyspark
     except ImportError as error:
         raise InputError(
             "the Spark engine is not installed", found=f"no package {error.name}", fix=INSTALL
         ) from error
-    if pyspark.SparkContext._active_spark_context is not None:
-        raise DesignError("a Spark session is already running in this process", fix="stop it first")
+    refuse_second_session()
     module: ModuleType = hail
     return module
 
