@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from phenotypes.codelist import CodeList
 from phenotypes.definitions import Outcome, Phenotype, Trait
+from phenotypes.editions import source_editions
 from phenotypes.session import Session
 from phenotypes.status import Statuses
 from phenotypes.trait import TraitValues
@@ -92,6 +93,7 @@ class Cache:
             people_id(persons),
             str(index_date),
             str(data_end),
+            str(sorted(source_editions(session).items())),
         ]
         return cls(store, "\n".join(parts))
 

@@ -7,7 +7,7 @@ small integers. Everything later works on that table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from cohorts.errors import DesignError
 from phenotypes.codelist import CodeList, normalised
+from phenotypes.editions import found_by_edition, source_editions
 from phenotypes.session import Session
 from phenotypes.units import LARGEST_VALUE, canonical_unit
 
@@ -122,7 +123,7 @@ def narrow(
     units: list[str | None] = [None, *sorted(u for u in used["unit"].dropna().unique() if u.strip())]
     sources = sorted(used["source"].dropna().unique())
     people = session.load("careome_people", _people_table(persons))
-    codes = session.load("careome_codes", _code_table(used, lists))
+    codes = session.load("careome_codes", _code_table(used, lists, source_editions(session)))
     unit_numbers = session.load("careome_units", _numbers("unit", units[1:], first=1))
     source_numbers = session.load("careome_sources", _numbers("source", sources))
     events = session.table("events")
@@ -239,8 +240,11 @@ def _people_table(persons: pd.DataFrame) -> pa.Table:
     )
 
 
-def _code_table(used: pd.DataFrame, codelists: tuple[CodeList, ...]) -> pa.Table:
-    """Every recorded (system, code) that a list means, with the numbers of the list and its entry."""
+def _code_table(used: pd.DataFrame, codelists: tuple[CodeList, ...], editions: Mapping[str, str]) -> pa.Table:
+    """Every recorded (system, code) that a list means, with the numbers of the list and its entry.
+
+    ICD-10 codes of a source whose edition is declared are also meant by their spelling in the other edition.
+    """
     pairs = used[["system", "code"]].dropna().drop_duplicates().sort_values(["system", "code"])
     found: list[tuple[str, str, int, int]] = []
     for system, group in pairs.groupby("system", sort=True):
@@ -249,9 +253,20 @@ def _code_table(used: pd.DataFrame, codelists: tuple[CodeList, ...]) -> pa.Table
         for code in group["code"]:
             written.setdefault(normalised(str(system), code), []).append(code)
         clean = sorted(written)
+        elsewhere = _by_source(used, written) if system == "icd10" and editions else None
         for number, codelist in enumerate(codelists):
-            for code, entry in codelist.found_in(str(system), clean):
+            meant = dict(codelist.found_in(str(system), clean))
+            if elsewhere is not None:
+                meant = dict(found_by_edition(elsewhere, codelist, editions)) | meant
+            for code, entry in meant.items():
                 found += [(str(system), raw, number, entry) for raw in written[code]]
     columns = list(zip(*found, strict=True)) or [(), (), (), ()]
     kinds = {"system": pa.string(), "code": pa.string(), "list": pa.int16(), "entry": pa.int32()}
     return pa.table({n: pa.array(c, k) for (n, k), c in zip(kinds.items(), columns, strict=True)})
+
+
+def _by_source(used: pd.DataFrame, written: dict[str, list[str]]) -> pd.DataFrame:
+    """ICD-10 codes in use, normalised, by source."""
+    clean = {raw: code for code, several in written.items() for raw in several}
+    mine = used.loc[used["system"] == "icd10", ["source", "code"]].dropna()
+    return pd.DataFrame({"source": mine["source"], "clean": mine["code"].map(clean)}).drop_duplicates()
