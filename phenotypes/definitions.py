@@ -131,6 +131,17 @@ class Adjustment:
     within_days: int = 365
 
 
+def value_unit(unit: str, pick: Pick) -> str:
+    """Unit of what a pick makes of measurements in a unit.
+
+    Examples
+    --------
+    >>> value_unit("mmol/L", "median"), value_unit("mmol/L", "slope"), value_unit("mmol/L", "count")
+    ('mmol/L', 'mmol/L a year', 'days')
+    """
+    return {"slope": f"{unit} a year", "count": "days"}.get(pick, unit)
+
+
 @dataclass(frozen=True)
 class NumericTrait:
     """A number for each person, from measurements.
@@ -206,7 +217,7 @@ class NumericTrait:
     @property
     def value_unit(self) -> str:
         """Unit of the values: that of the measurements, a year for a slope, and days for a count."""
-        return {"slope": f"{self.unit} a year", "count": "days"}.get(self.pick, self.unit)
+        return value_unit(self.unit, self.pick)
 
     @property
     def source_unit(self) -> str:

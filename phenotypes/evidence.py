@@ -387,8 +387,9 @@ def _follow(
     else:
         ended = reference.survival(definition, whole, index, end_day)
         roles = {"event": definition.event}
-        happened = isinstance(ended, reference.Followed) and ended.state == 1
-        status, day = ("event", ended.end) if happened else ("no event", None)
+        status, day = "no event", None
+        if isinstance(ended, reference.Followed) and ended.state == 1:
+            status, day = "event", ended.end
         looked_at = {id(e) for e in reference.looked_at(definition, whole, index, end_day)}
         seen = [(row, e) for row, e in events if id(e) in looked_at]
     follower = _Follower(seen, index, whole)

@@ -24,6 +24,7 @@ from phenotypes.definitions import (
     Phenotype,
     Pick,
     Until,
+    value_unit,
 )
 from phenotypes.rulespec import (
     Closed,
@@ -180,6 +181,11 @@ class NumericTraitSpec(Closed):
         if self.formula is not None and self.unit != "mL/min/1.73m2":
             raise fault_at("NumericTraitSpec", ("unit",), "an eGFR has the unit mL/min/1.73m2")
         return self
+
+    @property
+    def value_unit(self) -> str:
+        """Unit of the values: see :class:`~phenotypes.definitions.NumericTrait`."""
+        return value_unit(self.unit, self.pick)
 
     def build(self, codelists: Lists, name: str) -> NumericTrait:
         """The definition, with its code lists bound."""

@@ -70,7 +70,7 @@ def trajectories(found: pd.DataFrame, trait: NumericTrait) -> np.ndarray:
     xy = found["xy"].to_numpy(np.float64) * step_xy * found["span"].to_numpy(np.float64)
     yy = found["yy"].to_numpy(np.float64) * step_yy
     if trait.pick == "sd":
-        return np.sqrt(yy / (n - 1))
+        return np.asarray(np.sqrt(yy / (n - 1)))
     slope = xy / xx
     if trait.shrink and len(slope):
         slope = shrunken(slope, xx, np.maximum(yy - xy * slope, 0.0), n)

@@ -11,7 +11,6 @@ import pandas as pd
 
 from cohorts.eligibility import Population
 from cohorts.hub import Hub
-from cohorts.residence import exposure
 from gwas.association import associate_blocks
 from gwas.components import Pca
 from gwas.design import Design, make_design
@@ -19,6 +18,7 @@ from gwas.engines.local import LocalEngine
 from gwas.engines.protocol import Engine
 from gwas.trait_results import TraitResults
 from phenotypes.derivation import Derived
+from workflows.exposures import exposure_column
 from workflows.folder import RunFolder
 from workflows.genotyped import Genotyped
 from workflows.outputs import private_folder
@@ -38,15 +38,9 @@ def analysis_table(study: Study, hub: Hub, people: Population, derived: Derived)
     table.insert(0, "age", persons["age"].astype(float))
     table.insert(1, "sex", persons["sex"].map({"M": 1.0, "F": 0.0}).astype(float))
     for name, spec in study.exposures.items():
-        values = exposure(
-            hub,
-            people.persons,
-            on=study.study.index_date,
-            pollutant=spec.pollutant,
-            window_years=spec.window_years,
-            lag_years=spec.lag_years,
+        table[name] = exposure_column(
+            spec, hub, people.persons, derived.survival, index_date=study.study.index_date
         )
-        table[name] = values.set_index("person_id")["value"].reindex(table.index).astype(float)
     return table
 
 

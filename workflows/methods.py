@@ -16,11 +16,7 @@ def methods(findings: Findings) -> tuple[Note, ...]:
     study = findings.study
     tested = ", ".join(study.label_of(name) for name in findings.stats) or "none"
     derived = study.scores.derived
-    exposures = "".join(
-        f" {spec.label or name}: mean of {spec.pollutant} over {spec.window_years:g} years, weighted by the days "
-        f"lived in each area, up to {_lag(spec.lag_years)}the index date."
-        for name, spec in study.exposures.items()
-    )
+    exposures = "".join(f" {spec.said(name)}" for name, spec in study.exposures.items())
     notes = [
         Note(
             heading="Records and linkage",
@@ -90,10 +86,6 @@ def methods(findings: Findings) -> tuple[Note, ...]:
             )
         )
     return tuple(notes)
-
-
-def _lag(years: float) -> str:
-    return f"{years:g} years before " if years else ""
 
 
 def limits(findings: Findings) -> tuple[str, ...]:

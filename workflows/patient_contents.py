@@ -334,8 +334,7 @@ def _shown(findings: Findings, factor: str, value: float) -> str:
         return f"{value:.0f} years"
     if factor in study.phenotypes or (factor in study.trait_columns() and factor not in study.traits):
         return "yes" if value else "no"
-    unit = "µg/m³" if factor in study.exposures else str(getattr(study.traits.get(factor), "unit", ""))
-    return f"{value:.{0 if abs(value) >= 50 else 1}f} {unit}".strip()
+    return f"{value:.{0 if abs(value) >= 50 else 1}f} {study.unit_of(factor)}".strip()
 
 
 def _later(day: str, years: int) -> str:

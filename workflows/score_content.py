@@ -260,10 +260,9 @@ def _step(findings: Findings, factor: str, target: pd.DataFrame, filled: pd.Data
     if set(target.loc[~filled[factor], factor].unique()) <= {0.0, 1.0}:
         return "yes against no", 1.0
     spread = float(target[factor].std())
-    unit = getattr(
-        findings.study.traits.get(factor), "unit", "µg/m3" if factor in findings.study.exposures else ""
-    )
-    return f"per standard deviation ({spread:.3g} {unit})".replace(" )", ")"), spread
+    return f"per standard deviation ({spread:.3g} {findings.study.unit_of(factor)})".replace(
+        " )", ")"
+    ), spread
 
 
 def _metrics(table: pd.DataFrame, wording: dict[str, tuple[str, str, int]]) -> list[Metric]:

@@ -17,7 +17,8 @@ from pydantic import Field, model_validator
 from cohorts.table_source import TableSource
 from phenotypes.library import ConditionSpec
 from phenotypes.rulespec import fault_at
-from phenotypes.spec import CategoryTraitSpec, OutcomeSpec, TraitSpec, references
+from phenotypes.spec import CategoryTraitSpec, NumericTraitSpec, OutcomeSpec, TraitSpec, references
+from workflows.exposures import ExposureSpec
 from workflows.genotype_inputs import GenotypeSource
 from workflows.source_specs import Closed, Source, StudyPath, TablePath, region_tables, table_inputs
 
@@ -164,15 +165,6 @@ class PopulationRule(Closed):
         if not 0 <= self.age[0] <= self.age[1]:
             raise fault_at("PopulationRule", ("age",), "the youngest age comes first, then the oldest")
         return self
-
-
-class ExposureSpec(Closed):
-    """Mean pollution where a person lived over a window before the index date."""
-
-    pollutant: Literal["pm25", "no2"]
-    window_years: float = Field(default=5, gt=0)
-    lag_years: float = Field(default=0, ge=0)
-    label: str | None = None
 
 
 class QcSpec(Closed):
@@ -335,6 +327,11 @@ class Study(Closed):
         clash = sorted(set(self.phenotypes) & set(self.traits))
         if clash:
             raise fault_at("Study", ("traits", clash[0]), "a phenotype has this name already")
+        for name, exposure in self.exposures.items():
+            if exposure.at is not None:
+                _known(("exposures", name, "at"), [exposure.at], self.outcomes, "outcome")
+            if name in self.phenotypes or name in self.trait_columns():
+                raise fault_at("Study", ("exposures", name), "a phenotype or trait has this name already")
         for kind in ("phenotypes", "traits", "outcomes"):
             for name, spec in getattr(self, kind).items():
                 for place, codelist in references(spec):
@@ -374,6 +371,8 @@ class Study(Closed):
         """Whether a factor is made from records after the index date."""
         if factor in self.phenotypes:
             return self.phenotypes[factor].until != "index"
+        if factor in self.exposures:
+            return self.exposures[factor].at is not None
         for name, spec in self.traits.items():
             if factor == name or (factor.startswith(f"{name}_") and factor in self.trait_columns()):
                 return spec.window_days[1] is None or spec.window_days[1] > 0
@@ -402,6 +401,13 @@ class Study(Closed):
         fixed = {"age": "Age", "sex": "Sex"}
         return self.trait_columns().get(name) or fixed.get(name, name)
 
+    def unit_of(self, name: str) -> str:
+        """Unit of a column, as reports print it; '' where it has none."""
+        if name in self.exposures:
+            return self.exposures[name].measured_in
+        spec = self.traits.get(name)
+        return spec.value_unit if isinstance(spec, NumericTraitSpec) else ""
+
     def input_files(self) -> dict[str, Path]:
         """Every file (or folder of a source) that the study reads, by its place in the study file."""
         files: dict[str, Path] = {}
@@ -412,6 +418,11 @@ class Study(Closed):
                 files |= {f"region.{place}": path for place, path in table_inputs(table, entry)}
         files |= {f"linkage.decisions.{i}": path for i, path in enumerate(self.linkage.decisions)}
         files |= _genotype_files(self.genotypes)
+        files |= {
+            f"exposures.{name}": spec.surface
+            for name, spec in self.exposures.items()
+            if spec.surface is not None
+        }
         if self.qc.reference is not None:
             files["qc.reference"] = self.qc.reference
         if self.genes is not None:
