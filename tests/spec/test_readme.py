@@ -10,6 +10,9 @@ import yaml
 from pydantic import TypeAdapter
 
 import cohorts.errors as errors
+from phenotypes import CodeList, explain
+from phenotypes.spec import OutcomeSpec, TraitSpec, references
+from workflows.exposures import ExposureSpec
 from workflows.source_specs import Source
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -58,9 +61,20 @@ def test_every_python_block_runs_as_it_stands(demo, tmp_path, monkeypatch, capsy
 
 
 def test_every_source_it_shows_is_one_a_study_may_declare():
-    (shown,) = [yaml.safe_load(block) for block in blocks("yaml")]
+    shown = yaml.safe_load(blocks("yaml")[0])
     sources = TypeAdapter(dict[str, Source]).validate_python(shown["sources"])
     assert [source.model for source in sources.values()] == ["cprd_aurum", "omop", "fhir", "files"]
+
+
+def test_every_definition_it_shows_is_one_a_study_may_declare():
+    shown = yaml.safe_load(blocks("yaml")[1])
+    kinds = {"traits": TraitSpec, "exposures": ExposureSpec, "outcomes": OutcomeSpec}
+    assert set(shown) == set(kinds)
+    for group, kind in kinds.items():
+        for name, spec in TypeAdapter(dict[str, kind]).validate_python(shown[group]).items():
+            if group != "exposures":
+                lists = {codes: CodeList.of(codes, [("snomed", "44054006")]) for _, codes in references(spec)}
+                assert spec.label in explain(spec.build(lists, name))
 
 
 @pytest.mark.parametrize("folder", ["cohorts", "phenotypes", "gwas", "workflows", "tests"])
