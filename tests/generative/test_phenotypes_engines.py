@@ -73,7 +73,7 @@ def _population(seed: int) -> list[Person]:
 
     def span() -> tuple[date, date]:
         start = INDEX - timedelta(days=int(rng.integers(-3, 30)))
-        return start, start + timedelta(days=int(rng.integers(-1, 40)))
+        return start, start + timedelta(days=int(rng.integers(-1, 40)) + (400 if rng.random() < 0.15 else 0))
 
     def person() -> Person:
         events = tuple(event() for _ in range(int(rng.integers(0, 10))))
