@@ -18,7 +18,7 @@ from gwas.genotypes.chromosomes import canonical_chromosome
 from gwas.sumstats import FIELDS, UNKNOWN_POSITION, EffectKind, Origin, Scale, SumStats
 from gwas.sumstats_estimates import Estimates, estimate, ratio_se_is_of_log
 from gwas.sumstats_layouts import Columns, find_columns
-from gwas.sumstats_tables import TextTable, open_table
+from gwas.sumstats_tables import TextTable, open_table, trait_folders
 
 F64 = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -58,7 +58,8 @@ def read_sumstats(
     Parameters
     ----------
     path
-        Text (tabs, commas or blanks; plain, gzip or Zstandard) or Parquet.
+        Text (tabs, commas or blanks; plain, gzip or Zstandard) or Parquet; of a folder with results of many
+        traits (``trait=NAME/``) that of `trait`.
     kind
         What the effects are; by default as the columns tell (an odds ratio: ``binary``), else None.
     build
@@ -132,12 +133,11 @@ def sumstats_blocks(
     SumStats
         At least one. Its `origin` tells of all that was read so far.
     """
-    path = Path(path)
+    path, name = _chosen(Path(path), trait)
     table = open_table(path)
     found = find_columns(table.header, where=str(path), layout=layout, columns=columns)
     reader = _Reader(table, found)
     kind = kind or found.kind
-    name = trait or path.name.split(".")[0]
     any_block = False
     for block in table.blocks(list(found.column.values()), block_bytes=block_bytes):
         any_block = True
@@ -145,6 +145,24 @@ def sumstats_blocks(
         yield SumStats(name, frame, kind, build, reader.scale, reader.origin())
     if not any_block:
         raise InputError("has no rows", where=path, expected="a row for each variant")
+
+
+def _chosen(path: Path, trait: str | None) -> tuple[Path, str]:
+    """What to read, and the name of its trait."""
+    found = trait_folders(path)
+    if not found:
+        own = path.name.removeprefix("trait=") if path.is_dir() else path.name.split(".")[0]
+        return path, trait or own
+    if trait is None and len(found) == 1:
+        trait = next(iter(found))
+    if trait not in found:
+        raise InputError(
+            "holds results of several traits" if trait is None else f"has no trait named {trait}",
+            where=path,
+            found=f"{len(found)} traits: {', '.join(list(found)[:8])}{', …' if len(found) > 8 else ''}",
+            fix="choose one, with --trait",
+        )
+    return found[trait], trait
 
 
 class _Reader:

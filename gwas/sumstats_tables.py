@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as parquet
 
-from cohorts.errors import InputError
+from cohorts.errors import InputError, unreadable
 
 _MAGIC: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _LONGEST_HEAD: Final = 1 << 22
@@ -55,8 +55,10 @@ class TextTable:
 
     def _batches(self, columns: list[str], block_bytes: int) -> Iterator[pa.RecordBatch]:
         if self.delimiter is None:
-            for batch in parquet.ParquetFile(self.path).iter_batches(1 << 18, columns=columns):
-                yield pa.RecordBatch.from_arrays([_as_text(array) for array in batch.columns], columns)
+            for part in _parts(self.path):
+                for batch in parquet.ParquetFile(part).iter_batches(1 << 18, columns=columns):
+                    arrays = [_as_text(batch.column(name)) for name in columns]
+                    yield pa.RecordBatch.from_arrays(arrays, columns)
             return
         if self.delimiter == "":
             yield from self._blank_separated(columns)
@@ -108,7 +110,7 @@ def open_table(path: str | Path) -> TextTable:
     ----------
     path
         Text with a header line, after any lines that start with ``##``; fields between tabs, commas or blanks.
-        Compression is told by content. Or Parquet.
+        Compression is told by content. Or Parquet, a file or a folder of parts.
 
     Raises
     ------
@@ -117,6 +119,8 @@ def open_table(path: str | Path) -> TextTable:
     """
     path = Path(path)
     try:
+        if path.is_dir():
+            return TextTable(path, tuple(parquet.read_schema(_parts(path)[0]).names), None, 0)
         with open(path, "rb") as handle:
             magic = handle.read(4)
         if magic == b"PAR1":
@@ -139,6 +143,19 @@ def open_table(path: str | Path) -> TextTable:
             fix="check that this is a table of summary statistics",
         )
     return TextTable(path, header, delimiter, skip + 1)
+
+
+def trait_folders(path: Path) -> dict[str, Path]:
+    """Trait to its folder, of results in Parquet with a folder ``trait=NAME`` each; empty for anything else."""
+    return {part.name.partition("=")[2]: part for part in sorted(path.glob("trait=*")) if part.is_dir()}
+
+
+def _parts(path: Path) -> list[Path]:
+    """The Parquet files of a table: itself, or those in the folder."""
+    parts = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    if not parts:
+        raise InputError("holds no Parquet file", where=path, expected="a file or folder of results")
+    return parts
 
 
 def _open(path: Path) -> Any:
@@ -182,6 +199,8 @@ def _as_text(array: pa.Array) -> pa.Array:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
+    if isinstance(error, FileNotFoundError | PermissionError):
+        return unreadable(path, error)
     said = str(error).splitlines()[0] if str(error) else type(error).__name__
     # Arrow quotes the row at fault; its values do not belong in a message.
     return InputError(

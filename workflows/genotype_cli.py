@@ -237,7 +237,8 @@ def _compare_reference(
 
 def _clump(
     *,
-    clump: Annotated[Path, typer.Option("--clump", help="Summary statistics of any known layout.")],
+    clump: Annotated[Path, typer.Option("--clump", help="Results: text of any known layout, or Parquet.")],
+    trait: Annotated[str | None, typer.Option(help="Which trait, in Parquet of several.")] = None,
     clump_p1: Annotated[float, typer.Option(min=0, max=1, help="Largest P of a lead.")] = 1e-4,
     clump_p2: Annotated[float, typer.Option(min=0, max=1, help="P below which SP2 names a member.")] = 0.01,
     clump_r2: Annotated[float, typer.Option(min=0, max=1, help="r2 that makes a member.")] = 0.5,
@@ -249,6 +250,7 @@ def _clump(
     """Independent lead variants of summary statistics: OUT.clumps."""
     return {
         "clump_file": clump,
+        "trait": trait,
         "p1": clump_p1,
         "p2": clump_p2,
         "r2": clump_r2,

@@ -67,9 +67,14 @@ def regional(
     lead: Annotated[str | None, typer.Option(help="Variant, or chromosome:base; default the best.")] = None,
     flank: Annotated[float, typer.Option(min=1, help="Kilobases to either side.")] = 400.0,
     ld: Annotated[Path | None, typer.Option(help="Genotypes of any format in which r2 is measured.")] = None,
+    bfile: Annotated[Path | None, typer.Option(help="The same, as the prefix of .bed, .bim and .fam.")] = None,
     genes: GeneFile = None, title: Title = "", width: Width = None, dpi: Dpi = 200,
 ) -> None:  # fmt: skip
     """One locus, coloured by linkage disequilibrium with its lead, above its genes."""
+    if bfile is not None:
+        if ld is not None:
+            raise typer.BadParameter("--ld and --bfile say the same; give one")
+        ld = Path(f"{bfile}.bed")
     scan = _scans([results], out)[0]
     from gwas.genotypes import open_genotypes
     from workflows.figures.regional import regional
@@ -114,10 +119,13 @@ def phewas(
     labels: Labels = 12, cap: Cap = None, title: Title = "", width: Width = None, dpi: Dpi = 200,
 ) -> None:  # fmt: skip
     """One variant against many phenotypes, by category."""
+    from gwas.sumstats_tables import trait_folders
     from workflows.plots import check_suffix, phewas_frame, variant_rows
 
     check_suffix(out)
     rows = variant_rows(results, variant, names=_names(names, results, default=()))
+    # results without the variant were tests too, whose P a filter may have kept out of the file
+    tests = tests or max(len(rows), sum(len(trait_folders(path)) or 1 for path in results))
     from workflows.figures.phewas import phewas
 
     figure = phewas(

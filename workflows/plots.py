@@ -11,6 +11,7 @@ import pandas as pd
 
 from cohorts.errors import InputError, OutputError
 from gwas.sumstats_reader import read_sumstats, sumstats_blocks
+from gwas.sumstats_tables import trait_folders
 from workflows.outputs import atomic_path
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def variant_rows(paths: Sequence[Path], variant: str, *, names: Sequence[str] = 
     InputError
         If no result has it, or one has it with other alleles.
     """
+    paths = [part for path in paths for part in trait_folders(path).values() or [path]]
     if names and len(names) != len(paths):
         raise InputError(
             "as many names as results are needed", found=f"{len(names)} names, {len(paths)} results"

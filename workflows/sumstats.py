@@ -185,7 +185,7 @@ def run_convert_sumstats(
             _write(handle, _table(block, to, ssf_p), missing=_MISSING.get(to, "NA"), header=number == 0)
         if not account.written:
             raise InputError(
-                "leaves no row to write", where=path, found="; ".join(_told(last) + account.lines())
+                "leaves no row to write", where=path, found="; ".join(_told(last) + account.lines()[:-1])
             )
     files = [target]
     lines = [f"careome {version()} sumstats convert", *_told(last), *account.lines()]

@@ -34,7 +34,9 @@ def convert(
     kind: Annotated[
         Literal["quantitative", "binary", "survival"] | None, typer.Option(help="What the effects are.")
     ] = None,
-    trait: Annotated[str | None, typer.Option(help="Name of the trait; default the file's.")] = None,
+    trait: Annotated[
+        str | None, typer.Option(help="Its name, default the file's; in Parquet of several, which.")
+    ] = None,
     from_build: Annotated[str | None, typer.Option(help="Genome build, e.g. GRCh37.")] = None,
     to_build: Annotated[str | None, typer.Option(help="Genome build after --chain.")] = None,
     chain: Annotated[Path | None, typer.Option(help="UCSC chain file from one build to the other.")] = None,

@@ -152,7 +152,7 @@ def require_used(found: Match) -> None:
     """
     if found.used.empty:
         raise InputError(
-            "no weight fits the genotypes",
+            "none of its variants is in the genotypes",
             where=found.weights.source or found.weights.name,
             found=", ".join(f"{k} {v}" for k, v in found.counts().items() if v),
             expected="variants of the genotype file",

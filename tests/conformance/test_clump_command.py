@@ -74,3 +74,23 @@ def test_without_a_variant_below_p1_the_smallest_p_is_told(
     genotypes = open_genotypes(data_file("geno_1kg_eur_bolt/EUR_subset.bed"))
     with pytest.raises(DesignError, match="smallest P 1e-7"):
         tables(genotypes, threads=1, clump_file=results, p1=1e-12, p2=1e-2, r2=0.5, kb=250)
+
+
+def test_a_trait_in_a_folder_of_parquet_clumps_as_its_text(
+    data_file: Callable[[str], Path], tmp_path: Path, results: Path
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    genotypes = open_genotypes(data_file("geno_1kg_eur_bolt/EUR_subset.bed"))
+    frame = pd.read_csv(results, sep="\t", dtype={"#CHROM": str, "ERRCODE": str})
+    for trait in ("PHENO", "OTHER"):
+        (tmp_path / "run.parquet" / f"trait={trait}").mkdir(parents=True)
+        table = pa.Table.from_pandas(frame if trait == "PHENO" else frame.head(50), preserve_index=False)
+        pq.write_table(table, tmp_path / "run.parquet" / f"trait={trait}" / "part-00000.parquet")
+    chosen = {"threads": 1, "p1": 1e-3, "p2": 1e-2, "r2": 0.2, "kb": 250.0}
+    text = tables(genotypes, clump_file=results, **chosen).tables[0].frame
+    packed = tables(genotypes, clump_file=tmp_path / "run.parquet", trait="PHENO", **chosen).tables[0].frame
+    assert isinstance(text, pd.DataFrame)
+    assert len(text) > 10
+    pd.testing.assert_frame_equal(text, packed)

@@ -369,3 +369,11 @@ def test_loci_are_named_by_gene_where_genes_are_given(tmp_path: Path) -> None:
     )
     leads = named_loci(thin(frame), genes=read_genes(tmp_path / "genes.txt"))
     assert [(lead.name, lead.gene) for lead in leads] == [("rs2", False), ("MYGENE", True)]
+
+
+def test_quantiles_of_rows_chosen_by_p_are_refused() -> None:
+    frame = scan()
+    with pytest.raises(
+        InputError, match=r"needs every variant tested; found \d+ variants, the largest P 0\.0"
+    ):
+        qq(frame[frame["LOG10_P"] >= 2])

@@ -109,3 +109,40 @@ def test_categories_order_the_phenotypes(tmp_path: Path) -> None:
     table.write_text("a\tb\n")
     with pytest.raises(InputError, match="lack a column"):
         phewas_frame(rows, table)
+
+
+def folder_of_traits(tmp_path: Path) -> Path:
+    """Results of two traits, A of 300 rows and B of 200, as gwas --out-format parquet lays them."""
+    folder = tmp_path / "run.parquet"
+    for trait, rows in (("A", 300), ("B", 200)):
+        frame = pd.read_csv(
+            results(tmp_path / "t.txt", seed=len(trait) + rows), sep="\t", dtype={"#CHROM": str}
+        )
+        (folder / f"trait={trait}").mkdir(parents=True)
+        for part, some in enumerate(np.array_split(np.arange(rows), 2)):
+            target = folder / f"trait={trait}" / f"part-{part:05d}.parquet"
+            pq.write_table(pa.Table.from_pandas(frame.iloc[some], preserve_index=False), target)
+    return folder
+
+
+def test_one_trait_of_a_folder_is_drawn_and_several_are_refused(tmp_path: Path) -> None:
+    folder = folder_of_traits(tmp_path)
+    plot("qq", folder, "--trait", "B", "--out", tmp_path / "b.svg")
+    assert "200 variants" in (tmp_path / "b.svg").read_text()
+    with pytest.raises(InputError, match=r"several traits; found 2 traits: A, B.*--trait"):
+        plot("manhattan", folder, "--out", tmp_path / "a.png")
+    with pytest.raises(InputError, match="no trait named C"):
+        plot("manhattan", folder, "--trait", "C", "--out", tmp_path / "a.png")
+
+
+def test_each_trait_of_a_folder_is_a_phenotype_and_a_test_with_or_without_the_variant(tmp_path: Path) -> None:
+    folder = folder_of_traits(tmp_path)
+    assert list(variant_rows([folder], "rs150")["trait"]) == ["A", "B"]
+    assert list(variant_rows([folder], "rs299")["trait"]) == ["A"]
+    plot("phewas", folder, "--variant", "rs299", "--out", tmp_path / "one.svg")
+    assert "P = 0.05 / 2" in (tmp_path / "one.svg").read_text()
+
+
+def test_results_that_are_not_there_are_not_found(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="none.txt: file not found"):
+        plot("qq", tmp_path / "none.txt", "--out", tmp_path / "a.png")

@@ -115,7 +115,7 @@ def test_palindromic_variants_are_decided_by_frequency_only_when_it_is_clear() -
 def test_nothing_usable_is_refused_with_the_counts() -> None:
     rows = pd.DataFrame({"chrom": ["9"], "pos": [1], "effect_allele": ["A"], "weight": [1.0]})
     found = match(make_weights("s", rows), VARIANTS)
-    with pytest.raises(InputError, match="s: no weight fits the genotypes; found not_found 1"):
+    with pytest.raises(InputError, match="s: none of its variants is in the genotypes; found not_found 1"):
         require_used(found)
 
 

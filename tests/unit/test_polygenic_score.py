@@ -173,5 +173,5 @@ def test_a_score_without_a_usable_weight_is_withheld_and_the_others_go_on(small)
     assert result.scores["lost"].isna().all()
     assert result.scores["s"].notna().all()
     assert result.summary.loc["lost", ["used", "not_found"]].tolist() == [0, 1]
-    with pytest.raises(InputError, match="lost: no weight fits the genotypes; found not_found 1"):
+    with pytest.raises(InputError, match="lost: none of its variants is in the genotypes; found not_found 1"):
         score(genotypes, lost)

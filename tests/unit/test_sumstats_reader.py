@@ -271,3 +271,27 @@ def test_conversion_tells_what_it_did_at_every_step(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="leaves no row"):
         run_convert_sumstats(source, to="cojo", out=tmp_path / "none", selection=Selection(p=1e-9))
     assert not (tmp_path / "none.ma").exists()
+
+
+def test_a_folder_of_traits_is_read_by_trait(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for trait in ("height", "weight"):
+        (tmp_path / "run.parquet" / f"trait={trait}").mkdir(parents=True)
+        for part in range(2):
+            table = pa.table(
+                {"SNP": [f"{trait}{part}"], "A1": ["A"], "A2": ["G"], "freq": [0.1], "b": [0.2], "se": [0.1],
+                 "p": [0.05], "N": [100]}
+            )  # fmt: skip
+            pq.write_table(table, tmp_path / "run.parquet" / f"trait={trait}" / f"part-{part}.parquet")
+    stats = read_sumstats(tmp_path / "run.parquet", trait="weight")
+    assert (stats.trait, stats.frame["id"].tolist()) == ("weight", ["weight0", "weight1"])
+    with pytest.raises(InputError, match="several traits; found 2 traits: height, weight"):
+        read_sumstats(tmp_path / "run.parquet")
+    with pytest.raises(InputError, match="no trait named bmi"):
+        read_sumstats(tmp_path / "run.parquet", trait="bmi")
+    assert read_sumstats(tmp_path / "run.parquet" / "trait=height").trait == "height"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no Parquet file"):
+        read_sumstats(tmp_path / "empty")

@@ -22,6 +22,7 @@ CHROM: Final = ("#CHROM", "CHROM", "chrom")
 POS: Final = ("POS", "pos")
 P: Final = ("LOG10_P", "log10p", "P", "p")
 NAME: Final = ("ID", "id")
+TRAIT: Final = ("TRAIT", "trait")
 """Names of columns in results of :func:`gwas.associate`, in PLINK 2's files and in summary statistics."""
 
 Results = pd.DataFrame | Path
@@ -117,12 +118,11 @@ def _parquet(path: Path, trait: str | None, *, wanted_names: bool) -> Iterator[B
     p = _column(names, *P)
     label = next((name for name in NAME if wanted_names and name in names), None)
     chosen = None
-    if "TRAIT" in names:
-        if trait is None:
-            found = {t for b in data.to_batches(columns=["TRAIT"]) for t in pc.unique(b["TRAIT"]).to_pylist()}
-            _one_trait(found)
-        else:
-            chosen = pc.field("TRAIT") == trait
+    key = next((name for name in TRAIT if name in names), None)
+    if key is not None:
+        found = {str(t) for b in data.to_batches(columns=[key]) for t in pc.unique(b[key]).to_pylist()}
+        _one_trait(found, trait)
+        chosen = None if trait is None else pc.field(key).cast("string") == trait
     wanted = [chrom, pos, p] if label is None else [chrom, pos, p, label]
     for part in data.to_batches(columns=wanted, filter=chosen, batch_size=ROWS, batch_readahead=1):
         if part.num_rows == 0:
@@ -175,17 +175,15 @@ def _column(columns: Any, *names: str) -> str:
 def _of_trait(frame: pd.DataFrame, trait: str | None) -> pd.DataFrame:
     if "TRAIT" not in frame:
         return frame
-    if trait is None:
-        _one_trait(set(frame["TRAIT"].unique()))
-        return frame
-    return frame[(frame["TRAIT"] == trait).to_numpy()]
+    _one_trait({str(name) for name in frame["TRAIT"].unique()}, trait)
+    return frame if trait is None else frame[(frame["TRAIT"] == trait).to_numpy()]
 
 
-def _one_trait(found: set[Any]) -> None:
-    if len(found) > 1:
+def _one_trait(found: set[str], trait: str | None) -> None:
+    if len(found) > 1 if trait is None else trait not in found:
         raise InputError(
-            "results of several traits",
+            "results of several traits" if trait is None else f"no trait named {trait}",
             where="results",
-            found=f"{len(found)} traits",
-            fix="choose one by name",
+            found=f"{len(found)} traits: {', '.join(sorted(found)[:8])}{', …' if len(found) > 8 else ''}",
+            fix="choose one by name, with --trait",
         )

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.stats import beta
 
+from cohorts.errors import InputError
 from gwas.sumstats import lambda_gc
 from workflows.figures.batches import Results, heights
 from workflows.figures.style import BLUE, GREY, INK, MUTED, bend, bent_at, dots, new_figure
@@ -18,6 +19,8 @@ from workflows.figures.style import BLUE, GREY, INK, MUTED, bend, bent_at, dots,
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 BAND: Final = "#dde4ea"
+ENOUGH: Final = 20
+"""Variants of which one has P above a half, unless rows were left out by P."""
 
 
 def qq(
@@ -48,6 +51,11 @@ def qq(
     -------
     Figure
 
+    Raises
+    ------
+    InputError
+        Rows were left out by P: what is expected of the others, and λ, cannot be told.
+
     Notes
     -----
     The band is pointwise: the k-th smallest of n uniform P values is Beta(k, n - k + 1). It takes the variants
@@ -55,6 +63,14 @@ def qq(
     """
     values = results if isinstance(results, np.ndarray) else heights(results, trait=trait)
     values = values[np.isfinite(values)]
+    if values.size >= ENOUGH and values.min() > -np.log10(0.5):
+        raise InputError(
+            "a quantile-quantile plot needs every variant tested",
+            where="results",
+            found=f"{values.size} variants, the largest P {10 ** -values.min():.2g}",
+            expected="P up to 1",
+            fix="take results written without a P filter",
+        )
     figure, ax = new_figure(width, height)
     draw_quantiles(ax, values, cap=cap)
     ax.text(0.05, 0.96, f"λ = {lambda_gc(values):.3f}", transform=ax.transAxes, va="top", size=9, color=INK)

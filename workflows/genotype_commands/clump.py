@@ -34,9 +34,10 @@ def tables(
     r2: float,
     kb: float,
     unphased: bool = False,
+    trait: str | None = None,
 ) -> Outcome:
-    """Clump the summary statistics in a file by LD among the founders of `genotypes`."""
-    read = read_sumstats(clump_file)
+    """Clump the summary statistics in a file (or of `trait` in a folder) by LD among the founders."""
+    read = read_sumstats(clump_file, trait=trait)
     results = as_results(read)
     people = genotypes.select(samples=founders(genotypes))
     near = _near_a_candidate(results, p1=p1, kb=kb)
