@@ -195,9 +195,12 @@ def read_fam(path: Path) -> Columns:
     Raises
     ------
     InputError
-        Unreadable, empty, a line without six fields, or a sample that occurs twice.
+        Unreadable, empty, a line with fewer than six fields or not as many as the first, or a sample that
+        occurs twice.
     """
-    fid, iid, father, mother, sex, pheno = _read_fields(path, what="FID IID father mother sex phenotype")
+    fid, iid, father, mother, sex, pheno = _read_fields(
+        path, what="FID IID father mother sex phenotype", more=True
+    )
     _refuse_repeats(path, iid.strings())
     letter = np.full(len(sex.start), None, dtype=object)
     letter[sex.equals("1")], letter[sex.equals("2")] = "M", "F"
@@ -266,8 +269,11 @@ def _numbers(path: Path, column: TextColumn, name: str) -> npt.NDArray[Any]:
     return out
 
 
-def _read_fields(path: Path, *, what: str) -> list[TextColumn]:
-    """Read six fields a line, parted by spaces and tabs; the row number is the line number - 1."""
+def _read_fields(path: Path, *, what: str, more: bool = False) -> list[TextColumn]:
+    """Read six fields a line, parted by spaces and tabs; the row number is the line number - 1.
+
+    With `more`, further fields are ignored, as PLINK does with GEMMA's phenotypes, if every line has as many.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -282,8 +288,9 @@ def _read_fields(path: Path, *, what: str) -> list[TextColumn]:
             expected="a newline at the end of its last line",
             fix="copy the file again, or end its last line if it is whole",
         )
-    columns = split_lines(data, 6) if readable else None
-    return columns or _read_fields_slowly(path, data, what=what)
+    width = max(6, len(data[: 1 << 16].split(b"\n", 1)[0].split())) if more else 6
+    columns = split_lines(data, width) if readable else None
+    return columns[:6] if columns else _read_fields_slowly(path, data, what=what, width=width)
 
 
 def _is_text(data: bytes) -> bool:
@@ -294,7 +301,7 @@ def _is_text(data: bytes) -> bool:
     return True
 
 
-def _read_fields_slowly(path: Path, data: bytes, *, what: str) -> list[TextColumn]:
+def _read_fields_slowly(path: Path, data: bytes, *, what: str, width: int) -> list[TextColumn]:
     """Name the first line that is wrong; forgive blank lines at the end."""
     rows: list[list[str]] = []
     blank_since: int | None = None
@@ -309,15 +316,15 @@ def _read_fields_slowly(path: Path, data: bytes, *, what: str) -> list[TextColum
         if not fields:
             blank_since = blank_since or number
             continue
-        if blank_since is not None or len(fields) != 6 or "\x00" in line:
+        if blank_since is not None or len(fields) != width or "\x00" in line:
             raise InputError(
                 "a line cannot be understood",
                 where=f"{path}:{blank_since or number}",
                 found="a blank line" if blank_since else f"{len(fields)} fields",
-                expected=f"6 fields ({what})",
+                expected=f"6 fields ({what})" if width == 6 else f"{width} fields, as in the first line",
                 fix="correct the line",
             )
-        rows.append(fields)
+        rows.append(fields[:6])
     if not rows:
         raise InputError("is empty", where=path, expected=f"lines of 6 fields ({what})", fix="check the file")
     return [text_of_strings(column) for column in zip(*rows, strict=True)]

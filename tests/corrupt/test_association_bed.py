@@ -143,3 +143,12 @@ def test_mutated_text_lists_never_crash(study: Path) -> None:
     refused = [message for message in outcomes if message is not None]
     assert len(refused) > 50
     assert all("\n" not in message for message in refused)
+
+
+def test_further_columns_of_a_fam_are_ignored_where_every_line_has_them(study: Path) -> None:
+    fam = study.with_suffix(".fam")
+    lines = fam.read_text().splitlines()
+    fam.write_text("".join(f"{line} 1.5 NA\n" for line in lines) + "\n")
+    assert open_genotypes(study).samples["iid"].tolist() == [f"s{i}" for i in range(9)]
+    fam.write_text("".join(f"{line} 1.5{' NA' * (i != 4)}\n" for i, line in enumerate(lines)))
+    assert "study.fam:5: a line cannot be understood; found 7 fields, expected 8 fields" in refusal(study)
