@@ -44,6 +44,8 @@ RESULTS: Final = "results:"
 TEXT_ROWS: Final = 1 << 21
 PARQUET_ROWS: Final = 1 << 22
 """Rows, variants × traits, whose results are held before they are put on the disk."""
+TEXT_SECONDS: Final = 30.0
+"""Longest time that results are held where they are text; parts of Parquet would depend on it."""
 FEW_CASES: Final = 50
 """Controls a case, or cases a control, from which tests other than the saddle-point are warned of."""
 TOO_LIBERAL: Final[Mapping[str, str]] = {
@@ -128,7 +130,7 @@ def run_gwas(
     lines = [
         f"careome {version()} gwas",
         *source.told(opened),
-        f"missing genotypes: {missing_genotypes}; logistic: {_logistic(logistic, model)}",
+        f"missing genotypes: {missing_genotypes}; binary traits: {_logistic(logistic, model)}",
         f"no result where VIF > {vif:g} or a correlation with a covariate > {max_corr:g}",
     ]
     lines += _describe(model, output, model.condition_missing or missing_genotypes)
@@ -307,6 +309,7 @@ class _Writer:
         self.waiting: list[BlockTests] = []
         self.unsafe = 0
         self.blocks = 0
+        self.flushed = time.monotonic()
 
     def add(self, block: BlockTests) -> None:
         output = self.run.output
@@ -329,7 +332,8 @@ class _Writer:
             self.waiting.append(block)
         self.unsafe += 1
         self.blocks = block.block + 1
-        if self.blocks % self.stretch == 0:
+        late = output.format == "text" and time.monotonic() - self.flushed >= TEXT_SECONDS
+        if late or self.blocks % self.stretch == 0:
             self.flush()
 
     def flush(self) -> None:
@@ -345,7 +349,7 @@ class _Writer:
                 self.safe.put(f"{at[name]}.{number:05d}.parquet", data)
             self.waiting = []
         self.safe.commit(self.blocks, self.summary.state())
-        self.unsafe = 0
+        self.unsafe, self.flushed = 0, time.monotonic()
 
 
 def _logistic(mode: LogisticMode, model: ModelOptions) -> str:

@@ -52,7 +52,9 @@ class Tables:
 
 def table_options(
     *,
-    pheno: Annotated[Path, typer.Option("--pheno", "--phenoFile", help="Phenotype file (FID IID ...).")],
+    pheno: Annotated[
+        Path, typer.Option("--pheno", "--phenoFile", help="Phenotypes (FID IID ...); NA, -9: missing.")
+    ],
     pheno_name: Annotated[
         list[str] | None,
         typer.Option(
@@ -60,7 +62,7 @@ def table_options(
         ),
     ] = None,
     covar: Annotated[
-        Path | None, typer.Option("--covar", "--covarFile", help="Covariate file (FID IID ...).")
+        Path | None, typer.Option("--covar", "--covarFile", help="Covariates (FID IID ...); the same.")
     ] = None,
     covar_name: Annotated[
         list[str] | None,

@@ -123,4 +123,6 @@ def summary_table(design: Design, summary: Summary, *, most: int = 30) -> Table:
         )
     for name, reason in list(design.skipped.items())[:most]:
         table.add_row(name, *[""] * 6, f"skipped: {reason}")
+    if len(summary.names) > most:
+        table.add_row("…", *[""] * 6, f"{len(summary.names) - most:,} more traits in the log")
     return table

@@ -299,8 +299,8 @@ def _matches(
             f"no sample of the genotypes is in it: {why}",
             where=path,
             found=f"{len(iids)} rows, {len(samples)} genotyped samples",
-            expected="the FID and IID of the .fam file" if fids is not None else "the IIDs of the .fam file",
-            fix="check the ID columns",
+            expected=f"the {'FID and IID' if fids is not None else 'IIDs'} of the genotypes",
+            fix="check the ID columns; where the genotypes are BGEN, give the .sample file too",
         )
     return match
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cohorts.errors import DesignError, InputError
@@ -69,7 +70,7 @@ def read_design(
             where=pheno,
             found=f"text in column {', '.join(text)}",
             expected="numbers, NA where missing",
-            fix="choose the phenotypes with --pheno-name",
+            fix="write it as numbers (0 and 1 for cases and controls), or choose others with --pheno-name",
         )
     if conditions is not None:
         covariates = conditions if covariates is None else _beside(covariates, conditions)
@@ -85,8 +86,13 @@ def read_design(
 def describe_design(design: Design) -> list[str]:
     """Lines for the log: covariates, and of each trait who is analysed and how its values were read."""
     lines = [f"covariates: {', '.join(design.covariate_names) or 'none'} (and an intercept)"]
-    for row in design.summary().itertuples():
+    uncovered = np.isnan(design.covariates).any(axis=1)
+    for row, trait in zip(design.summary().itertuples(), design.traits, strict=True):
         text = f"{row.TRAIT}: {row.KIND}, {row.N} people"
+        without = np.isnan(trait.values)
+        if lost := int((without | uncovered).sum()):
+            text += f" of {len(without)} ({int(without.sum())} without a value"
+            text += f", {lost - int(without.sum())} more without a covariate)"
         if row.KIND == "binary":
             text += f", {row.CASES} cases and {row.CONTROLS} controls ({row.CODING})"
         elif row.CODING != "as given":

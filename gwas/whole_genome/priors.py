@@ -35,8 +35,11 @@ class Prior:
     def describe(self) -> str:
         """In words."""
         if self.large == 1.0:
-            return f"infinitesimal, {self.scale:g} times the heritability"
-        return f"{self.large:g} of variants explain {1 - self.small_share:g} of {self.scale:g} times the heritability"
+            return f"prior: infinitesimal, {self.scale:g} times the heritability"
+        return (
+            f"prior: {self.large:.3g} of the variants explain {1 - self.small_share:.3g} of the variance,"
+            f" in all {self.scale:g} times the heritability"
+        )
 
     def explains(self, estimate: float) -> float:
         """Variance explained by all variants, from its moment estimate."""

@@ -141,6 +141,25 @@ def interrupted(study: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None
             go(study, out)
 
 
+def test_slow_results_are_safe_before_their_stretch_is_full(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(association, "TEXT_SECONDS", 0.0)
+    commits: list[int] = []
+    commit = Journal.commit
+
+    def counted(self: Journal, blocks: int, sums: Any) -> None:
+        commits.append(blocks)
+        commit(self, blocks, sums)
+
+    monkeypatch.setattr(Journal, "commit", counted)
+    go(study, tmp_path / "slow" / "run")
+    assert commits == list(range(1, -(-M // 32) + 1))
+    monkeypatch.setattr(association, "TEXT_SECONDS", 1e9)
+    go(study, tmp_path / "fast" / "run")
+    assert contents(tmp_path / "slow" / "run") == contents(tmp_path / "fast" / "run")
+
+
 @pytest.mark.parametrize("changed", ["options", "phenotypes", "genotypes"])
 def test_run_of_other_work_starts_anew_and_says_so(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str

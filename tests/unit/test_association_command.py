@@ -272,3 +272,31 @@ def test_prefix_may_hold_dots(study: Path) -> None:
     for end in (".bed", ".bim", ".fam"):
         study.with_suffix(end).rename(study.parent / f"study.v1{end}")
     assert open_genotypes(study.parent / "study.v1").n_samples == N
+
+
+def test_people_left_out_of_a_trait_are_counted_by_reason(study: Path) -> None:
+    path = study.with_suffix(".txt")
+    lines = [line.split() for line in path.read_text().splitlines()]
+    lines[3][2] = "NA"
+    lines[4][2] = "-9"
+    lines[4][-1] = lines[5][-1] = "NA"
+    path.write_text("\n".join(" ".join(line) for line in lines[:-1]) + "\n")
+    log = go(study, pheno_name=["QT1"])[-1].read_text()
+    left_out = "(3 without a value, 1 more without a covariate)"
+    assert f"QT1: quantitative, {N - 4} people of {N} {left_out}" in log
+
+
+def test_a_table_of_many_traits_says_where_the_others_are() -> None:
+    from rich.console import Console
+
+    from gwas.design import make_design
+    from workflows.gwas_summary import Summary, summary_table
+
+    names = [f"T{k}" for k in range(33)]
+    values = np.random.default_rng(1).normal(size=(20, 33))
+    people = [f"s{k}" for k in range(20)]
+    design = make_design(people, pd.DataFrame(values, index=people, columns=names))
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(summary_table(design, Summary(names), most=30))
+    assert "3 more traits in the log" in captured.get()
