@@ -197,7 +197,10 @@ class CodeList:
         """
         if (found := self._by_system.get(system)) is None:
             return None
-        return found.entry(normalised(system, code), self.name)
+        # Records repeat few codes many times over.
+        if code not in (known := found.known):
+            known[code] = found.entry(normalised(system, code), self.name)
+        return known[code]
 
     def found_in(self, system: str, codes: Sequence[str]) -> list[tuple[str, int]]:
         """Which of many codes belong to the list, and by which entry.
@@ -315,6 +318,7 @@ class _Lookup:
     entries: tuple[CodeEntry, ...]
     by_code: dict[str, list[tuple[int, CodeEntry]]]
     unexpanded: CodeEntry | None
+    known: dict[str, int | None] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, entries: list[tuple[int, CodeEntry]]) -> _Lookup:

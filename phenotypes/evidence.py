@@ -176,7 +176,7 @@ def evidence(
     persons
         The people asked about: person_id, sex and birth_date, such as some rows of a population.
     limit
-        Most rows to give; reading ends there. None is no limit: at about a millisecond a person, give the
+        Most rows to give; reading ends there. None is no limit: at 3 to 5 ms of processor a person, give the
         people you mean.
 
     Returns

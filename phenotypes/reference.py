@@ -141,9 +141,9 @@ def kept(rule: Narrowing, dates: set[int], others: set[int], index: date) -> set
 
 def is_meant(event: Event, leaf: Leaf, who: Person) -> bool:
     """Whether a leaf means a record of a person."""
-    if not leaf.codelist.matches(event.system, event.code):
-        return False
     if (event.kind == "prescription") != isinstance(leaf, Prescribed):
+        return False
+    if not leaf.codelist.matches(event.system, event.code):
         return False
     if isinstance(leaf, Has):
         return leaf.source is None or event.source == leaf.source
