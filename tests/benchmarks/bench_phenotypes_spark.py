@@ -25,7 +25,7 @@ def agree(one: Derived, other: Derived) -> None:
     """Stop where statuses, dates, counts or values differ."""
     for name, found in one.statuses.items():
         wanted = other.statuses[name]
-        for part in ("status", "who", "days", "counts"):
+        for part in ("status", "day", "n_dates"):
             np.testing.assert_array_equal(getattr(found, part), getattr(wanted, part), err_msg=name)
     pd.testing.assert_frame_equal(one.wide, other.wide, rtol=1e-9)
 

@@ -14,6 +14,7 @@ from phenotypes import CodeList, explain
 from phenotypes.spec import OutcomeSpec, TraitSpec, references
 from workflows.exposures import ExposureSpec
 from workflows.source_specs import Source
+from workflows.study import Privacy, RecordsEngine
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -75,6 +76,12 @@ def test_every_definition_it_shows_is_one_a_study_may_declare():
             if group != "exposures":
                 lists = {codes: CodeList.of(codes, [("snomed", "44054006")]) for _, codes in references(spec)}
                 assert spec.label in explain(spec.build(lists, name))
+
+
+def test_the_cache_and_the_engine_it_shows_are_ones_a_study_may_declare():
+    shown = yaml.safe_load(blocks("yaml")[2])
+    assert Privacy.model_validate(shown["privacy"]).cache == Path("custodian/answers")
+    assert RecordsEngine.model_validate(shown["records"]).engine == "spark"
 
 
 @pytest.mark.parametrize("folder", ["cohorts", "phenotypes", "gwas", "workflows", "tests"])
