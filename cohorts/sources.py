@@ -84,10 +84,11 @@ class Intake(WithoutRows):
 
         Files that could not be read count as a table of files.
         """
-        for row in self.lost[self.lost["source"] == source].itertuples():
-            yield "files", int(row.lost), int(row.files)
-        for row in self.counts[self.counts["source"] == source].itertuples():
-            yield str(row.table), int(row.rejected), int(row.read)
+        lost = self.lost[self.lost["source"] == source]
+        yield from (("files", int(bad), int(of)) for bad, of in zip(lost["lost"], lost["files"], strict=True))
+        counts = self.counts[self.counts["source"] == source]
+        for table, refused, read in zip(counts["table"], counts["rejected"], counts["read"], strict=True):
+            yield str(table), int(refused), int(read)
 
 
 def read_sources(

@@ -3,6 +3,12 @@
 The next run leaves them out by itself. What lies in finished run folders is under pseudonyms, and only the
 custodian can say whose: the extracts tell who objected, the sealed crosswalks and the project key tell their
 pseudonyms, and every table of a run is searched for those.
+
+Files that ``careome gwas``, ``careome score`` and the like made beside a run are not searched, and by design cannot
+be: they know samples by the identifiers of the genotype file, and a run writes none of these down, so that no list
+leads from its pseudonyms to samples. Their summary statistics hold nobody; a ``.sscore`` or a list for ``--keep``
+does, and has to be made anew from the genotypes that are left once the samples that the present extracts' ``samples``
+tables name for the objectors have been taken out.
 """
 
 from __future__ import annotations
