@@ -39,6 +39,8 @@ _STATE = re.compile("[0-9a-f]{64}")
 #: Inputs, and parts of the study file, on which the records in the hub depend.
 _READ = ("sources.", "region.", "linkage.")
 _DECLARED = ("sources", "region", "linkage", "records")
+#: Either is in every run folder.
+_RUN = ("manifest.json", "state.json")
 # The digits of a SHA-256 that a sum of many rows can hold without overflow.
 _DIGITS = 16
 
@@ -139,7 +141,7 @@ def kept_answers(study: Study, *, out: Path) -> Iterator[KeptAnswers | None]:
         return
     place = folder.resolve()
     inside = {place, *place.parents}
-    if out.resolve() in inside or any((above / "audit.jsonl").exists() for above in inside):
+    if out.resolve() in inside or any((above / mark).exists() for above in inside for mark in _RUN):
         raise OutputError(
             "kept answers may not lie in a run folder, which is handed out",
             where="privacy.cache",

@@ -159,7 +159,7 @@ def test_answers_are_never_kept_in_a_run_folder(place: Path, inside: str) -> Non
     text = (place / "study.yaml").read_text(encoding="utf-8")
     (place / "study.yaml").write_text(text.replace("cache: custodian/answers", f"cache: {inside}"))
     (place / "earlier").mkdir()
-    (place / "earlier" / "audit.jsonl").touch()
+    (place / "earlier" / "manifest.json").touch()
     with pytest.raises(OutputError, match="may not lie in a run folder"):
         run.run_study(read_study(place / "study.yaml"), place / "run")
     assert not (place / "run").exists()
@@ -167,6 +167,8 @@ def test_answers_are_never_kept_in_a_run_folder(place: Path, inside: str) -> Non
 
 def test_two_runs_do_not_share_a_folder_at_once(place: Path) -> None:
     study = read_study(place / "study.yaml")
+    # the custodian's own, which makes no run folder of its place
+    (place / "custodian" / "audit.jsonl").touch()
     with (
         kept_answers(study, out=place / "one"),
         pytest.raises(OutputError, match="another run"),
