@@ -157,7 +157,13 @@ def model_options(
         typer.Option(help="What a missing genotype of those is; default as --missing-genotypes."),
     ] = None,
     xchr_model: Annotated[
-        int, typer.Option("--xchr-model", min=0, max=2, help="X: 0 left out, males 0/1 (1) or 0/2 (2).")
+        int,
+        typer.Option(
+            "--xchr-model",
+            min=0,
+            max=2,
+            help="X: left out (0), males 0/1 (1) or 0/2 (2); sex is a covariate.",
+        ),
     ] = 2,
     build: Annotated[
         str | None,

@@ -230,9 +230,9 @@ def _read_any(path: Path) -> tuple[list[str], npt.NDArray[np.int64], Cells]:
         raise InputError(
             "has no header that can be understood",
             where=f"{path}:1",
-            found=f"{len(first)} fields",
-            expected="FID IID … or #IID …",
-            fix="add a header line",
+            found="fields between commas" if "," in first[0] else f"{len(first)} fields",
+            expected="FID IID … or #IID …, between tabs or blanks",
+            fix="put tabs for the commas" if "," in first[0] else "add a header line",
         )
     repeated = {name for name in header if header.count(name) > 1}
     if repeated:

@@ -132,13 +132,32 @@ def test_the_command_prints_no_small_number_of_people(hub_file, by):
     assert ran.exit_code == 0, ran.output
     assert "Why dementia finds nobody" in ran.output
     assert "<10" in ran.output
-    head, _, rest = ran.output.partition("Codes in use")
+    head, _, rest = ran.output.partition(" codelist ")
     for line in head.splitlines():
         if line.split()[:1] and line.split()[0] in names:
             cells = re.sub(r"\b(\d0-\d9|0-9|90\+|20\d\d)\b", "", line).split()
             counts = [c for c in cells[1:] if c == "<10" or re.fullmatch(r"\d+", c)][:2]
             assert all(c == "<10" or (int(c) % 5 == 0 and int(c) >= 10) for c in counts), line
     assert "overlap" in rest.lower()
+
+
+@pytest.mark.parametrize("by", ["birth_date", "person_id"])
+def test_nothing_is_counted_by_what_tells_people_apart(hub_file, by):
+    ran = CliRunner().invoke(
+        app, ["phenotype", "diagnose", "asthma", "--hub", str(hub_file), "--on", "2019-01-01", "--by", by]
+    )
+    assert isinstance(ran.exception, DesignError)
+    assert "no such column to count by" in str(ran.exception)
+    assert "Prevalence" not in ran.output
+
+
+def test_why_nobody_is_told_in_lines_that_fit_a_screen(hub_file):
+    ran = CliRunner().invoke(
+        app, ["phenotype", "diagnose", "type_2_diabetes", "dementia", "--hub", str(hub_file), "--on", "2019-01-01"]
+    )
+    told = ran.output.partition("Why type_2_diabetes finds nobody")[2].partition("Why")[0].splitlines()
+    assert sum(line.startswith(("  codes", "  rule", "  status")) for line in told) >= 20
+    assert max(map(len, told)) <= 100
 
 
 def test_the_day_and_the_hub_must_be_given(hub_file, tmp_path):

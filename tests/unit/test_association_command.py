@@ -300,3 +300,10 @@ def test_a_table_of_many_traits_says_where_the_others_are() -> None:
     with console.capture() as captured:
         console.print(summary_table(design, Summary(names), most=30))
     assert "3 more traits in the log" in captured.get()
+
+
+def test_a_table_between_commas_is_refused_as_such(study: Path) -> None:
+    path = study.with_suffix(".txt")
+    path.write_text(path.read_text().replace(" ", ","))
+    with pytest.raises(InputError, match="found fields between commas.*put tabs for the commas"):
+        go(study)

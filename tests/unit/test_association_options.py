@@ -166,11 +166,14 @@ def test_a_test_that_rejects_too_often_where_cases_are_few_is_warned_of(
 @pytest.mark.parametrize(
     ("logistic", "told"),
     [
-        ("wald", "logistic: maximum likelihood, Firth where it fails"),
-        ("score-firth", "logistic: score, Firth where P < 0.2"),
-        ("score-firth-approx", "logistic: score, approximate Firth where P < 0.2"),
-        ("score-spa", "logistic: score, saddle-point where P < 0.2"),
-        ("score-spa-firth", "logistic: score, saddle-point with approximate Firth's effects where P < 0.2"),
+        ("wald", "binary traits: maximum likelihood, Firth where it fails"),
+        ("score-firth", "binary traits: score, Firth where P < 0.2"),
+        ("score-firth-approx", "binary traits: score, approximate Firth where P < 0.2"),
+        ("score-spa", "binary traits: score, saddle-point where P < 0.2"),
+        (
+            "score-spa-firth",
+            "binary traits: score, saddle-point with approximate Firth's effects where P < 0.2",
+        ),
     ],
 )
 def test_binary_traits_by_each_method_which_the_log_tells(
