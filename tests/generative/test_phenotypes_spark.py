@@ -108,7 +108,7 @@ def test_spark_equals_duckdb_and_the_reference(spark: Any, tmp_path: Path) -> No
     @settings(engines.FEW, max_examples=2)
     @given(
         st.lists(engines.populations, min_size=3, max_size=3),
-        st.lists(engines.phenotypes, min_size=9, max_size=9),
+        st.lists(engines.phenotypes, min_size=7, max_size=7),
         st.lists(engines.numeric_traits, min_size=2, max_size=2),
         st.lists(engines.outcomes, min_size=2, max_size=2),
     )
