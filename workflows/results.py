@@ -90,6 +90,8 @@ def tables(findings: Findings) -> dict[str, pd.DataFrame]:
         "people": findings.table.reset_index(),
         "survival": findings.derived.survival,
         "code_counts": findings.derived.diagnostics.codes,
+        "trait_measurements": findings.derived.diagnostics.traits,
+        "outcome_flow": findings.derived.diagnostics.outcomes,
         "genotyped": findings.joined.flow,
         "qc_samples": samples.reset_index(drop=True),
         "qc_variants": findings.quality.variant_table,
