@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final, Literal
 
 import numpy as np
@@ -23,6 +24,8 @@ Mask = npt.NDArray[np.bool_]
 
 COLLINEAR: Final = 1e-10
 """A column is collinear if the preceding ones leave less than this part of its variance."""
+NEARLY: Final = 1e-4
+"""Part of a covariate's variance that must be left for cross products to tell it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +75,14 @@ class Design:
     skipped: Mapping[str, str] = field(default_factory=dict)
     offsets: LocoOffsets | None = None
 
+    @cached_property
+    def complete(self) -> Mask:
+        """bool (samples,): those with every covariate."""
+        return np.asarray(~np.isnan(self.covariates).any(axis=1))
+
     def mask(self, trait: Trait) -> Mask:
         """Samples analysed for `trait`: those with a value and every covariate."""
-        return ~np.isnan(trait.values) & ~np.isnan(self.covariates).any(axis=1)
+        return ~np.isnan(trait.values) & self.complete
 
     def with_offsets(self, offsets: LocoOffsets) -> Design:
         """The same design with predictions, by samples' IDs.
@@ -293,6 +301,7 @@ def _usable(design: Design, *, unusable: Literal["raise", "skip"]) -> Design:
     good: list[Trait] = []
     skipped = dict(design.skipped)
     checked: set[bytes] = set()
+    crossed = _CrossProducts(design)
     for trait in design.traits:
         mask = design.mask(trait)
         fault = _fault(design, trait, mask)
@@ -301,9 +310,9 @@ def _usable(design: Design, *, unusable: Literal["raise", "skip"]) -> Design:
                 raise fault
             skipped[trait.name] = fault.problem
             continue
-        if mask.tobytes() not in checked:
+        if mask.tobytes() not in checked and not crossed.safe(mask):
             covariate_basis(design.covariates, design.covariate_names, mask, where=trait.name)
-            checked.add(mask.tobytes())
+        checked.add(mask.tobytes())
         good.append(trait)
     if not good:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(skipped.items())[:5])
@@ -317,6 +326,8 @@ def _check_covariates(design: Design) -> None:
     analysed = np.zeros(len(design.samples), dtype=bool)
     for trait in design.traits:
         analysed |= design.mask(trait)
+        if (analysed == design.complete).all():
+            break
     rows = design.covariates[analysed]
     if len(rows):
         spread = rows.max(axis=0) - rows.min(axis=0)
@@ -440,3 +451,61 @@ def covariate_basis(
             fix="leave one of them out",
         )
     return CovariateBasis(kept_names, centred, q, r)
+
+
+def standardised_factor(crossed: Floats, n: int) -> tuple[Floats, Floats] | None:
+    """Standardise and factor covariates of which only cross products are known.
+
+    Parameters
+    ----------
+    crossed
+        float64 (1 + k, 1 + k): X'X over some people, X the intercept and covariates standardised in more of them.
+    n
+        How many people.
+
+    Returns
+    -------
+    (ndarray, ndarray) or None
+        S and R, float64 (1 + k, 1 + k), R upper triangular, for which X S is standardised among these people and
+        R'R its cross products. None where cross products lose too much: a covariate is nearly constant, or
+        nearly collinear, and :func:`covariate_basis` must say what it is.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 3.0], [1.0, 5.0], [1.0, 7.0], [1.0, 9.0]])
+    >>> standard, r = standardised_factor(x.T @ x, 4)
+    >>> bool(np.allclose((x @ standard).T @ (x @ standard), r.T @ r)), abs(r).round(9).tolist()
+    (True, [[2.0, 0.0], [0.0, 2.0]])
+    """
+    if not n:
+        return None
+    mean = crossed[0, 1:] / n
+    variance = np.diagonal(crossed)[1:] / n - mean**2
+    if not (variance > NEARLY).all():
+        return None
+    standard = np.diag(np.concatenate([[1.0], 1 / np.sqrt(variance)]))
+    standard[0, 1:] = -mean / np.sqrt(variance)
+    try:
+        r = np.linalg.cholesky(standard.T @ crossed @ standard).T
+    except np.linalg.LinAlgError:
+        return None
+    return (standard, r) if (np.diagonal(r) ** 2 > NEARLY * n).all() else None
+
+
+class _CrossProducts:
+    """Cross products of the covariates over any of the people who have them all."""
+
+    def __init__(self, design: Design) -> None:
+        self.complete = design.complete
+        self.values = np.zeros((len(design.samples), 1 + design.covariates.shape[1]))
+        rows = design.covariates[self.complete]
+        spread = rows.std(axis=0) if len(rows) else np.zeros(rows.shape[1])
+        self.values[self.complete, 0] = 1.0
+        centre = rows.mean(axis=0) if len(rows) else spread
+        self.values[self.complete, 1:] = (rows - centre) / np.where(spread > 0, spread, 1.0)
+        self.all = self.values.T @ self.values
+
+    def safe(self, mask: Mask) -> bool:
+        """Whether the covariates are far from collinear in some people."""
+        out = self.values[self.complete & ~mask]
+        return standardised_factor(self.all - out.T @ out, int(mask.sum())) is not None

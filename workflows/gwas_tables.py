@@ -332,7 +332,10 @@ def _plain_numbers(cells: list[str]) -> npt.NDArray[np.float64] | None:
     try:
         numbers = np.array([*map(float, cells)])
     except ValueError:
-        return None
+        try:
+            numbers = np.array([float("nan" if cell == "NA" else cell) for cell in cells])
+        except ValueError:
+            return None
     # Python reads 1_000 as a number; nobody else does
     if "_" in "".join(cells):
         return None

@@ -19,6 +19,7 @@ from workflows.gwas_traits import describe_design, read_design
 from workflows.installation import version
 from workflows.outputs import atomic_text, write_text
 
+USED: Final = {"hard-call": "hard calls", "dosage": "dosages (to 1/127 of a copy)"}
 MAC: Final = 5
 """Variants with fewer minor alleles are left out unless filters say otherwise."""
 
@@ -95,7 +96,8 @@ def run_wgr(
     lines = [
         f"careome {version()} wgr",
         *source.told(opened),
-        "whole-genome regression: hard calls of autosomes; other chromosomes get the prediction of them all",
+        f"whole-genome regression: {USED[genotypes.values]} of autosomes;"
+        " other chromosomes get the prediction of them all",
         *(f"{option}: accepted for REGENIE's sake, changes nothing here" for option in unused),
         *filtered,
         *describe_design(design),

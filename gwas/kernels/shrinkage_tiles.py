@@ -17,6 +17,12 @@ from gwas.kernels.decoding import decode_words
 
 SAMPLES: Final = 2048
 """Samples in a tile."""
+STEPS: Final = 127
+"""Steps of a copy that dosages are brought to, a byte each: 254 is two copies."""
+NO_DOSAGE: Final = 255
+"""The byte of a missing dosage."""
+_DOSAGES: Final = 2
+"""Numbers of a variant in ``values`` where genotypes are dosages."""
 
 
 def tiles_of(width: int) -> int:
@@ -25,8 +31,31 @@ def tiles_of(width: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _tiles(packed: Any, values: Any) -> int:
+    """Tiles in a row."""
+    samples = packed.shape[1] * (1 if values.shape[1] == _DOSAGES else 4)
+    return (samples + SAMPLES - 1) // SAMPLES
+
+
+@njit(cache=True, nogil=True)
+def _decoded_dosages(bytes_: Any, values: Any, tile: int) -> Any:
+    """Standardised dosages of a tile: float32 (m, samples)."""
+    first, last = tile * SAMPLES, min((tile + 1) * SAMPLES, bytes_.shape[1])
+    out = np.empty((bytes_.shape[0], last - first), dtype=np.float32)
+    table = np.zeros(256, dtype=np.float32)
+    for row in range(bytes_.shape[0]):
+        for code in range(NO_DOSAGE):
+            table[code] = (np.float32(code) / np.float32(STEPS) - values[row, 0]) * values[row, 1]
+        for i in range(last - first):
+            out[row, i] = table[bytes_[row, first + i]]
+    return out
+
+
+@njit(cache=True, nogil=True)
 def _decoded(packed: Any, values: Any, tile: int) -> Any:
-    """Standardised calls of a tile: float32 (m, samples)."""
+    """Standardised calls, or dosages, of a tile: float32 (m, samples)."""
+    if values.shape[1] == _DOSAGES:
+        return _decoded_dosages(packed, values, tile)
     m, width = packed.shape
     byte0 = tile * (SAMPLES // 4)
     byte1 = min(byte0 + SAMPLES // 4, width)
@@ -49,9 +78,11 @@ def scores(packed: Any, values: Any, residuals: Any, parts: Any) -> None:
     Parameters
     ----------
     packed
-        uint8 (m, bytes), C order: PLINK 1 two-bit codes, four samples a byte.
+        uint8 (m, bytes), C order: PLINK 1 two-bit codes, four samples a byte; or dosages, a byte each, in
+        :data:`STEPS` of a copy, :data:`NO_DOSAGE` where missing.
     values
-        float32 (m, 4), C order: what the codes 00, 01, 10 and 11 of each variant stand for.
+        float32 (m, 4), C order: what the codes 00, 01, 10 and 11 of each variant stand for; or float32 (m, 2):
+        what is taken from a dosage, and what the difference is multiplied by.
     residuals
         float32 (4 * bytes, c), C order; zero for the padding of the last byte.
     parts
@@ -100,7 +131,7 @@ def take_away(packed: Any, values: Any, steps: Any, weights: Any, residuals: Any
     weights, residuals
         float32 (4 * bytes, c), C order.
     """
-    for tile in prange((packed.shape[1] * 4 + SAMPLES - 1) // SAMPLES):
+    for tile in prange(_tiles(packed, values)):
         _take_away(packed, values, steps, weights, residuals, tile)
 
 
@@ -131,7 +162,7 @@ def add_predictions(packed: Any, values: Any, effects: Any, column: Any, stride:
     out
         float32 (4 * bytes, traits).
     """
-    for tile in prange((packed.shape[1] * 4 + SAMPLES - 1) // SAMPLES):
+    for tile in prange(_tiles(packed, values)):
         _add_prediction(packed, values, effects, column, stride, out, tile)
 
 

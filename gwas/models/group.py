@@ -9,21 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from gwas.design import covariate_basis
+from gwas.design import covariate_basis, standardised_factor
 from gwas.kernels.products import FixedPoint
 from gwas.models import status
 from gwas.models.tile import Basis, Calls, People, people_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-_LEAST: Final = 1e-4
-"""Part of a covariate's variance that must be left for cross products to tell it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +219,7 @@ def group_of(common: Common, mask: npt.NDArray[np.bool_]) -> Group:
     people, n = people_of(basis, columns), int(mask.sum())
     part = basis.values[people.part]
     within = np.eye(len(common.r)) - part.T @ part if people.left_out else part.T @ part
-    found = _factored(common.r.T @ within @ common.r, n)
+    found = standardised_factor(common.r.T @ within @ common.r, n)
     if found is None:
         anew = covariate_basis(common.covariates, common.names, mask)
         of = {name: i for i, name in enumerate(common.names[int(j)] for j in common.kept)}
@@ -232,21 +228,6 @@ def group_of(common: Common, mask: npt.NDArray[np.bool_]) -> Group:
     back = np.asarray(np.linalg.inv(r), dtype=np.float64)
     inflation = (back.T**2).sum(axis=0)[1:] * n
     return Group(common, mask, people, n, common.r @ standard @ back, r, back.T.copy(), inflation)
-
-
-def _factored(crossed: Floats, n: int) -> tuple[Floats, Floats] | None:
-    """What standardises covariates with these cross products, intercept first, and R; None if it is not safe."""
-    mean = crossed[0, 1:] / n
-    variance = np.diagonal(crossed)[1:] / n - mean**2
-    if not (variance > _LEAST).all():
-        return None
-    standard = np.diag(np.concatenate([[1.0], 1 / np.sqrt(variance)]))
-    standard[0, 1:] = -mean / np.sqrt(variance)
-    try:
-        r = np.linalg.cholesky(standard.T @ crossed @ standard).T
-    except np.linalg.LinAlgError:
-        return None
-    return (standard, r) if (np.diagonal(r) ** 2 > _LEAST * n).all() else None
 
 
 def _standardising(rows: Floats, kept: Sequence[int]) -> Floats:

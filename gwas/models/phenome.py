@@ -228,7 +228,7 @@ def prepare_phenome(
         return Phenome(
             (), failed, right, tuple(t.name for t in design.traits), EFFECT_PER[ploidy], options, {}
         )
-    complete = allowed & ~np.isnan(covariates).any(axis=1)
+    complete = allowed & design.complete
     if ploidy == "x":
         covariates, names = _with_sex(covariates, names, complete, sex)
     common = make_common(covariates, names, complete, rows=rows, n_columns=n_columns)

@@ -1,4 +1,4 @@
-"""The variants of a whole-genome regression: which, how standardised, and their packed calls on every pass."""
+"""The variants of a whole-genome regression: which, how standardised, and their genotypes on every pass."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from cohorts.errors import DesignError
 from gwas.genotypes import Genotypes
 from gwas.kernels.packed import count_genotypes
+from gwas.kernels.shrinkage_tiles import NO_DOSAGE, STEPS
 from gwas.standardised import COPIES
 
 Packed = npt.NDArray[np.uint8]
@@ -23,6 +24,8 @@ BLOCK: Final = 128
 """Variants updated together."""
 READ: Final = 1024
 HELD_BYTES: Final = 512 * 2**20
+DOSAGE_BYTES: Final = 1 << 26
+"""Dosages read at once."""
 AUTOSOMES: Final = tuple(str(c) for c in range(1, 23))
 _MISSING: Final = 1
 
@@ -42,7 +45,8 @@ class Panel:
     scale
         float64 (m,): what a centred count is divided by.
     values
-        float32 (m, 4): standardised value of each code; missing is 0, the mean.
+        float32 (m, 4): standardised value of each code; missing is 0, the mean. Of dosages float32 (m, 2): mean,
+        and inverse of the scale.
     chromosomes
         The chromosomes, in the file's order.
     blocks
@@ -73,19 +77,20 @@ class Panel:
 
     @property
     def width(self) -> int:
-        """Bytes of a row of packed calls."""
+        """Bytes of a row of packed calls; dosages take four times as many."""
         return (self.n + 3) // 4
 
     def passes(self) -> Iterator[tuple[str, int, int, Packed]]:
-        """One pass over the blocks, with their calls (padding is coded missing)."""
+        """One pass over the blocks, with their calls or dosages (padding is coded missing)."""
         if self.held is not None:
             for chrom, first, last in self.blocks:
                 yield chrom, first, last, self.held[first:last]
             return
-        at, calls, base = iter(self.genotypes.blocks(READ)), np.empty((0, self.width), np.uint8), 0
+        at, base = _rows(self.genotypes), 0
+        calls = np.empty((0, _width(self.genotypes)), np.uint8)
         for chrom, first, last in self.blocks:
             while base + len(calls) < last:
-                more = _padded(next(at).packed_selected(), self.n)
+                more = next(at)
                 calls, base = np.concatenate([calls[first - base :], more]), first
             yield chrom, first, last, np.ascontiguousarray(calls[first - base : last - base])
 
@@ -114,17 +119,17 @@ def make_panel(genotypes: Genotypes, *, mac: float, alpha: float) -> Panel:
         skipped["not on an autosome"] = int((~autosomal).sum())
     rows = np.flatnonzero(autosomal).astype(np.int64)
     chosen = genotypes.select(variants=rows)
-    n, width = genotypes.n_samples, (genotypes.n_samples + 3) // 4
-    counts = np.empty((len(rows), 4), dtype=np.int64)
-    everyone = np.ones(n, dtype=bool)
+    n, width = genotypes.n_samples, _width(genotypes)
+    sums = np.empty((len(rows), 3))
     held = np.empty((len(rows), width), np.uint8) if len(rows) * width <= HELD_BYTES else None
-    for block in chosen.blocks(READ):
-        packed = _padded(block.packed_selected(), n)
-        counts[block.start : block.stop] = count_genotypes(packed, everyone)
+    done = 0
+    for packed in _rows(chosen):
+        here = slice(done, done + len(packed))
+        sums[here] = _sums(packed, n, dosages=genotypes.values == "dosage")
         if held is not None:
-            held[block.start : block.stop] = packed
-    called = counts[:, :3].sum(axis=1)
-    copies = counts[:, 1] + 2.0 * counts[:, 2]
+            held[here] = packed
+        done += len(packed)
+    called, copies, squares = sums.T
     rare = np.minimum(copies, 2 * called - copies)
     for why, bad in (("no calls", called == 0), (f"minor allele count below {mac:g}", rare < max(mac, 1))):
         if (found := int((bad & (called > 0)).sum() if why != "no calls" else bad.sum())) > 0:
@@ -132,7 +137,7 @@ def make_panel(genotypes: Genotypes, *, mac: float, alpha: float) -> Panel:
     good = (called > 0) & (rare >= max(mac, 1))
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = copies / called
-        variance = (counts[:, 1] + 4.0 * counts[:, 2]) / n - mean**2 * called / n
+        variance = squares / n - mean**2 * called / n
     flat = good & ~(variance > 1e-6)
     if flat.any():
         skipped["low variance"] = int(flat.sum())
@@ -147,8 +152,11 @@ def make_panel(genotypes: Genotypes, *, mac: float, alpha: float) -> Panel:
     # scarcely varying variants lose influence as alpha rises; the mean influence stays 1
     prior = (0.5 * mean[good] * (2.0 - mean[good])) ** (1.0 + alpha)
     scale = np.sqrt(variance[good] / (prior / prior.mean()))
-    table = (COPIES[None, :] - mean[good, None]) / scale[:, None]
-    table[:, _MISSING] = 0.0
+    if genotypes.values == "dosage":
+        table = np.column_stack([mean[good], 1.0 / scale])
+    else:
+        table = (COPIES[None, :] - mean[good, None]) / scale[:, None]
+        table[:, _MISSING] = 0.0
     chrom = chosen.variants["chrom"].to_numpy(dtype=object)[good]
     return Panel(
         chosen.select(variants=good),
@@ -168,6 +176,43 @@ def _blocks(chrom: npt.NDArray[np.object_]) -> Iterator[tuple[str, int, int]]:
     for first, last in pairwise(edges):
         for start in range(first, last, BLOCK):
             yield str(chrom[start]), start, min(start + BLOCK, last)
+
+
+def _width(genotypes: Genotypes) -> int:
+    """Bytes of a row."""
+    return -(-genotypes.n_samples // 4) * (4 if genotypes.values == "dosage" else 1)
+
+
+def _rows(genotypes: Genotypes) -> Iterator[Packed]:
+    """All rows, some at a time."""
+    if genotypes.values == "dosage":
+        size = min(READ, max(1, DOSAGE_BYTES // (4 * max(genotypes.n_samples, 1))))
+        for exact in genotypes.dosage_blocks(size):
+            yield _in_steps(exact.dosages, _width(genotypes))
+    else:
+        for block in genotypes.blocks(READ):
+            yield _padded(block.packed_selected(), genotypes.n_samples)
+
+
+def _in_steps(dosages: F32, width: int) -> Packed:
+    """A byte for each dosage, padded as missing; whole numbers are exact."""
+    out = np.full((len(dosages), width), NO_DOSAGE, dtype=np.uint8)
+    for row, values in zip(out, dosages, strict=True):
+        some = ~np.isnan(values)
+        row[: len(values)][some] = np.rint(values[some] * np.float32(STEPS)).astype(np.uint8)
+    return out
+
+
+def _sums(packed: Packed, n: int, *, dosages: bool) -> npt.NDArray[np.float64]:
+    """People with a genotype, their copies of ALT and the squares of these: float64 (m, 3)."""
+    if not dosages:
+        counts = count_genotypes(packed, np.ones(n, dtype=bool)).astype(np.float64)
+        one, two = counts[:, 1], counts[:, 2]
+        return np.column_stack([counts[:, :3].sum(axis=1), one + 2.0 * two, one + 4.0 * two])
+    values = np.arange(256) / STEPS
+    values[NO_DOSAGE] = 0.0
+    weights = np.column_stack([np.arange(256) != NO_DOSAGE, values, values**2])
+    return np.stack([np.bincount(row, minlength=256) @ weights for row in packed])
 
 
 def _padded(packed: Packed, n: int) -> Packed:

@@ -130,8 +130,9 @@ def whole_genome_regression(
     Parameters
     ----------
     genotypes
-        Hard calls of the design's samples in its order. Autosomes are used; other chromosomes get the
-        prediction of all autosomes. Several ten thousand to 500,000 common variants are enough.
+        Of the design's samples in its order; dosages, where that is what `genotypes.values` says, to a 127th of a
+        copy. Autosomes are used; other chromosomes get the prediction of all autosomes. Several ten thousand to
+        500,000 common variants are enough.
     design
         Traits (each with its own people) and covariates.
     folds

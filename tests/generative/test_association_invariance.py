@@ -258,3 +258,49 @@ def test_dosages_that_are_whole_numbers_give_the_answers_of_calls(
     dosages = associate(replace(genotypes, values="dosage"), design, missing=missing, offsets=taken_out)
     for name, frame in calls.items():
         assert_same(frame, dosages[name], tolerance=1e-6)
+
+
+@pytest.mark.parametrize("missing", ["mean", "complete-case"])
+@pytest.mark.parametrize("values", ["hard-call", "dosage"])
+def test_traits_of_many_patterns_are_each_least_squares_on_their_own_people(
+    genotypes: Genotypes,
+    table: np.ndarray,
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+    missing: str,
+    values: str,
+) -> None:
+    rng = np.random.default_rng(29)
+    # few and many people, one of one value of a covariate, one nearly so
+    shares = [*np.linspace(0.03, 0.85, 58).tolist(), 0.0, 0.3]
+    wide = pd.DataFrame(rng.normal(size=(N, 60)), tables[0].index, [f"t{i}" for i in range(60)])
+    wide = wide.mask(rng.random(wide.shape) < np.array(shares))
+    covariates = tables[1].assign(site=(np.arange(N) % 3 == 0).astype(float))
+    wide.loc[covariates["site"] == 0, "t58"] = np.nan
+    wide.loc[(covariates["site"] == 1) & (np.arange(N) > 4), "t59"] = np.nan
+    ids = list(genotypes.samples["iid"])
+    chosen = replace(genotypes.select(variants=np.arange(100)), values=values)
+    together = associate(chosen, make_design(ids, wide, covariates), missing=missing)
+    for name in ("t0", "t20", "t57", "t58", "t59"):
+        # a covariate constant in everyone analysed is refused, so this one has company
+        few = ["t0", name] if name == "t58" else [name]
+        alone = associate(chosen, make_design(ids, wide[few], covariates), missing=missing)
+        assert_same(alone[name], together[name])
+        y = wide[name].to_numpy()
+        for j in range(0, 100, 7):
+            g = np.where(table[j] < 0, np.nan, table[j])
+            used = ~np.isnan(y)
+            if missing == "complete-case":
+                used &= ~np.isnan(g)
+            else:
+                g = np.where(np.isnan(g), np.nanmean(g[used]), g)
+            x = np.column_stack([g, np.ones(N), covariates.to_numpy()])[used]
+            x = x[:, [True, True, *(np.ptp(x[:, 2:], axis=0) > 0)]]
+            beta, residual, rank, _ = np.linalg.lstsq(x, y[used], rcond=None)
+            if rank < x.shape[1] or together[name]["ERRCODE"][j] != ".":
+                continue
+            variance = residual[0] / (used.sum() - rank) * np.linalg.inv(x.T @ x)[0, 0]
+            row = together[name].iloc[j]
+            assert row["OBS_CT"] == used.sum()
+            np.testing.assert_allclose(
+                [row["BETA"], row["SE"]], [beta[0], np.sqrt(variance)], rtol=2e-5, atol=1e-6
+            )

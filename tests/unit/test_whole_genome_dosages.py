@@ -83,7 +83,7 @@ def test_a_dosages_byte_is_the_nearest_and_its_moments_are_the_dosages(
     assert found.tolist() == [0, STEPS, 2 * STEPS, NO_DOSAGE, 64, 254, 1, 0, *[NO_DOSAGE] * 4]
     called, copies, squares = panels._sums(found[None], 8, dosages=True)[0]
     whole = found[found != NO_DOSAGE] / STEPS
-    assert called == 7 and copies == pytest.approx(whole.sum()) and squares == pytest.approx((whole**2).sum())
+    assert (called, copies, squares) == pytest.approx((7, whole.sum(), (whole**2).sum()))
     panel = panels.make_panel(replace(study[0], values="dosage"), mac=5, alpha=-0.25)
     assert tiles_of(panel.width) == 1
     for _, first, last, rows in panel.passes():
