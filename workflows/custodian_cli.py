@@ -43,12 +43,18 @@ def _withdrawals(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, finished or not.")],
     key: Key,
     out: Out,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="File or folder of other commands (.sscore, --keep lists) to search for their samples."
+        ),
+    ] = None,
 ) -> None:
     """List which outputs of past runs hold people who have withdrawn or opted out since."""
     from workflows.custodian_withdrawals import trace_withdrawals
     from workflows.study_file import read_study
 
-    traced = trace_withdrawals(read_study(study), runs, key=key, out=out)
+    traced = trace_withdrawals(read_study(study), runs, key=key, out=out, also=also or [])
     typer.echo(
         f"{traced.objected:,} people object; {traced.found:,} of them are in {traced.files:,} files of "
         f"{traced.runs} of {len(runs)} runs: {out}"

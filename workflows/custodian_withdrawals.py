@@ -4,17 +4,18 @@ The next run leaves them out by itself. What lies in finished run folders is und
 custodian can say whose: the extracts tell who objected, the sealed crosswalks and the project key tell their
 pseudonyms, and every table of a run is searched for those.
 
-Files that ``careome gwas``, ``careome score`` and the like made beside a run are not searched, and by design cannot
-be: they know samples by the identifiers of the genotype file, and a run writes none of these down, so that no list
-leads from its pseudonyms to samples. Their summary statistics hold nobody; a ``.sscore`` or a list for ``--keep``
-does, and has to be made anew from the genotypes that are left once the samples that the present extracts' ``samples``
-tables name for the objectors have been taken out.
+Files that ``careome gwas``, ``careome score`` and the like made beside a run know samples by the identifiers of the
+genotype file. A run writes none of these down, so nothing leads from its pseudonyms to them; but the extracts'
+``samples`` tables name the samples of the objectors, and files named beside the runs are searched for those. They
+are told where a column IID stands: ``.sscore`` files, lists for ``--keep``, sample files. Summary statistics hold
+nobody; whether a person went into them is told by the list that they were made with.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ from workflows.study import Study
 
 COLUMNS = ("person", "reason", "run", "file", "what")
 GWAS_PEOPLE = "results/gwas_people.parquet"
+LISTED = (".sscore", ".id", ".keep", ".psam", ".fam")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ class Traced:
     runs: int
 
 
-def trace_withdrawals(study: Study, runs: Iterable[Path], *, key: Path, out: Path) -> Traced:
+def trace_withdrawals(
+    study: Study, runs: Iterable[Path], *, key: Path, out: Path, also: Iterable[Path] = ()
+) -> Traced:
     """List the outputs of past runs that hold people who have objected since.
 
     Parameters
@@ -60,6 +64,8 @@ def trace_withdrawals(study: Study, runs: Iterable[Path], *, key: Path, out: Pat
         Run folders.
     key
         The custodian's private key.
+    also
+        Text files of other commands with samples in them, or folders of such.
     out
         A new file, made with mode 0600: ``person`` (pseudonym), ``reason``, ``run``, ``file``, ``what``. No
         other identifier, and nothing is written anywhere else but a line in the custodian's audit trail.
@@ -77,10 +83,13 @@ def trace_withdrawals(study: Study, runs: Iterable[Path], *, key: Path, out: Pat
             raise InputError(
                 "not a run folder", where=run, found="no folder 'results'", expected="a run folder"
             )
-    people = _objectors(study, open_crosswalks(folder, key))
+    people, samples = _objectors(study, open_crosswalks(folder, key))
     audit(folder, "withdrawals traced", objected=len(people), runs=[_run_id(run) for run in runs])
     rows = [(f"{person:016x}", people[person], run.name, file, what) for run in runs
             for person, file, what in contained(run, people)]  # fmt: skip
+    rows += [
+        (f"{person:016x}", people[person], "", file, what) for person, file, what in sampled(also, samples)
+    ]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(list(COLUMNS), ignore_index=True)
     write_private(out, table)
     return Traced(
@@ -91,19 +100,68 @@ def trace_withdrawals(study: Study, runs: Iterable[Path], *, key: Path, out: Pat
     )
 
 
-def _objectors(study: Study, crosswalk: pd.DataFrame) -> dict[int, str]:
-    """Pseudonyms of everybody who objects, with the reason; a withdrawal goes before an opt-out."""
+def _objectors(study: Study, crosswalk: pd.DataFrame) -> tuple[dict[int, str], dict[str, int]]:
+    """Pseudonyms of everybody who objects, with the reason, and whose their samples are.
+
+    A withdrawal goes before an opt-out.
+    """
     with tempfile.TemporaryDirectory(prefix="careome-", ignore_cleanup_errors=True) as scratch:
         hub = connect(Path(scratch) / "identified.duckdb", spill=Path(scratch) / "spill")
         try:
-            read_sources(hub, only(study, ("patients", "consents")), region_only(study, ("optouts",)))
+            read_sources(
+                hub, only(study, ("patients", "consents", "samples")), region_only(study, ("optouts",))
+            )
             records, numbered = objectors(hub, key=read_project_key(study.privacy.key))
+            held = hub.frame(
+                "SELECT p.source, p.patient_id, sample_id FROM intake.samples JOIN intake.patients p USING (record)"
+            )
         finally:
             hub.close()
     known = records.merge(crosswalk, on=["source", "patient_id"])[["person_id", "reason"]]
     both = pd.concat([known, numbered], ignore_index=True).sort_values("reason", ascending=False)
     unique = both.drop_duplicates("person_id")
-    return {int(p): str(r) for p, r in zip(unique["person_id"], unique["reason"], strict=True)}
+    people = {int(p): str(r) for p, r in zip(unique["person_id"], unique["reason"], strict=True)}
+    mine = held.merge(crosswalk, on=["source", "patient_id"])
+    mine = mine[mine["person_id"].isin(people)]
+    return people, {str(s): int(p) for s, p in zip(mine["sample_id"], mine["person_id"], strict=True)}
+
+
+def sampled(places: Iterable[Path], samples: Mapping[str, int]) -> Iterator[tuple[int, str, str]]:
+    """Where samples are in text files: person, file and how many rows.
+
+    Parameters
+    ----------
+    places
+        Files, or folders whose ``.sscore``, ``.id``, ``.keep``, ``.psam`` and ``.fam`` files are meant. The first
+        line may name the columns; else the samples are in the second (FID IID) or the only one.
+    samples
+        Identifier of a sample to its person.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read as text.
+    """
+    for place in places:
+        files = sorted(p for p in place.rglob("*") if p.suffix in LISTED) if place.is_dir() else [place]
+        for path in files:
+            for person, rows in sorted(_samples_in(path, samples).items()):
+                name = path.relative_to(place).as_posix() if place.is_dir() else path.name
+                yield person, name, f"{rows} row{'s' if rows != 1 else ''} under the sample's identifier"
+
+
+def _samples_in(path: Path, samples: Mapping[str, int]) -> Counter[int]:
+    found: Counter[int] = Counter()
+    try:
+        with open(path, encoding="utf-8") as lines:
+            first = next(lines, "").split()
+            names = [name.lstrip("#").upper() for name in first]
+            at = names.index("IID") if "IID" in names else min(1, len(first) - 1)
+            for cells in ([] if "IID" in names else [first], (line.split() for line in lines)):
+                found.update(samples[c[at]] for c in cells if len(c) > at >= 0 and c[at] in samples)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("cannot be read as text", where=path, found=type(error).__name__) from None
+    return found
 
 
 def contained(run: Path, people: Mapping[int, str]) -> Iterator[tuple[int, str, str]]:

@@ -14,7 +14,7 @@ import pytest
 from cohorts.errors import InputError, OutputError, PrivacyError, StudyError
 from workflows import custodian
 from workflows.audit import verify_audit
-from workflows.custodian_withdrawals import contained, trace_withdrawals
+from workflows.custodian_withdrawals import contained, sampled, trace_withdrawals
 from workflows.keys import new_project_key
 from workflows.sealing import new_custodian_key, read_private_key, read_public_key, seal, unseal
 from workflows.study import Study
@@ -195,8 +195,14 @@ def test_a_withdrawal_is_traced_to_every_output_that_holds_the_person(
     before = {p: hashlib.sha256(p.read_bytes()).digest() for p in (demo / "run").rglob("*") if p.is_file()}
     unchanged = trace_withdrawals(study, [demo / "run"], key=key, out=tmp_path / "before.tsv")
     assert unchanged.found == 0
-    traced = trace_withdrawals(later, [demo / "run"], key=key, out=out)
+    held = pd.read_csv(demo / "region/extracts/biobank_samples.csv", dtype=str).set_index("patient_id")
+    sample = held.loc[mine["biobank"], "sample_id"]
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "a.sscore").write_text(f"#FID\tIID\tSCORE1_AVG\n0\t{sample}\t0.5\n")
+    traced = trace_withdrawals(later, [demo / "run"], key=key, out=out, also=[tmp_path / "beside"])
     assert traced.found == 1
+    assert "a.sscore" in out.read_text()
+    assert sample not in out.read_text()
     assert traced.objected == unchanged.objected + 1
     assert out.stat().st_mode & 0o777 == 0o600
     table = pd.read_csv(out, sep="\t", dtype=str)
@@ -220,6 +226,26 @@ def test_a_withdrawal_is_traced_to_every_output_that_holds_the_person(
     last = json.loads((demo / "custodian/crosswalk/audit.jsonl").read_text().splitlines()[-1])
     assert last["event"] == "withdrawals traced"
     assert not any(local in json.dumps(last) for local in mine)
+
+
+def test_samples_are_found_in_lists_with_and_without_names_of_columns(tmp_path: Path) -> None:
+    files = {
+        "a.sscore": "#FID\tIID\tSCORE1_AVG\nf\ts1\t0.5\ns1\tother\t0.1\n", "b.keep": "f s2\nf s1\ns1 x\n",
+        "c.id": "#IID\ns2\n", "d.keep": "s1\n", "e.fam": "", "notes.txt": "f s1\n",
+    }  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert list(sampled([tmp_path], {"s1": 7, "s2": 9})) == [
+        (7, "a.sscore", "1 row under the sample's identifier"),
+        (7, "b.keep", "1 row under the sample's identifier"),
+        (9, "b.keep", "1 row under the sample's identifier"),
+        (9, "c.id", "1 row under the sample's identifier"),
+        (7, "d.keep", "1 row under the sample's identifier"),
+    ]
+    assert [file for _, file, _ in sampled([tmp_path / "notes.txt"], {"s1": 7})] == ["notes.txt"]
+    (tmp_path / "f.keep").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="cannot be read as text"):
+        list(sampled([tmp_path], {"s1": 7}))
 
 
 def test_people_are_found_in_any_column_even_where_gaps_made_it_floating_point(tmp_path: Path) -> None:
