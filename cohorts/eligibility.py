@@ -141,7 +141,9 @@ def population(
             where="population",
             found=f"{len(people)} people, most of them removed by {worst['step']!r}",
             expected="at least one person",
-            fix="check the index date and the ages against what the records cover",
+            fix="check the index date and the ages against what the records cover"
+            if hub.frame("SELECT 1 FROM registrations LIMIT 1").size
+            else "add a source that says who was registered when (a table registrations); none of these does",
         )
     kept["age"] = kept["age"].astype("int64")
     kept["imd_decile"] = kept["imd_decile"].astype("Int64")

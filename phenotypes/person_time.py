@@ -170,19 +170,20 @@ def levels_of(persons: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarra
     Raises
     ------
     DesignError
-        Where `persons` has no such column.
+        Where `persons` has no such column, or it tells people apart: a birth date, an identifier.
 
     Examples
     --------
     >>> levels_of(pd.DataFrame({"imd_decile": [2, None, 1]}), "imd_decile")[1].tolist()
     [1, 2, 'unknown']
     """
-    if column not in persons.columns:
+    countable = [c for c in persons.columns if c not in ("person_id", "birth_date")]
+    if column not in countable:
         raise DesignError(
             "no such column to count by",
             where="by",
             found=repr(column),
-            expected=f"year, age_band, {', '.join(c for c in persons.columns if c != 'person_id')}",
+            expected=", ".join(["age_band", *countable, "or for incidence year"]),
         )
     values = pd.Series(sexes(persons)) if column == "sex" else persons[column]
     values = values.where(values.notna(), None)

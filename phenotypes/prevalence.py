@@ -174,7 +174,11 @@ def incidence(
         )  # fmt: skip
     if not len(spans.who):
         raise DesignError(
-            "nobody is observed between these days", where="start, end", found=f"{start}, {end}"
+            "nobody is registered between these days",
+            where="start, end",
+            found=f"{start}, {end}",
+            fix="choose days that the registrations cover; a source without registrations says of nobody since "
+            "when it would have known",
         )
     pieces = person_time(spans, persons, by=by, index_date=zero, age_edges=age_edges)
     sex, parts = sexes(persons), []

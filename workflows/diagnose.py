@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -154,15 +155,24 @@ def tables(described: Described) -> list[tuple[str, str]]:
     parts = [
         ("Prevalence", _text(described.prevalence)),
         ("New cases per 1,000 person-years", _text(described.incidence)),
-        ("Codes in use", _text(described.codes)),
+        ("Codes in use by people enough to be shown", _text(described.codes)),
     ]
     if len(described.bands):
         parts.append(("Beside published figures", _text(described.bands)))
     if len(described.overlap):
         most = described.overlap.head(PAIRS_SHOWN)
         parts.append((f"Overlap of {len(most)} of {len(described.overlap)} pairs", _text(most)))
-    parts += [(f"Why {name} finds nobody", _text(table)) for name, table in described.nobody.items()]
+    parts += [(f"Why {name} finds nobody", _steps(table)) for name, table in described.nobody.items()]
     return parts
+
+
+def _steps(table: pd.DataFrame) -> str:
+    """A paragraph for each step: parts of a rule are sentences, too long for the column of a table."""
+    lines = []
+    for row in table.to_dict("records"):
+        said = f"{row['what']}: {row['people']}" + (f" ({row['note']})" if row["note"] else "")
+        lines += textwrap.wrap(said, 100, initial_indent=f"  {row['step']:<7} ", subsequent_indent=" " * 12)
+    return "\n".join(lines)
 
 
 def _text(table: pd.DataFrame) -> str:

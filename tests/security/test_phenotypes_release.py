@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from cohorts.errors import InputError
+from cohorts.errors import DesignError, InputError
 from cohorts.hub import connect, create_hub_tables
 from phenotypes import CodeList, Phenotype, derive, has
 from phenotypes.overlap import overlap
@@ -153,7 +153,17 @@ def test_nothing_is_counted_by_what_tells_people_apart(hub_file, by):
 
 def test_why_nobody_is_told_in_lines_that_fit_a_screen(hub_file):
     ran = CliRunner().invoke(
-        app, ["phenotype", "diagnose", "type_2_diabetes", "dementia", "--hub", str(hub_file), "--on", "2019-01-01"]
+        app,
+        [
+            "phenotype",
+            "diagnose",
+            "type_2_diabetes",
+            "dementia",
+            "--hub",
+            str(hub_file),
+            "--on",
+            "2019-01-01",
+        ],
     )
     told = ran.output.partition("Why type_2_diabetes finds nobody")[2].partition("Why")[0].splitlines()
     assert sum(line.startswith(("  codes", "  rule", "  status")) for line in told) >= 20

@@ -113,7 +113,10 @@ def test_requirements_remove_those_without_sample_or_consent() -> None:
 
 def test_nobody_eligible_is_an_error_that_names_the_step() -> None:
     hub = small_hub(people=[adult(1)])
-    with pytest.raises(DesignError, match="registered on the index date"):
+    with pytest.raises(DesignError, match="registered on the index date.*add a source that says who was"):
+        population(hub, on=ON)
+    hub = small_hub(people=[adult(1)], registrations=[(1, "P", date(1990, 1, 1), date(1991, 1, 1))])
+    with pytest.raises(DesignError, match="registered on the index date.*check the index date"):
         population(hub, on=ON)
 
 
