@@ -352,8 +352,16 @@ _LAST = "\U0010ffff"
 
 
 def read_header(path: Path) -> list[str]:
-    """Names of the columns of a CSV file, in lower case."""
-    return [column.strip().lower() for column in next(csv.reader(io.StringIO(_text(path), newline="")), [])]
+    """Names of the columns of a CSV (or tab-separated) file, in lower case."""
+    text = _text(path)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    return [column.strip().lower() for column in next(reader, [])]
+
+
+def _delimiter(text: str) -> str:
+    """Tab where the first line has one and no comma, as CPRD's code browsers write."""
+    first = text.partition("\n")[0]
+    return "\t" if "\t" in first and "," not in first else ","
 
 
 def _text(path: Path) -> str:
@@ -385,7 +393,8 @@ def read_rows(path: Path, required: tuple[str, ...]) -> Iterable[tuple[int, dict
     InputError
         Where the file is missing or not UTF-8, a column is absent, or a line has too few fields.
     """
-    reader = csv.reader(io.StringIO(_text(path), newline=""))
+    text = _text(path)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     header = [column.strip().lower() for column in next(reader, [])]
     missing = [column for column in required if column not in header]
     if missing:

@@ -24,10 +24,10 @@ def diff(before: CodeList, after: CodeList, *, counts: pd.DataFrame | None = Non
     DataFrame
         A row for each entry that differs, sorted: change ('added', 'removed', 'respelt' for one that means the
         same but is written otherwise; 'reached' and 'lost' for codes in use that one list means and the other
-        does not, where counts are given), system, code, was (the old spelling of a respelt entry; '' otherwise),
-        records and people (Int64; of the codes in use that the entry means; <NA> without counts). People are
-        counted for each code in use and added up, so that one with two codes of an entry counts twice. Without
-        differences the frame is empty, and then, but for respelt entries, the lists' `id` is the same.
+        does not, where counts are given), system, code (of a respelt entry the new spelling), was (its old one;
+        '' otherwise), records and people (Int64; of the codes in use that the entry means; <NA> without counts).
+        People are counted for each code in use and added up, so that one with two codes of an entry counts twice.
+        Without differences the frame is empty, and then, but for respelt entries, the lists' `id` is the same.
 
     Examples
     --------
@@ -45,7 +45,10 @@ def diff(before: CodeList, after: CodeList, *, counts: pd.DataFrame | None = Non
         was, now = before.spellings.get(entry), after.spellings.get(entry)
         if was is not None and now is not None and was != now:
             rows.append(("respelt", entry, was))
-    table = [(change, e.system, e.text, was, *_counted(e, counts)) for change, e, was in sorted(rows)]
+    table = [
+        (change, e.system, after.spellings[e] if was else e.text, was, *_counted(e, counts))
+        for change, e, was in sorted(rows)
+    ]
     if counts is not None:
         table += _in_use(before, after, counts)
     frame = pd.DataFrame(table, columns=COLUMNS)

@@ -6,6 +6,7 @@
 ``opencodelists``    downloads of opencodelists.org: ``code`` and ``term``, or ``id`` and ``name``, or
                      ``CTV3ID`` ..., with columns of categories; the system is told by the address of the
                      list and not by the file, so that it must be given unless the header names it
+``cprd``             lists for CPRD Aurum, as its code browser saves them: ``medcodeid`` or ``prodcodeid``
 ``phenotype-library``  exports of the HDR UK Phenotype Library: ``code``, ``coding_system`` ...
 ===================  ==================================================================================
 
@@ -163,10 +164,21 @@ def _opencodelists(
     return lambda row: (told, row[column])
 
 
+_CPRD = {"medcodeid": "cprd_medcode", "prodcodeid": "cprd_prodcode"}
+
+
+def _cprd(header: list[str], system: str | None) -> Callable[[Mapping[str, str]], tuple[str, str]] | None:
+    column = next((c for c in header if c in _CPRD), None)
+    if column is None:
+        return None
+    return lambda row: (_CPRD[column], row[column])
+
+
 FORMS: dict[str, Callable[[list[str], str | None], Callable[[Mapping[str, str]], tuple[str, str]] | None]] = {
     "careome": _careome,
     "phenotype-library": _library,
     "caliber": _caliber,
+    "cprd": _cprd,
     "opencodelists": _opencodelists,
 }
 
@@ -174,6 +186,7 @@ _TITLES = {
     "careome": "careome",
     "phenotype-library": "Phenotype Library",
     "caliber": "CALIBER",
+    "cprd": "CPRD",
     "opencodelists": "OpenCodelists",
 }
 
@@ -214,7 +227,7 @@ def read_lines(path: str | Path, *, form: str | None = None, system: str | None 
             f"not a {'' if form is None else f'{_TITLES[form]} '}code list",
             where=f"{path}:1",
             found=", ".join(header) or "an empty file",
-            expected="columns system and code, or those of CALIBER, OpenCodelists or the Phenotype Library",
+            expected="columns system and code, or those of CALIBER, CPRD, OpenCodelists or the Phenotype Library",
         )
     term = next((c for c in _TERMS if c in header), None)
     category = next((c for c in header if c == "category" or "category" in c), None)
@@ -238,7 +251,7 @@ def read_lines(path: str | Path, *, form: str | None = None, system: str | None 
             raise InputError(
                 "the file does not say of which system its codes are",
                 where=path,
-                fix="give the system, as the address of the list names it",
+                fix="name it with system=, or --system on the command line; the address of the list tells it",
             )
         lines = [replace(x, system=guess) for x in lines]
     return PublishedList(path.stem, str(path), known, tuple(lines))

@@ -18,6 +18,8 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 
+from cohorts.errors import DesignError
+
 
 class DuckDBHub(Protocol):
     """What is needed of a hub in DuckDB: its connection, such as that of :class:`cohorts.hub.Hub`."""
@@ -140,6 +142,14 @@ def session(hub: HubLike) -> AbstractContextManager[Session]:
     """Open a session on a hub; its temporary tables go when the block ends."""
     if hasattr(hub, "open_session"):
         return cast("OpensSessions", hub).open_session()
+    if not hasattr(hub, "connection"):
+        raise DesignError(
+            "not a hub",
+            where="hub",
+            found=type(hub).__name__,
+            expected="a Hub",
+            fix="open the file with cohorts.connect(path, read_only=True)",
+        )
     return _duckdb_session(hub)
 
 

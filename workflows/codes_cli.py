@@ -20,7 +20,8 @@ app = Application(help="Code lists: show, expand, diff, lint.", no_args_is_help=
 SMALL = 10
 
 ListFile = Annotated[
-    Path, typer.Argument(help="CSV: ours, or as CALIBER, OpenCodelists or the Phenotype Library publish it.")
+    Path,
+    typer.Argument(help="CSV: ours, or as CALIBER, CPRD, OpenCodelists or the Phenotype Library publish it."),
 ]
 System = Annotated[str | None, typer.Option(help="Code system, for files that do not say it, e.g. snomed.")]
 TerminologyFile = Annotated[
@@ -140,7 +141,8 @@ def lint(
     tally = {
         severity: int((table["severity"] == severity).sum()) for severity in ("error", "warning", "note")
     }
-    typer.echo(f"{len(codes)} lists: " + ", ".join(f"{n} {severity}s" for severity, n in tally.items()))
+    counted = (f"{n} {severity}{'' if n == 1 else 's'}" for severity, n in tally.items())
+    typer.echo(f"{len(codes)} list{'' if len(codes) == 1 else 's'}: " + ", ".join(counted))
     _write(table, out)
     if tally["error"]:
         raise InputError(

@@ -53,6 +53,13 @@ def test_expand_writes_a_list_without_terms_unless_asked(folder: Path) -> None:
     assert "kidneys" in (folder / "x.csv").read_text()
 
 
+def test_diff_shows_both_spellings_of_a_code_that_means_the_same(folder: Path) -> None:
+    (folder / "old.csv").write_text("system,code\nicd10,E11.9\n")
+    (folder / "new.csv").write_text("system,code\nicd10,e119\n")
+    told = _run("diff", folder / "old.csv", folder / "new.csv").splitlines()
+    assert told[1].split() == ["respelt", "icd10", "e119", "E11.9"]
+
+
 def test_diff_counts_the_hubs_codes_and_hides_small_numbers(folder: Path) -> None:
     told = _run("diff", folder / "old.csv", folder / "new.csv", "--hub", _hub(folder / "hub.duckdb"))
     lines = {line.split()[0]: line for line in told.splitlines() if line}

@@ -42,6 +42,18 @@ def _file(folder: Path, text: str) -> Path:
             ["icd10 E11", "read2 C10F", "snomed 44054006"],
         ),
         ("Disease,ICD10code,ICD10codeDescr,Category\nx,E11,y,z (4)\n", None, "caliber", ["icd10 E11*"]),
+        (
+            '"medcodeid","term"\n"2196071000000116","Body mass index"\n',
+            None,
+            "cprd",
+            ["cprd_medcode 2196071000000116"],
+        ),
+        (
+            "ProdCodeId\tTermfromEMIS\n3092241000033113\tMetformin, 500mg\n",
+            None,
+            "cprd",
+            ["cprd_prodcode 3092241000033113"],
+        ),
     ],
 )
 def test_the_header_tells_the_form(

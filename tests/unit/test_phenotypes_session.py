@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cohorts.errors import DesignError
 from cohorts.hub import Hub, connect, create_hub_tables
 from phenotypes.codelist import CodeList
 from phenotypes.compile import Question, ask
@@ -52,3 +53,8 @@ def test_many_large_answers_in_one_query_come_back(crowd: Hub) -> None:
     worker.join(timeout=60)
     assert len(found) == len(asked)
     assert all(answer.holds.sum() > 50_000 for answer in found.values())
+
+
+def test_a_bare_connection_is_refused_with_what_to_open_it_by(crowd: Hub) -> None:
+    with pytest.raises(DesignError, match="not a hub; found DuckDBPyConnection.*cohorts.connect"):
+        session(crowd.connection)
