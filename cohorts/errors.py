@@ -38,6 +38,8 @@ class CareomeError(Exception):
     --------
     >>> str(InputError("wrong length", where="a.bed", found="3 bytes", expected="7 bytes", fix="copy it again"))
     'a.bed: wrong length; found 3 bytes, expected 7 bytes. To fix: copy it again.'
+    >>> str(StudyError("no such trait", found="'hieght'", fix="did you mean 'height'?"))
+    "no such trait; found 'hieght'. To fix: did you mean 'height'?"
     """
 
     exit_code = 1
@@ -69,7 +71,7 @@ class CareomeError(Exception):
             line += "; " + ", ".join(facts)
         line = line.rstrip(".") + "."
         if self.fix:
-            line += f" To fix: {self.fix.rstrip('.')}."
+            line += f" To fix: {self.fix if self.fix.endswith('?') else self.fix.rstrip('.') + '.'}"
         return " ".join(line.split())
 
 

@@ -483,10 +483,11 @@ def study_schema() -> dict[str, Any]:
 
 def _known(place: tuple[str | int, ...], names: Iterable[str], known: Iterable[str], what: str) -> None:
     known = set(known)
+    article = "an" if what[0] in "aeiou" else "a"
     for name in names:
         if name not in known:
             raise fault_at(
                 "Study",
                 place,
-                f"{name!r} is not a {what} of this study, which has {', '.join(sorted(known)) or 'none'}",
+                f"{name!r} is not {article} {what} of this study, which has {', '.join(sorted(known)) or 'none'}",
             )

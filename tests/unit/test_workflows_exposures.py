@@ -66,7 +66,7 @@ def test_a_study_may_declare_surfaces_deprivation_and_the_day_of_entry(tmp_path)
     [
         ("    pollutant: ozone\n", "name a surface for others"),
         ("    window_years: 5\n", "name the pollutant"),
-        ("    pollutant: pm25\n    at: nowhere\n", "is not a outcome"),
+        ("    pollutant: pm25\n    at: nowhere\n", "is not an outcome"),
         ("    pollutant: pm25\n    at: chd_10y\n", "after the index date"),
         ("    kind: deprivation\n    window_years: 3\n", "home on the day"),
         ("    pollutant: pm25\n    min_coverage: 2\n", "less than or equal to 1"),
