@@ -123,9 +123,9 @@ def run_gwas(
     """
     begun = time.monotonic()
     traits, model, output = traits or TraitOptions(), model or ModelOptions(), output or OutputOptions()
-    if model.condition_list is not None:
-        more = tuple(sorted(read_variant_list(model.condition_list)))
-        model = replace(model, conditions=(*model.conditions, *more), condition_list=None)
+    # in one order, however they were named: covariates in another round differently
+    more = () if model.condition_list is None else read_variant_list(model.condition_list)
+    model = replace(model, conditions=tuple(sorted({*model.conditions, *more})), condition_list=None)
     opened = source.open()
     lines = [
         f"careome {version()} gwas",
