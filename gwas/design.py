@@ -483,10 +483,10 @@ def standardised_factor(crossed: Floats, n: int) -> tuple[Floats, Floats] | None
     variance = np.diagonal(crossed)[1:] / n - mean**2
     if not (variance > NEARLY).all():
         return None
-    standard = np.diag(np.concatenate([[1.0], 1 / np.sqrt(variance)]))
+    standard: Floats = np.diag(np.concatenate([[1.0], 1 / np.sqrt(variance)]))
     standard[0, 1:] = -mean / np.sqrt(variance)
     try:
-        r = np.linalg.cholesky(standard.T @ crossed @ standard).T
+        r = np.asarray(np.linalg.cholesky(standard.T @ crossed @ standard).T, dtype=np.float64)
     except np.linalg.LinAlgError:
         return None
     return (standard, r) if (np.diagonal(r) ** 2 > NEARLY * n).all() else None

@@ -31,7 +31,7 @@ def tiles_of(width: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _tiles(packed: Any, values: Any) -> int:
+def _tiles(packed: Any, values: Any) -> Any:
     """Tiles in a row."""
     samples = packed.shape[1] * (1 if values.shape[1] == _DOSAGES else 4)
     return (samples + SAMPLES - 1) // SAMPLES

@@ -1,7 +1,8 @@
 """Everything about the traits that is fitted once, and one call that tests a block against all of it.
 
-The matrices that genotypes are multiplied with stand side by side in one wide matrix, so that a block is
-decoded once whatever the number of traits. A trait's columns are made from its own people alone; its answer
+The matrices that genotypes are multiplied with stand side by side: the basis of the covariates in everyone who has
+them, then each trait's residual in its own people. So a block is decoded once, and multiplied with the covariates
+once, whatever the number of traits and of their missingness patterns (:mod:`gwas.models.group`). A trait's answer
 does not depend on which traits stand beside it.
 """
 

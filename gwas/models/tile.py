@@ -129,7 +129,7 @@ class RightSides:
     @property
     def k(self) -> int:
         """Columns of the basis."""
-        return self.basis.values.shape[1]
+        return int(self.basis.values.shape[1])
 
     @cached_property
     def everyone(self) -> Mask:
