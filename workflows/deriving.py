@@ -13,6 +13,7 @@ from cohorts.hub import Hub
 from phenotypes.cache import RECORDS
 from phenotypes.codelist import CodeList
 from phenotypes.derivation import Derived, derive
+from phenotypes.diagnostics import Diagnostics
 from phenotypes.session import HubLike
 from workflows.answers import KeptAnswers, records_identity
 from workflows.folder import RunFolder
@@ -72,7 +73,31 @@ def derive_declared(
         reused, asked = len(derived.reused), len(derived.identities)
         folder.audit.record("kept answers used", reused=reused, definitions=asked)
         progress.note(f"{reused} of {asked} definitions reused")
+    for line in deserving_a_look(derived.diagnostics):
+        progress.note(line)
     return derived
+
+
+def deserving_a_look(diagnostics: Diagnostics) -> list[str]:
+    """Definitions that find nobody, with the reason, and code lists of which nobody has a record.
+
+    A list whose code system the records lack makes a definition quietly narrower, and no count shows it.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> codes = pd.DataFrame({"codelist": ["insulin", "hba1c"], "system": ["bnf", "snomed"], "records": [0, 7]})
+    >>> deserving_a_look(SimpleNamespace(notes=pd.DataFrame({"definition": [], "note": []}), codes=codes))
+    ['nobody has a record of: insulin (bnf)']
+    """
+    notes = diagnostics.notes[["definition", "note"]]
+    lines = [f"{definition}: {note}" for definition, note in notes.itertuples(index=False)]
+    unseen = [
+        f"{name} ({', '.join(sorted(set(group['system'])))})"
+        for name, group in diagnostics.codes.groupby("codelist", sort=False)
+        if not group["records"].sum()
+    ]
+    return [*lines, f"nobody has a record of: {', '.join(unseen)}"] if unseen else lines
 
 
 @contextmanager
