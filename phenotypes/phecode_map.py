@@ -65,6 +65,10 @@ class PhecodeMap:
     exclusions: Mapping[str, frozenset[str]] = field(repr=False)
     written: pd.DataFrame = field(repr=False)
 
+    def __repr__(self) -> str:
+        mapped = len(self.codes[["system", "code"]].drop_duplicates())
+        return f"PhecodeMap({len(self.phecodes)} phecodes of {mapped} codes of {', '.join(self.systems)})"
+
     @classmethod
     def read(
         cls,

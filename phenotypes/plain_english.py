@@ -79,7 +79,7 @@ def phrase(rule: Rule) -> str:
     if isinstance(rule, InOrder):
         return f"first {', and later '.join(phrase(part) for part in rule.parts)}"
     if isinstance(rule, NoneOf):
-        return _join([f"no {_bare(part)}" for part in rule.parts], "and")
+        return _join([_lacking(part) for part in rule.parts], "and")
     inner = phrase(rule.rule)
     if isinstance(rule.rule, AnyOf) and len(rule.rule.parts) > 1:
         inner = f"({inner})"
@@ -104,6 +104,10 @@ def phrase(rule: Rule) -> str:
         return inner
     gap = f", the first and last at least {_days(rule.gap_days)} apart" if rule.gap_days else ""
     return f"{inner} on at least {rule.n} different days{gap}"
+
+
+def _lacking(rule: Rule) -> str:
+    return f"not ({phrase(rule)})" if isinstance(rule, InOrder) else f"no {_bare(rule)}"
 
 
 def _any(rules: tuple[Rule, ...]) -> str:

@@ -55,6 +55,10 @@ def _map(folder: Path, text: str = MAP, **options: object) -> PhecodeMap:
     return PhecodeMap.read(folder / "map.csv", names=folder / "names.csv", **options)  # type: ignore[arg-type]
 
 
+def test_a_map_prints_its_size_and_systems(maps: PhecodeMap) -> None:
+    assert repr(maps) == "PhecodeMap(8 phecodes of 7 codes of icd10)"
+
+
 def _hub(rows: Rows, sexes: str = "FFMU") -> Hub:
     hub = connect()
     create_hub_tables(hub)

@@ -6,7 +6,7 @@ import pytest
 
 from phenotypes.codelist import CodeList
 from phenotypes.plain_english import phrase
-from phenotypes.rules import Rule, all_of, any_of, has, none_of, prescribed, value
+from phenotypes.rules import InOrder, Rule, all_of, any_of, has, none_of, prescribed, value
 
 A = CodeList.of("gout", [("icd10", "M10*")])
 B = CodeList.of("urate_lowering", [("bnf", "100104*")])
@@ -67,6 +67,10 @@ B = CodeList.of("urate_lowering", [("bnf", "100104*")])
         (
             any_of(has(A), has(B)).at_least(2),
             "(a record of gout or a record of urate lowering) on at least 2 different days",
+        ),
+        (
+            none_of(InOrder((has(A), prescribed(B)))),
+            "not (first a record of gout, and later a prescription of urate lowering)",
         ),
         (value(A, "mmol/L", above=11, below=20), "a gout measurement above 11 and below 20 mmol/L"),
         (value(A, "mmol/L", at_least=11, at_most=20), "a gout measurement from 11 to 20 mmol/L"),
