@@ -156,5 +156,5 @@ def test_arbitrary_bytes_as_a_bulk_file_are_counted(noise):
 def test_arbitrary_bytes_as_a_bundle_are_an_input_error(noise):
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "1.json").write_bytes(b"\xff" + noise)
-        with pytest.raises(InputError, match="file 1 in order of name"):
+        with pytest.raises(InputError, match="not a FHIR bundle or resource; found 1 damaged"):
             checked(FhirSource(folder))
