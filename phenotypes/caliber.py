@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from phenotypes.codelist import CodeList, merged, read_rows
+from phenotypes.codelist import CodeList, merged
+from phenotypes.codelist_files import read_rows
 from phenotypes.published_lists import read_published
 
 

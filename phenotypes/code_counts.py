@@ -8,7 +8,7 @@ import pandas as pd
 
 from cohorts.errors import InputError
 from phenotypes.code_systems import normalised
-from phenotypes.codelist import read_rows
+from phenotypes.codelist_files import read_rows
 from phenotypes.session import HubLike, session
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from phenotypes.codelist import CodeEntry, CodeList
+from phenotypes.code_entries import CodeEntry
+from phenotypes.codelist import CodeList
 
 COLUMNS = ["change", "system", "code", "was", "records", "people"]
 

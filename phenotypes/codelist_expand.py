@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from phenotypes.codelist import CodeEntry, CodeList
+from phenotypes.code_entries import CodeEntry
+from phenotypes.codelist import CodeList
 from phenotypes.terminology import Terminology
 
 

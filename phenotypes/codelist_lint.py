@@ -15,6 +15,7 @@ from typing import Literal
 import pandas as pd
 
 from cohorts.errors import InputError
+from phenotypes.code_entries import CodeEntry, entries_of, wider_entry
 from phenotypes.code_systems import (
     ASTERISK_CATEGORIES,
     CODE_SYSTEMS,
@@ -22,7 +23,7 @@ from phenotypes.code_systems import (
     identifier_fault,
     in_other_edition,
 )
-from phenotypes.codelist import CodeEntry, CodeList, entries_of, wider_entry
+from phenotypes.codelist import CodeList
 from phenotypes.published_lists import Line, PublishedList, read_lines
 from phenotypes.terminology import Terminology
 

@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from cohorts.errors import DesignError, InputError
 from phenotypes.code_systems import normalised
-from phenotypes.codelist import build_list, read_rows
+from phenotypes.codelist import build_list
+from phenotypes.codelist_files import read_rows
 from phenotypes.comorbidity_lists import INDICES, ComorbidityIndex, comorbidity_index
 from phenotypes.session import HubLike, Session, session
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 import ibis
 import pandas as pd
 
+from phenotypes.code_entries import CodeEntry
 from phenotypes.code_systems import EDITION_CHANGES, EDITIONS, in_other_edition
-from phenotypes.codelist import CodeEntry, CodeList
+from phenotypes.codelist import CodeList
 from phenotypes.session import Session
 
 

@@ -18,7 +18,8 @@ import pandas as pd
 import pyarrow as pa
 
 from cohorts.errors import DesignError
-from phenotypes.codelist import CodeList, normalised
+from phenotypes.code_systems import normalised
+from phenotypes.codelist import CodeList
 from phenotypes.editions import found_by_edition, source_editions
 from phenotypes.session import Session
 from phenotypes.units import LARGEST_VALUE, canonical_unit

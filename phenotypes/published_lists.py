@@ -23,7 +23,8 @@ from pathlib import Path
 
 from cohorts.errors import InputError
 from phenotypes.code_systems import CODE_SYSTEMS, identifier_fault
-from phenotypes.codelist import CodeList, build_list, read_header, read_rows
+from phenotypes.codelist import CodeList, build_list
+from phenotypes.codelist_files import read_header, read_rows
 
 
 @dataclass(frozen=True)

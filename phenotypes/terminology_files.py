@@ -28,7 +28,7 @@ import pandas as pd
 
 from cohorts.errors import InputError, unreadable
 from phenotypes.code_systems import CODE_SYSTEMS, normalised
-from phenotypes.codelist import read_rows
+from phenotypes.codelist_files import read_rows
 from phenotypes.terminology import Terminology
 
 IS_A = "116680003"

@@ -41,7 +41,7 @@ from pydantic import BeforeValidator, Field
 from cohorts.errors import StudyError
 from cohorts.hub import OPEN_END, Hub, connect, create_hub_tables
 from phenotypes import reference
-from phenotypes.codelist import normalised
+from phenotypes.code_systems import normalised
 from phenotypes.definitions import Phenotype
 from phenotypes.derivation import derive
 from phenotypes.library import Entry, parse
