@@ -60,7 +60,7 @@ from cohorts.comparisons import (
 )
 from cohorts.errors import DesignError, InputError
 from cohorts.hub import Hub
-from cohorts.identity import (
+from cohorts.identifiers import (
     address_sql,
     email_sql,
     ethnicity_sql,

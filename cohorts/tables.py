@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cohorts.hub import OPEN_END
-from cohorts.identity import nhs_digits_sql, nhs_number_sql, sex_sql
+from cohorts.identifiers import nhs_digits_sql, nhs_number_sql, sex_sql
 
 Kind = Literal[
     "text",

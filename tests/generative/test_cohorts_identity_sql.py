@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cohorts.hub import connect
-from cohorts.identity import (
+from cohorts.identifiers import (
     address_sql,
     email_sql,
     ethnicity_sql,

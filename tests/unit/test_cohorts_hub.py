@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from cohorts.hub import HUB_TABLES, connect, create_hub_tables
-from cohorts.identity import normalise_name
+from cohorts.identifiers import normalise_name
 from cohorts.nicknames import NICKNAMES
 
 

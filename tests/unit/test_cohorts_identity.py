@@ -7,16 +7,8 @@ import pytest
 
 from cohorts.errors import PrivacyError
 from cohorts.hub import connect
-from cohorts.identity import (
-    canonical_identities,
-    check_key,
-    entities_with_numbers,
-    nhs_digits,
-    nhs_number_is_valid,
-    normalise_nhs_number,
-    person_ids,
-    pseudonym,
-)
+from cohorts.identifiers import nhs_digits, nhs_number_is_valid, normalise_nhs_number
+from cohorts.identity import canonical_identities, check_key, entities_with_numbers, person_ids, pseudonym
 
 KEY = bytes(range(32))
 

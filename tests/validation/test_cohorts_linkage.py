@@ -12,7 +12,7 @@ import pytest
 
 from cohorts.errors import DesignError, InputError
 from cohorts.hub import Hub, connect
-from cohorts.identity import nhs_number_is_valid
+from cohorts.identifiers import nhs_number_is_valid
 from cohorts.linkage import Links, link, pair_quality
 from cohorts.sources import TableSource, read_sources
 from cohorts.synthetic import RegionConfig, make_region

@@ -1,6 +1,6 @@
 """A last look for identifiers in the words of a report.
 
-Nothing in a report's content should ever have held one: only ``cohorts.identity`` and ``cohorts.linkage``
+Nothing in a report's content should ever have held one: only ``cohorts.identity`` and the linkage room
 see them. This refuses to print what slipped through, whatever let it.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 
 from cohorts.errors import PrivacyError
-from cohorts.identity import nhs_number_is_valid
+from cohorts.identifiers import nhs_number_is_valid
 
 _TEN_DIGITS = re.compile(r"(?<![\w-])\d{3}([ -]?)\d{3}\1\d{4}(?![\w-])")
 _POSTCODE = re.compile(r"\b(?:GIR 0AA|[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2})\b")
