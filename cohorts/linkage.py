@@ -1,14 +1,8 @@
 """Which records belong to one person: valid NHS number first, then Splink for the rest.
 
-**Deterministic step.** Two records with the same valid NHS number are one person if their birth dates
-are equal, *or* if their full names are alike (Jaro-Winkler at least :data:`ALIKE`, also with given and
-family name exchanged) and their sexes are both known and equal. The number alone does not link: somebody
-else's mistyped number must not merge two people. A birth date known to the month or the year only is not equal
-to any; but a record without any name, as research extracts have it, is joined by its number where all records
-under that number agree on sex, on what they know of the birth date, and on names where there are any. A number,
-e-mail or telephone on more than :data:`CROWDED` records is a dummy or an institution's and counts as blank.
-Numbers that end up on several entities are counted as conflicts. Pairs that a clerk has decided stand before all
-rules (:mod:`cohorts.clerical`).
+**Deterministic step.** Records with the same valid NHS number are one person where birth dates, or names and sexes,
+bear it out (:mod:`cohorts.linkage_number`). Numbers that end up on several entities are counted as conflicts. Pairs
+that a clerk has decided stand before all rules (:mod:`cohorts.clerical`).
 
 **Probabilistic step.** A Fellegi-Sunter model in Splink (Linacre et al. 2022, IJPDS 7:23) over all
 records, within and between sources: names, birth date, sex, postcode and address, e-mail, telephone, and
@@ -56,23 +50,20 @@ from cohorts.comparisons import (
     EVIDENCE,
     LEAST_WITH_BIRTH,
     LEAST_WITHOUT_BIRTH,
-    comparable_sql,
 )
-from cohorts.errors import DesignError, InputError
+from cohorts.errors import DesignError
 from cohorts.hub import Hub
-from cohorts.identifiers import (
-    address_sql,
-    email_sql,
-    ethnicity_sql,
-    name_sql,
-    nhs_digits_sql,
-    nhs_number_sql,
-    phone_sql,
-    postcode_sql,
-)
-from cohorts.linkage_model import LEARN_FROM, RECORDS, SCORED, Backend, Scored, kept_apart, score_pairs
+from cohorts.linkage_model import LEARN_FROM, Backend, Scored, kept_apart, score_pairs
+from cohorts.linkage_number import joined_by_number, shared_numbers
 from cohorts.linkage_quality import PairQuality, pair_quality, quality_by_group
-from cohorts.nicknames import NICKNAMES
+from cohorts.linkage_records import (
+    CROWDED,
+    RECORDS,
+    add_groups,
+    drop_records,
+    make_records,
+    set_bare_aside,
+)
 from cohorts.without_rows import WithoutRows
 
 __all__ = ["LEARN_FROM", "Links", "PairQuality", "link", "pair_quality"]
@@ -80,8 +71,6 @@ __all__ = ["LEARN_FROM", "Links", "PairQuality", "link", "pair_quality"]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-ALIKE = 0.88
-CROWDED = 50
 BANDS = (0.01, 0.1, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0)
 
 
@@ -208,16 +197,16 @@ def link(
             found=review,
             expected=f"two numbers from {BANDS[0]} to 1, the lower first",
         )
-    records, crowded = _prepare(hub)
+    records, crowded = make_records(hub)
     try:
         decided = read_decisions(hub, decisions)
-        rule = _deterministic(hub)
+        rule = joined_by_number(hub)
         group, contradicted = settled_groups(records, rule, same=decided.same, different=decided.different)
         by_number, _ = settled_groups(
             records, rule, same=(rule[0][:0], rule[1][:0]), different=decided.different
         )
-        _add_groups(hub, group)
-        bare = _set_bare_aside(hub)
+        add_groups(hub, group)
+        bare = set_bare_aside(hub)
         scored = score_pairs(hub, seed=seed, sample_pairs=sample_pairs, least=BANDS[0], backend=backend)
         plan = _Plan(threshold, largest, review, review_most, on)
         conflicts = {
@@ -227,124 +216,7 @@ def link(
         }
         return _gather(hub, group, by_number, scored, decided, plan, conflicts)
     finally:
-        hub.connection.execute(f"DROP VIEW IF EXISTS {SCORED}")
-        hub.connection.execute(f"DROP TABLE IF EXISTS {RECORDS}")
-
-
-def _prepare(hub: Hub) -> tuple[int, int]:
-    """One row a record with identifiers in one form; the row number is the record.
-
-    Returns how many records there are, and how many valid numbers were too crowded to use.
-    """
-    connection = hub.connection
-    counted = connection.execute("SELECT count(*) FROM intake.patients").fetchone()
-    if not counted or not counted[0]:
-        raise InputError(
-            "no patients to link", where="patients", found="0 accepted rows", expected="at least one"
-        )
-    nicknames = pd.DataFrame(list(NICKNAMES.items()), columns=["short", "long"])
-    connection.register("__nicknames", nicknames)
-    connection.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE __plain AS
-        SELECT record, source, {name_sql("given_name")} AS given, {name_sql("family_name")} AS family,
-            birth_date, coalesce(birth_precision, 'day') AS precision, sex,
-            {postcode_sql("postcode")} AS postcode, {nhs_digits_sql("nhs_number")} AS digits,
-            {email_sql("email")} AS email, {phone_sql("phone")} AS phone, {address_sql("address")} AS address,
-            {ethnicity_sql("ethnicity")} AS ethnicity
-        FROM intake.patients
-        """
-    )
-    shared = {
-        column: f"(SELECT {column} FROM __plain WHERE {column} IS NOT NULL "
-        f"GROUP BY {column} HAVING count(*) > {CROWDED})"
-        for column in ("digits", "email", "phone")
-    }
-    crowded = connection.execute(
-        f"SELECT count({nhs_number_sql('digits')}) FROM {shared['digits']}"
-    ).fetchone()
-    own = {column: f"CASE WHEN {column} NOT IN {shared[column]} THEN {column} END" for column in shared}
-    connection.execute(
-        f"""
-        CREATE OR REPLACE TABLE {RECORDS} AS
-        SELECT n.record, n.source, n.given, coalesce(k.long, n.given) AS formal, n.family, n.sex, n.postcode,
-            CASE WHEN regexp_full_match(n.postcode, '[A-Z]{{1,2}}[0-9][A-Z0-9]?[0-9][A-Z]{{2}}')
-                 THEN n.postcode[:-4] END AS district,
-            CASE WHEN n.precision = 'day' THEN strftime(n.birth_date, '%Y-%m-%d') END AS birth,
-            CASE WHEN n.precision <> 'day' THEN NULL
-                 WHEN day(n.birth_date) <= 12 THEN strftime(n.birth_date, '%Y-%d-%m')
-                 ELSE strftime(n.birth_date, '%Y-%m-%d') END AS swapped,
-            year(n.birth_date) AS birth_year,
-            CASE WHEN n.precision <> 'year' THEN strftime(n.birth_date, '%Y-%m') END AS birth_month,
-            CASE WHEN n.precision <> 'day' AND n.birth_date IS NOT NULL THEN n.precision END AS part,
-            strftime(n.birth_date, '%Y-%m-%d') AS filled_birth, n.address, n.ethnicity, n.email, n.phone,
-            nullif(regexp_extract(n.email, '^[^@]+'), '') AS mailbox,
-            n.digits, {nhs_number_sql("n.digits")} AS nhs
-        FROM (SELECT * REPLACE ({", ".join(f"{sql} AS {name}" for name, sql in own.items())}) FROM __plain) n
-        LEFT JOIN __nicknames k ON k.short = n.given
-        ORDER BY n.record
-        """
-    )
-    connection.execute("DROP TABLE __plain")
-    connection.unregister("__nicknames")
-    return int(counted[0]), int(crowded[0]) if crowded else 0
-
-
-def _deterministic(hub: Hub) -> tuple[Ints, Ints]:
-    """Pairs of records that the rule of the NHS number joins."""
-    edges = hub.frame(
-        f"""
-        WITH held AS (
-            SELECT nhs, count(*) AS n, count(DISTINCT birth) AS births, count(birth) AS dated,
-                   min(record) AS first
-            FROM {RECORDS} WHERE nhs IS NOT NULL GROUP BY nhs HAVING count(*) > 1
-        ), mixed AS (
-            SELECT r.* FROM {RECORDS} r JOIN held h USING (nhs) WHERE NOT (births = 1 AND dated = n)
-        ), pairs AS (
-            SELECT l.nhs, l.record AS a, r.record AS b,
-                coalesce(l.birth = r.birth OR (l.sex = r.sex AND greatest(
-                    jaro_winkler_similarity(l.given || ' ' || l.family, r.given || ' ' || r.family),
-                    jaro_winkler_similarity(l.given || ' ' || l.family, r.family || ' ' || r.given)) >= {ALIKE}),
-                    false) AS joined,
-                coalesce(l.sex = r.sex AND l.birth_year = r.birth_year
-                    AND coalesce(l.birth_month = r.birth_month, true)
-                    AND (l.part IS NOT NULL OR r.part IS NOT NULL)
-                    AND (coalesce(l.given, l.family) IS NULL OR coalesce(r.given, r.family) IS NULL), false) AS fits
-            FROM mixed l JOIN mixed r ON l.nhs = r.nhs AND l.record < r.record
-        ), agreed AS (
-            SELECT nhs FROM pairs GROUP BY nhs HAVING bool_and(joined OR fits)
-        )
-        SELECT h.first AS a, r.record AS b FROM {RECORDS} r JOIN held h USING (nhs)
-        WHERE births = 1 AND dated = n AND r.record <> h.first
-        UNION ALL
-        SELECT a, b FROM pairs WHERE joined OR (fits AND nhs IN (FROM agreed))
-        ORDER BY a, b
-        """
-    )
-    return edges["a"].to_numpy(np.int64), edges["b"].to_numpy(np.int64)
-
-
-def _add_groups(hub: Hub, group: Ints) -> None:
-    """Give the records the column ``grp``."""
-    connection = hub.connection
-    connection.register("__groups", pd.DataFrame({"record": np.arange(len(group)), "grp": group}))
-    connection.execute(
-        f"CREATE OR REPLACE TABLE {RECORDS}_grouped AS "
-        f"SELECT r.*, g.grp::INTEGER AS grp FROM {RECORDS} r JOIN __groups g USING (record) ORDER BY record"
-    )
-    connection.unregister("__groups")
-    connection.execute(f"DROP TABLE {RECORDS}")
-    connection.execute(f"ALTER TABLE {RECORDS}_grouped RENAME TO {RECORDS}")
-
-
-def _set_bare_aside(hub: Hub) -> int:
-    """Make the view of the records that are scored; how many hold too little to be."""
-    connection = hub.connection
-    connection.execute(f"CREATE OR REPLACE VIEW {SCORED} AS SELECT * FROM {RECORDS} WHERE {comparable_sql()}")
-    counted = connection.execute(
-        f"SELECT (SELECT count(*) FROM {RECORDS}) - (SELECT count(*) FROM {SCORED})"
-    ).fetchone()
-    return int(counted[0]) if counted else 0
+        drop_records(hub)
 
 
 def _evident(scored: Scored) -> npt.NDArray[np.bool_]:
@@ -381,7 +253,7 @@ def _gather(
         crosswalk["method"].to_numpy(object), clusters.probability, group, chosen
     )
     counts = {
-        "NHS number on several people": _shared_numbers(hub, entity),
+        "NHS number on several people": shared_numbers(hub, entity),
         "link refused: two NHS numbers and two birth dates": clusters.count(CONTRADICTORY),
         f"link refused: more than {plan.largest} records": clusters.count(TOO_LARGE),
         "link refused: possible twins or namesakes": clusters.count(APART),
@@ -443,22 +315,6 @@ def _methods(group: Ints, by_number: Ints, clusters: Clusters) -> npt.NDArray[np
     anchored = (clusters.probability == 1.0) | ~joined
     settled = np.where(numbered > 1, "nhs", "clerical")
     return np.where((size > 1) & anchored, settled, np.where(joined, "splink", "single")).astype(object)
-
-
-def _shared_numbers(hub: Hub, entity: Ints) -> int:
-    """Valid numbers that stand on records of several entities."""
-    hub.connection.register("__entities", pd.DataFrame({"record": np.arange(len(entity)), "entity": entity}))
-    try:
-        shared = hub.frame(
-            f"""
-            SELECT count(*) AS n FROM (
-                SELECT nhs FROM {RECORDS} JOIN __entities USING (record)
-                WHERE nhs IS NOT NULL GROUP BY nhs HAVING count(DISTINCT entity) > 1)
-            """
-        )
-    finally:
-        hub.connection.unregister("__entities")
-    return int(shared["n"].iloc[0])
 
 
 def _probabilities(

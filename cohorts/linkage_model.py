@@ -32,12 +32,10 @@ from cohorts.comparisons import (
     written,
 )
 from cohorts.hub import Hub
+from cohorts.linkage_records import RECORDS, SCORED
 
 Floats = npt.NDArray[np.float64]
 
-RECORDS = "__link_records"
-SCORED = "__link_scored"
-"""View of the records that hold enough to be compared."""
 LEARN_FROM = 200
 WIDE_PAIRS = 2_000_000
 """Pairs that a wide rule may make before it is left out: poor records are worth the work where they are few."""

@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 
 from cohorts.hub import Hub
-from cohorts.linkage_model import SCORED
+from cohorts.linkage_records import SCORED
 from cohorts.spark import PARTITIONS_PER_CORE, start_spark
 
 
