@@ -20,7 +20,9 @@ import pandas as pd
 from phenotypes.egfr import MICROMOLES_PER_MG_DL
 from phenotypes.narrow import Records
 from phenotypes.rules import (
+    KINDS,
     After,
+    Aged,
     AllOf,
     AnyOf,
     AtLeast,
@@ -209,11 +211,8 @@ def with_egfr(records: Records, rows: Any, creatinine: Any) -> Any:
         Expression of `rows`: umol/L.
     """
     t = rows.mutate(creatinine=creatinine).join(records.people.select("who", "sex", "birth_date"), "who")
-    on = (ibis.date(records.index_date) + t.day.as_interval("D")).cast("date")
     birth = t.birth_date
-    # By year, month and day: engines differ about a difference in years.
-    turned = (on.month() * 100 + on.day()) >= (birth.month() * 100 + birth.day())
-    age = on.year() - birth.year() - (~turned).cast("int32")
+    age = _age(records, t)
     female = t.sex == "F"
     ratio = t.creatinine / MICROMOLES_PER_MG_DL / female.ifelse(0.7, 0.9)
     egfr = (
@@ -227,10 +226,21 @@ def with_egfr(records: Records, rows: Any, creatinine: Any) -> Any:
     return t.mutate(egfr=usable.ifelse(egfr, ibis.null("float64"))).drop("creatinine", "sex", "birth_date")
 
 
+def _age(records: Records, t: Any) -> Any:
+    """Expression of the full years of age on `day`; NULL where the birth date is not known."""
+    on = (ibis.date(records.index_date) + t.day.as_interval("D")).cast("date")
+    birth = t.birth_date
+    # By year, month and day: engines differ about a difference in years.
+    turned = (on.month() * 100 + on.day()) >= (birth.month() * 100 + birth.day())
+    return on.year() - birth.year() - (~turned).cast("int32")
+
+
 def _leaf_rows(records: Records, leaf: Leaf) -> Any:
     rows = records.rows(leaf.codelist, rx=isinstance(leaf, Prescribed))
     if isinstance(leaf, Has) and leaf.source is not None:
         rows = rows.filter(rows.source == records.source(leaf.source))
+    if isinstance(leaf, Has) and leaf.kinds:
+        rows = rows.filter(rows.kind.isin([KINDS.index(kind) for kind in leaf.kinds]))
     if isinstance(leaf, Value):
         rows = rows.filter(rows.value.notnull())
         if leaf.source_unit is not None:
@@ -314,6 +324,8 @@ class _Asker:
             return t.filter(t.day < self._day(rule.when))
         if isinstance(rule, After):
             return t.filter(t.day >= self._day(rule.when))
+        if isinstance(rule, Aged):
+            return self._aged(t, rule)
         if isinstance(rule, First | Last):
             return self._summary(rule).select("who", "day")
         if isinstance(rule, Near):
@@ -354,6 +366,16 @@ class _Asker:
             t = t.join(self.records.session.table(self.question.since), "who")
             t = t.filter(t.day >= t.since).select("who", "day")
         return _between(t, self.question.start, self.question.end)
+
+    def _aged(self, t: Any, rule: Aged) -> Any:
+        """Rows of `t` on whose day the person was of an age."""
+        t = t.join(self.records.people.select("who", "birth_date"), "who")
+        age = _age(self.records, t)
+        if rule.start is not None:
+            t = t.filter(age >= rule.start)
+        if rule.end is not None:
+            t = t.filter(age < rule.end)
+        return t.select("who", "day")
 
     def _day(self, when: When) -> int:
         return 0 if when == "index" else self.records.day(when)

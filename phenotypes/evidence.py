@@ -343,7 +343,7 @@ class _Follower:
             inner = [self.step(within.rule)]
             if isinstance(rule, Near | Lasting):
                 inner.append(self.step(rule.other))
-            days = reference.kept(within, inner[0][1], inner[-1][1], self.index)
+            days = reference.kept(within, inner[0][1], inner[-1][1], self.index, self.who)
         return self._made(rule, bool(days), min(days, default=None), days, inner), days
 
     def _found(self, step: Step, days: set[int]) -> reference.Found:

@@ -21,6 +21,7 @@ from cohorts.errors import DesignError
 from phenotypes.code_systems import normalised
 from phenotypes.codelist import CodeList
 from phenotypes.editions import found_by_edition, source_editions
+from phenotypes.rules import KINDS
 from phenotypes.session import Session
 from phenotypes.units import LARGEST_VALUE, canonical_unit
 
@@ -38,7 +39,8 @@ class Records:
         `persons`.
     narrow
         Ibis table (who int32, day int32 counted from the index date, list int16, entry int32, rx bool,
-        source int16, value double, unit int16): a row for each record and code list that means it. A
+        kind int16 (position in :data:`phenotypes.rules.KINDS`, else -1), source int16, value double,
+        unit int16): a row for each record and code list that means it. A
         record matched by several entries of a list counts for the most specific; a value that cannot be a
         measurement (not a number, not finite, absurdly large) is NULL.
     persons
@@ -140,6 +142,7 @@ def narrow(
         "list",
         "entry",
         (rows.kind == "prescription").fill_null(False).name("rx"),
+        _kind_number(rows.kind).name("kind"),
         rows.source_number.fill_null(-1).cast("int16").name("source"),
         rows.value.between(-LARGEST_VALUE, LARGEST_VALUE)
         .ifelse(rows.value, ibis.null("float64"))
@@ -197,6 +200,11 @@ def checked(persons: pd.DataFrame) -> pd.DataFrame:
 def _used_codes(session: Session) -> pd.DataFrame:
     events = session.table("events")
     return session.frame(events.select("system", "code", "unit", "source").distinct())
+
+
+def _kind_number(kind: Any) -> Any:
+    numbered = [(kind == name, ibis.literal(i, "int16")) for i, name in enumerate(KINDS)]
+    return ibis.cases(*numbered, else_=ibis.literal(-1, "int16"))
 
 
 def _numbers(column: str, names: list[Any], first: int = 0) -> pa.Table:

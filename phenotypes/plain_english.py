@@ -7,6 +7,7 @@ from datetime import date
 from phenotypes.definitions import CategoryTrait, NumericTrait, Outcome, Phenotype
 from phenotypes.rules import (
     After,
+    Aged,
     AllOf,
     AnyOf,
     AtLeast,
@@ -89,6 +90,8 @@ def phrase(rule: Rule) -> str:
         return f"{inner} before {_when(rule.when)}"
     if isinstance(rule, After):
         return f"{inner} on or after {_when(rule.when)}"
+    if isinstance(rule, Aged):
+        return f"{inner} {_ages(rule)}"
     if isinstance(rule, First):
         return f"a first record ({inner})"
     if isinstance(rule, Last):
@@ -131,6 +134,15 @@ def _bare(rule: Rule) -> str:
     return phrase(rule).removeprefix("a ").removeprefix("an ")
 
 
+#: What a kind of record is.
+KINDS: dict[str, str] = {
+    "event": "as an entry of a record",
+    "contact": "as the reason of a contact",
+    "diagnosis": "as a diagnosis of a stay in hospital",
+    "procedure": "as an operation of a stay in hospital",
+    "death": "as a cause of death",
+}
+
 #: Abbreviations that names of code lists write in small letters.
 ABBREVIATIONS: dict[str, str] = {
     word.lower(): word for word in ("HbA1c", "LDL", "HDL", "BMI", "SBP", "CKD", "COPD", "eGFR", "PSA", "TIA")
@@ -149,7 +161,8 @@ def _a(name: str) -> str:
 def _leaf(leaf: Leaf) -> str:
     name = _name(leaf.codelist.name)
     if isinstance(leaf, Has):
-        return f"a record of {name}" + (f" from the source {leaf.source}" if leaf.source else "")
+        said = f"a record of {name}" + (f" from the source {leaf.source}" if leaf.source else "")
+        return said + (f" {_join([KINDS[kind] for kind in leaf.kinds], 'or')}" if leaf.kinds else "")
     if isinstance(leaf, Prescribed):
         return f"a prescription of {name}"
     assert isinstance(leaf, Value)
@@ -166,6 +179,14 @@ def _leaf(leaf: Leaf) -> str:
         return f"{what} from {leaf.low:g} to {leaf.high:g}{unit}"
     said = " and ".join(bounds)
     return f"{what} {'of ' if said.startswith('at most') else ''}{said}{unit}"
+
+
+def _ages(rule: Aged) -> str:
+    if rule.start is None:
+        return f"before the age of {rule.end}"
+    if rule.end is None:
+        return f"at the age of {rule.start} or older"
+    return f"at an age from {rule.start} to {rule.end - 1}"
 
 
 def _phenotype(phenotype: Phenotype) -> str:

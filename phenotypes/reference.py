@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from statistics import fmean, linear_regression, median, stdev
 from typing import cast
 
@@ -23,6 +23,7 @@ from phenotypes.definitions import (
 from phenotypes.egfr import ckd_epi_2021, years_of_age
 from phenotypes.rules import (
     After,
+    Aged,
     AllOf,
     AnyOf,
     Before,
@@ -111,10 +112,10 @@ def _dates(rule: Rule, events: Sequence[Event], index: date, who: Person) -> set
         return set().union(*(_dates(part, events, index, who) for part in rule.parts))
     others = _dates(rule.other, events, index, who) if isinstance(rule, Near | Lasting) else set()
     assert isinstance(rule, Narrowing)
-    return kept(rule, _dates(rule.rule, events, index, who), others, index)
+    return kept(rule, _dates(rule.rule, events, index, who), others, index, who)
 
 
-def kept(rule: Narrowing, dates: set[int], others: set[int], index: date) -> set[int]:
+def kept(rule: Narrowing, dates: set[int], others: set[int], index: date, who: Person) -> set[int]:
     """The dates that a narrowing keeps of those of the rule in it; `others` are those of the other rule in it."""
     if isinstance(rule, Within):
         return {d for d in dates if _inside(d, (rule.start, rule.end))}
@@ -122,6 +123,10 @@ def kept(rule: Narrowing, dates: set[int], others: set[int], index: date) -> set
         return {d for d in dates if d < _day(rule.when, index)}
     if isinstance(rule, After):
         return {d for d in dates if d >= _day(rule.when, index)}
+    if isinstance(rule, Aged):
+        if (birth := who.birth) is None:
+            return set()
+        return {d for d in dates if rule.includes(years_of_age(birth, index + timedelta(days=d)))}
     if isinstance(rule, First):
         return {min(dates)} if dates else set()
     if isinstance(rule, Last):
@@ -146,7 +151,7 @@ def is_meant(event: Event, leaf: Leaf, who: Person) -> bool:
     if not leaf.codelist.matches(event.system, event.code):
         return False
     if isinstance(leaf, Has):
-        return leaf.source is None or event.source == leaf.source
+        return leaf.source in (None, event.source) and (not leaf.kinds or event.kind in leaf.kinds)
     if isinstance(leaf, Value):
         if not usable_value(event.value):
             return False

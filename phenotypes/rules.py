@@ -1,9 +1,9 @@
 """The rules: a small closed set of immutable nodes that say what counts as having a condition.
 
 Two kinds of node. A *date rule* gives each person a set of dates: :class:`Has`, :class:`Value`,
-:class:`Prescribed`, and what narrows one (:class:`Within`, :class:`Before`, :class:`After`, :class:`First`,
-:class:`Last`, :class:`Episodes`, :class:`Near`, :class:`Lasting`, :class:`AtLeast`); :class:`AnyOf` of date
-rules is their union and again a date rule.
+:class:`Prescribed`, and what narrows one (:class:`Within`, :class:`Before`, :class:`After`, :class:`Aged`,
+:class:`First`, :class:`Last`, :class:`Episodes`, :class:`Near`, :class:`Lasting`, :class:`AtLeast`);
+:class:`AnyOf` of date rules is their union and again a date rule.
 A *condition* (:class:`AllOf`, :class:`NoneOf`, :class:`InOrder`, :class:`AnyOf` with a condition in it) is
 true or false for a person and carries the dates of its evidence. Windows and counts belong on date rules;
 putting one on a condition is refused, because it could mean two things.
@@ -21,7 +21,7 @@ Meaning, which :mod:`phenotypes.reference` states in plain Python and the compil
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -30,6 +30,11 @@ from phenotypes.codelist import CodeList
 
 When = date | Literal["index"]
 Formula = Literal["ckd_epi_2021"]
+
+#: How a coded record came to be, as the hub's events have it: written down in a record ('event'), the reason of a
+#: visit or call ('contact'), a diagnosis or an operation of a stay in hospital, or a cause of death.
+Kind = Literal["event", "contact", "diagnosis", "procedure", "death"]
+KINDS: tuple[Kind, ...] = ("event", "contact", "diagnosis", "procedure", "death")
 
 EGFR_UNIT = "mL/min/1.73m2"
 
@@ -52,6 +57,10 @@ class _Chain:
     def after(self, when: When) -> After:
         """Keep dates on or later than a day, or than the index date."""
         return After(_dated(self), when)
+
+    def aged(self, start: int | None, end: int | None = None) -> Aged:
+        """Keep dates from the birthday of `start` years to just before that of `end`."""
+        return Aged(_dated(self), start, end)
 
     def first(self) -> First:
         """Keep the earliest date."""
@@ -80,10 +89,19 @@ class _Chain:
 
 @dataclass(frozen=True)
 class Has(_Chain):
-    """Dates of coded records (not prescriptions) of a code list, of any source or one."""
+    """Dates of coded records (not prescriptions) of a code list, of any source or one, of any kind or some.
+
+    What a record is (a diagnosis of a stay in hospital, say) is asked by its kind, which means the same everywhere;
+    names of sources are each study's own.
+    """
 
     codelist: CodeList
     source: str | None = None
+    kinds: tuple[Kind, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (unknown := sorted({*self.kinds} - {*KINDS})) or len({*self.kinds}) < len(self.kinds):
+            raise ValueError(f"kinds of records are {', '.join(KINDS)}, each once: {unknown or self.kinds}")
 
 
 @dataclass(frozen=True)
@@ -158,6 +176,28 @@ class After(_Chain):
 
     rule: DateRule
     when: When
+
+
+@dataclass(frozen=True)
+class Aged(_Chain):
+    """Dates of `rule` on which the person was `start` years old or older and younger than `end`.
+
+    Ages are full years by year, month and day; nobody whose birth date is not known has such a date.
+    """
+
+    rule: DateRule
+    start: int | None
+    end: int | None
+
+    def __post_init__(self) -> None:
+        if self.start is None and self.end is None:
+            raise ValueError("aged needs a youngest age or an age to stay below")
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise ValueError(f"ages must end after they start: [{self.start}, {self.end})")
+
+    def includes(self, age: int) -> bool:
+        """Whether an age in full years is meant."""
+        return (self.start is None or age >= self.start) and (self.end is None or age < self.end)
 
 
 @dataclass(frozen=True)
@@ -284,13 +324,13 @@ class InOrder:
 
 
 Leaf = Has | Prescribed | Value
-Narrowing = Within | Before | After | First | Last | Near | Lasting | Episodes | AtLeast
+Narrowing = Within | Before | After | Aged | First | Last | Near | Lasting | Episodes | AtLeast
 DateRule = Leaf | Narrowing | AnyOf
 Rule = DateRule | AllOf | NoneOf | InOrder
 
 
-def has(codelist: CodeList, source: str | None = None) -> Has:
-    """Coded records of a list; with `source`, of that source alone.
+def has(codelist: CodeList, source: str | None = None, *, kinds: Iterable[Kind] = ()) -> Has:
+    """Coded records of a list; with `source`, of that source alone, with `kinds`, of those kinds.
 
     Examples
     --------
@@ -298,7 +338,7 @@ def has(codelist: CodeList, source: str | None = None) -> Has:
     >>> rule.n, rule.gap_days
     (2, 30)
     """
-    return Has(codelist, source)
+    return Has(codelist, source, tuple(kinds))
 
 
 def prescribed(codelist: CodeList) -> Prescribed:

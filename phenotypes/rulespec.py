@@ -2,7 +2,7 @@
 
 Every model refuses unknown keys. A fault inside a rule is located by the keys and positions the author
 wrote, nothing else, e.g. ``('phenotypes', 't2d', 'any', 1, 'all', 0, 'gap_days')``, so that a caller can
-point to the line. The keys of a rule apply in one order, however they are written: window, near and
+point to the line. The keys of a rule apply in one order, however they are written: window, age, near and
 not_near, lasting, episodes, count, first or last.
 """
 
@@ -33,6 +33,7 @@ Lists = Mapping[str, CodeList]
 Reference = Annotated[str, Field(min_length=1, description="name of a code list of the study")]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Days = Annotated[int, Field(strict=True)]
+Age = Annotated[int, Field(ge=0, le=150, strict=True)]
 Unit = Annotated[str, AfterValidator(known_unit)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 DayWindow = tuple[Days | None, Days | None]
@@ -52,6 +53,10 @@ def _no_day() -> object:
     raise PydanticCustomError("when", "expected a date such as 2012-01-31, or 'index'")
 
 
+def listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
 When = Annotated[date | Literal["index"], BeforeValidator(_a_day)]
 
 
@@ -69,6 +74,9 @@ class _Dated(Closed):
     )
     before: When | None = Field(default=None, description="dates earlier than this")
     after: When | None = Field(default=None, description="dates on or later than this")
+    aged: tuple[Age | None, Age | None] | None = Field(
+        default=None, description="dates on which the person is of this age in full years, [youngest, below)"
+    )
     first: bool = Field(default=False, strict=True, description="only the earliest of the dates left")
     last: bool = Field(default=False, strict=True, description="only the latest of the dates left")
     near: NearSpec | None = Field(default=None, description="dates that have one of another rule near them")
@@ -87,6 +95,10 @@ class _Dated(Closed):
     def _is_consistent(self) -> Self:
         if self.within is not None:
             check_window(self.within, type(self).__name__, "within")
+        if self.aged is not None:
+            if self.aged == (None, None):
+                raise fault_at(type(self).__name__, ("aged",), "give a youngest age or an age to stay below")
+            check_window(self.aged, type(self).__name__, "aged")
         if self.gap_days and (self._count() or 1) < 2:
             raise fault_at(
                 type(self).__name__, ("gap_days",), f"gap_days needs {self._count_key} of 2 or more beside it"
@@ -107,6 +119,8 @@ class _Dated(Closed):
             rule = rule.after(self.after)
         if self.before is not None:
             rule = rule.before(self.before)
+        if self.aged is not None:
+            rule = rule.aged(*self.aged)
         if self.near is not None:
             rule = rule.near(self.near.rule.build(lists, f"{where}.near.rule"), *self.near.within)
         if self.not_near is not None:
@@ -130,11 +144,19 @@ class HasSpec(_Dated):
 
     has: Reference
     source: str | None = Field(default=None, description="count records of this source alone")
+    kind: Annotated[list[rules.Kind], Field(min_length=1), BeforeValidator(listed)] | None = Field(
+        default=None,
+        description="count records of these kinds alone: event (in a record), contact, diagnosis or procedure (of a "
+        "stay in hospital), death",
+    )
     at_least: Count | None = Field(default=None, description="number of different dates")
 
     def build(self, lists: Lists, where: str) -> rules.Rule:
         """The rule, with its code list bound."""
-        return self._narrow(rules.has(bind(lists, self.has, f"{where}.has"), self.source), lists, where)
+        codes = bind(lists, self.has, f"{where}.has")
+        # in one order, so that the order of writing changes no identity
+        kinds = [kind for kind in rules.KINDS if kind in (self.kind or ())]
+        return self._narrow(rules.has(codes, self.source, kinds=kinds), lists, where)
 
 
 class PrescribedSpec(_Dated):

@@ -40,6 +40,7 @@ from phenotypes.rulespec import (
     check_window,
     fault_at,
     is_always_dated,
+    listed,
 )
 from phenotypes.units import Analyte, analyte_of, believable
 
@@ -47,10 +48,6 @@ Location = tuple[str | int, ...]
 
 
 Believable = Annotated[float, Field(ge=-1e9, le=1e9)]
-
-
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
 
 
 class PhenotypeSpec(Closed):
@@ -143,7 +140,7 @@ class NumericTraitSpec(Closed):
 
     kind: Literal["number"] = "number"
     label: str = Field(min_length=1)
-    codes: Annotated[list[Reference], Field(min_length=1), BeforeValidator(_listed)]
+    codes: Annotated[list[Reference], Field(min_length=1), BeforeValidator(listed)]
     unit: Unit
     plausible: tuple[Believable, Believable] | None = Field(
         default=None,

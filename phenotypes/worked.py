@@ -46,16 +46,19 @@ from phenotypes.definitions import Phenotype
 from phenotypes.derivation import derive
 from phenotypes.library import Entry, parse
 from phenotypes.reference import Event, Person
+from phenotypes.rules import Kind
 from phenotypes.rulespec import Closed
 
+#: What a record is, by the system of its code, where the author does not say its kind; an event otherwise.
 KINDS: dict[str, str] = {
     "bnf": "prescription",
     "dmd": "prescription",
+    "rxnorm": "prescription",
     "opcs4": "procedure",
     "icd10": "diagnosis",
 }
 SOURCES: dict[str, str] = {"opcs4": "hospital", "icd10": "hospital"}
-COLUMNS = ("who", "date", "code", "value", "unit", "source")
+COLUMNS = ("who", "date", "code", "value", "unit", "source", "kind")
 
 
 REGISTERED: tuple[tuple[date, date], ...] = ((date(1990, 1, 1), date.fromisoformat(OPEN_END)),)
@@ -72,6 +75,7 @@ class RecordSpec(Closed):
     value: Annotated[str, BeforeValidator(str)] | None = None
     unit: str | None = None
     source: str | None = None
+    kind: Kind | None = Field(default=None, description="where the system of the code does not tell")
 
 
 class PatientSpec(Closed):
@@ -160,13 +164,13 @@ def check_entry(entry: Entry) -> pd.DataFrame:
 
 
 def patients(table: str) -> dict[str, Person]:
-    """People from a table with the columns who, date, code and, where wanted, value, unit and source.
+    """People from a table with the columns who, date, code and, where wanted, value, unit, source and kind.
 
     Parameters
     ----------
     table
         Lines of cells between bars, the first with the names of the columns. A code is its system and the
-        code; prescriptions are those in bnf or dmd. A line with `who` alone is a person without records.
+        code; prescriptions are those in bnf, dmd or rxnorm. A line with `who` alone is a person without records.
 
     Returns
     -------
@@ -310,7 +314,7 @@ def _event(cells: Mapping[str, str], where: str) -> Event:
             date.fromisoformat(cells["date"]),
             system,
             normalised(system, code),
-            KINDS.get(system, "event"),
+            cells.get("kind") or KINDS.get(system, "event"),
             cells.get("source") or SOURCES.get(system, "gp"),
             float(value) if value else None,
             cells.get("unit") or None,

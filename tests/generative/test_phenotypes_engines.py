@@ -69,7 +69,8 @@ def _population(seed: int) -> list[Person]:
     def event() -> Event:
         if rng.random() < 0.35:
             return Event(day(), *pick(DRUGS), "prescription", "gp")
-        return Event(day(), *pick(CODES), "event", pick(["gp", "hospital"]), pick(VALUES), pick(UNITS))
+        kind = pick(["event", "event", "diagnosis", "contact", "death"])
+        return Event(day(), *pick(CODES), kind, pick(["gp", "hospital"]), pick(VALUES), pick(UNITS))
 
     def span() -> tuple[date, date]:
         start = INDEX - timedelta(days=int(rng.integers(-3, 30)))
@@ -91,7 +92,12 @@ populations = st.integers(0, 2**32 - 1).map(_population)
 whens = st.just("index") | dates
 coded = st.sampled_from([*LISTS[:3]] * 3 + [LISTS[5]])
 leaf_rules = st.one_of(
-    st.builds(rules.has, coded, st.sampled_from([None, None, "gp"])),
+    st.builds(
+        lambda codes, source, kinds: rules.has(codes, source, kinds=kinds),
+        coded,
+        st.sampled_from([None, None, "gp"]),
+        st.sampled_from([(), (), ("event", "diagnosis"), ("contact",)]),
+    ),
     st.builds(rules.prescribed, st.sampled_from(LISTS[3:5])),
     st.builds(
         lambda codes, unit, low, high, open_: rules.value(
@@ -120,6 +126,14 @@ def _narrowed(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.builds(lambda r, a, b: r.within(a, b), inner, offsets, st.none() | st.integers(1, 9)),
         st.builds(lambda r, w: r.before(w), inner, whens),
         st.builds(lambda r, w: r.after(w), inner, whens),
+        # people turn 52 near the index date, or on 29 February of 2012
+        st.builds(
+            lambda r, a, b: r.aged(a, b),
+            inner,
+            st.sampled_from([None, 50, 51, 52]),
+            st.sampled_from([53, 54]),
+        ),
+        st.builds(lambda r: r.aged(52), inner),
         st.builds(lambda r: r.first(), inner),
         st.builds(lambda r: r.last(), inner),
         st.builds(lambda r, o, d: r.lasting(d, unless=o), inner, inner, st.integers(1, 6)),
@@ -356,8 +370,9 @@ def test_the_generators_reach_every_kind_of_rule() -> None:
         walk(rule)
 
     collect()
-    kinds = [rules.Has, rules.Prescribed, rules.Value, rules.Within, rules.Before, rules.After, rules.First]
+    kinds = [rules.Has, rules.Prescribed, rules.Value, rules.Within, rules.Before, rules.After, rules.Aged]
     kinds += [
+        rules.First,
         rules.Last,
         rules.Near,
         rules.Lasting,

@@ -51,6 +51,17 @@ CASES: dict[str, tuple[Rule, str, dict[str, str]]] = {
         """,
         {"hospital": "no", "both": "2011-06-01 1"},
     ),
+    "has with kinds takes records of these kinds alone, whatever their source is called": (
+        has(A, kinds=["event", "diagnosis"]),
+        """
+        who     | date       | code      | source   | kind
+        stay    | 2011-05-01 | icd10 A00 | anything | diagnosis
+        entry   | 2011-05-02 | icd10 A00 | hospital | event
+        contact | 2011-05-01 | icd10 A00 | gp       | contact
+        death   | 2011-05-01 | icd10 A00 | gp       | death
+        """,
+        {"stay": "2011-05-01 1", "entry": "2011-05-02 1", "contact": "no", "death": "no"},
+    ),
     "has does not see prescriptions, and prescribed sees nothing else": (
         has(D),
         """
@@ -375,6 +386,30 @@ def test_an_egfr_needs_sex_and_birth_date_and_takes_the_age_on_the_day() -> None
     expected = dict.fromkeys(people, "no") | {"man": "2011-05-01 1"}
     assert _with_reference(rule, people) == _with_duckdb(rule, people) == expected
     assert _with_duckdb(value(CREATININE, above=71.5, formula="ckd_epi_2021"), people)["younger"] != "no"
+
+
+def test_an_age_is_that_of_the_day_in_full_years() -> None:
+    table = """
+    who     | date       | code
+    before  | 2011-04-30 | icd10 A00
+    on it   | 2011-05-01 | icd10 A00
+    later   | 2011-04-30 | icd10 A00
+    later   | 2011-06-01 | icd10 A00
+    ageless | 2011-06-01 | icd10 A00
+    """
+    birth = date(1976, 5, 1)
+    people = {
+        name: replace(person, birth=None if name == "ageless" else birth)
+        for name, person in patients(table).items()
+    }
+    expected = {"before": "no", "on it": "2011-05-01 1", "later": "2011-06-01 1", "ageless": "no"}
+    assert _with_reference(has(A).aged(35), people) == _with_duckdb(has(A).aged(35), people) == expected
+    expected = {"before": "2011-04-30 1", "on it": "no", "later": "2011-04-30 1", "ageless": "no"}
+    assert _with_reference(has(A).aged(None, 35), people) == expected
+    assert _with_duckdb(has(A).aged(None, 35), people) == expected
+    for start, end in ((None, None), (35, 35)):
+        with pytest.raises(ValueError, match="age"):
+            has(A).aged(start, end)
 
 
 def _with_reference(rule: Rule, people: dict[str, reference.Person]) -> dict[str, str]:

@@ -17,6 +17,13 @@ B = CodeList.of("urate_lowering", [("bnf", "100104*")])
     [
         (has(A).last(), "a latest record (a record of gout)"),
         (
+            has(A, kinds=["event", "diagnosis"]),
+            "a record of gout as an entry of a record or as a diagnosis of a stay in hospital",
+        ),
+        (has(A).aged(35), "a record of gout at the age of 35 or older"),
+        (has(A).aged(18, 35), "a record of gout at an age from 18 to 34"),
+        (has(A).aged(None, 18), "a record of gout before the age of 18"),
+        (
             has(A).near(prescribed(B), -30, 31),
             "a record of gout with a prescription of urate lowering within 30 days of it",
         ),

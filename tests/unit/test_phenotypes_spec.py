@@ -39,6 +39,10 @@ def _rule(text: str) -> rules.Rule:
     [
         ("{has: a}", rules.has(LISTS["a"])),
         ("{has: a, source: gp}", rules.has(LISTS["a"], "gp")),
+        ("{has: a, kind: diagnosis}", rules.has(LISTS["a"], kinds=["diagnosis"])),
+        ("{has: a, kind: [diagnosis, event]}", rules.has(LISTS["a"], kinds=["event", "diagnosis"])),
+        ("{has: a, aged: [35, null]}", rules.has(LISTS["a"]).aged(35)),
+        ("{has: a, aged: [null, 18], before: index}", rules.has(LISTS["a"]).before("index").aged(None, 18)),
         ("{has: a, at_least: 2, gap_days: 30}", rules.has(LISTS["a"]).at_least(2, gap_days=30)),
         ("{prescribed: drug, within: [-90, 0]}", rules.prescribed(LISTS["drug"]).within(-90, 0)),
         ("{has: a, before: index}", rules.has(LISTS["a"]).before("index")),
@@ -104,6 +108,21 @@ def test_yaml_says_the_same_as_python(text: str, expected: rules.Rule) -> None:
             "phenotypes: {p: {label: P, any: [{has: a, value: b}]}}",
             "phenotypes.p.any.0.value",
             "make them two",
+        ),
+        (
+            "phenotypes: {p: {label: P, any: [{has: a, aged: [35, 35]}]}}",
+            "phenotypes.p.any.0.aged",
+            "the window must end after it starts",
+        ),
+        (
+            "phenotypes: {p: {label: P, any: [{has: a, aged: [null, null]}]}}",
+            "phenotypes.p.any.0.aged",
+            "give a youngest age",
+        ),
+        (
+            "phenotypes: {p: {label: P, any: [{has: a, kind: [admission]}]}}",
+            "phenotypes.p.any.0.kind.0",
+            "'diagnosis'",
         ),
         (
             "phenotypes: {p: {label: P, any: [{has: a, gap_days: 9}]}}",
