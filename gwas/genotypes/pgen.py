@@ -21,7 +21,8 @@ from gwas.genotypes.descriptor import Dosages, Genotypes, Index, Packed
 from gwas.genotypes.options import OpenOptions
 from gwas.genotypes.parser_process import ParserProcess, time_allowed
 from gwas.genotypes.pgen_header import PgenHeader, read_header
-from gwas.genotypes.pvar import PvarTable, read_psam, read_pvar
+from gwas.genotypes.psam import read_psam
+from gwas.genotypes.pvar import PvarTable, read_pvar
 
 LARGEST_FILL: Final = 1 << 23
 """Bytes decoded in one go: they stay in cache until packed, and memory does not grow with the block."""

@@ -11,7 +11,8 @@ import pytest
 import zstandard
 
 from cohorts.errors import InputError
-from gwas.genotypes.pvar import read_psam, read_pvar
+from gwas.genotypes.psam import read_psam
+from gwas.genotypes.pvar import read_pvar
 from gwas.kernels.allele_counts import pack_counts
 
 
