@@ -27,14 +27,8 @@ from workflows import (
     wgr_cli,
 )
 from workflows.application import Application
-from workflows.genotype_inputs import (
-    Filters,
-    GenotypeSource,
-    filter_options,
-    source_options,
-    takes,
-    words,
-)
+from workflows.genotype_inputs import Filters, GenotypeSource
+from workflows.genotype_options import filter_options, source_options, takes, words
 from workflows.installation import check_installation, version
 from workflows.outputs import refuse_no_folder
 

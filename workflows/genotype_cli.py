@@ -12,7 +12,8 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from workflows.genotype_inputs import Filters, GenotypeSource, filter_options, source_options, takes
+from workflows.genotype_inputs import Filters, GenotypeSource
+from workflows.genotype_options import filter_options, source_options, takes
 
 Options = dict[str, Any]
 Build = Literal["GRCh37", "GRCh38"]

@@ -1,7 +1,7 @@
 """``careome gwas``: PLINK 2's and REGENIE's option names in, one meaning out.
 
 Options are given as the lists below, each a function that checks its own and makes one value of them;
-:func:`workflows.genotype_inputs.takes` puts them into the command.
+:func:`workflows.genotype_options.takes` puts them into the command.
 """
 
 from __future__ import annotations
@@ -14,14 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from workflows.genotype_inputs import (
-    Filters,
-    GenotypeSource,
-    filter_options,
-    source_options,
-    takes,
-    words,
-)
+from workflows.genotype_inputs import Filters, GenotypeSource
+from workflows.genotype_options import filter_options, source_options, takes, words
 from workflows.gwas_options import ModelOptions, OutputOptions, TraitOptions
 
 if TYPE_CHECKING:

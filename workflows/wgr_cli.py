@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from workflows.genotype_inputs import Filters, GenotypeSource, filter_options, source_options, takes
+from workflows.genotype_inputs import Filters, GenotypeSource
+from workflows.genotype_options import filter_options, source_options, takes
 from workflows.gwas_cli import Tables, table_options, trait_options
 from workflows.gwas_options import TraitOptions
 

@@ -15,7 +15,8 @@ from cohorts.errors import CareomeError, DesignError, InputError
 from gwas.genotypes import open_genotypes
 from gwas.kernels.packed import pack
 from workflows.association import run_gwas
-from workflows.genotype_inputs import Filters, GenotypeSource, chromosomes
+from workflows.genotype_inputs import Filters, GenotypeSource
+from workflows.genotype_options import chromosomes
 from workflows.gwas_tables import expand_names, read_person_table, read_sample_list
 
 N = 40

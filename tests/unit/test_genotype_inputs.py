@@ -12,13 +12,8 @@ from cohorts.errors import DesignError, InputError
 from gwas.genotypes import open_genotypes
 from gwas.genotypes.bed import BedReader
 from workflows.cli import _joined
-from workflows.genotype_inputs import (
-    Filters,
-    GenotypeSource,
-    filter_options,
-    source_options,
-    takes,
-)
+from workflows.genotype_inputs import Filters, GenotypeSource
+from workflows.genotype_options import filter_options, source_options, takes
 from workflows.gwas_filters import apply_filters
 
 
