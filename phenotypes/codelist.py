@@ -2,7 +2,9 @@
 
 A code list is a CSV file with the columns ``system`` and ``code`` (others, such as ``label``, are for
 readers and are not read). Its identity is the SHA-256 of its normalised content, so that a label or the
-order of lines may change and the list stays the same.
+order of lines may change and the list stays the same. A column ``icd10_edition`` (2016 for the NHS's fifth edition,
+2019 for WHO's) says for which edition of ICD-10 the list was written; one line may say it for all. It counts where a
+hub's source says its own (:mod:`phenotypes.editions`).
 
 How a line may say what it means:
 
@@ -36,7 +38,7 @@ from typing import TYPE_CHECKING
 from cohorts.errors import DesignError, InputError
 from phenotypes.code_entries import CodeEntry, entries_of, wider_entry
 from phenotypes.code_systems import EDITIONS, in_other_edition, normalised
-from phenotypes.codelist_files import read_rows
+from phenotypes.codelist_files import EDITION, read_rows, said_edition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,21 +101,24 @@ class CodeList:
         ----------
         path
             UTF-8 text, with or without a byte order mark; blank lines are passed over. A column ``exclude``
-            may say yes where what a line means is to be taken out.
+            may say yes where what a line means is to be taken out, and a column ``icd10_edition`` 2016 or 2019.
         name
             Name of the list; the file's stem where left out.
         edition
-            Edition of ICD-10 that it was written for.
+            Edition of ICD-10 that it was written for, where the file does not say it.
 
         Raises
         ------
         InputError
-            Naming file and line, where the file is missing, empty, not text, lacks a column, or holds
-            an unknown system or an impossible code (such as one that a spreadsheet has rounded).
+            Naming file and line, where the file is missing, empty, not text, lacks a column, holds
+            an unknown system or an impossible code (such as one that a spreadsheet has rounded), or names two
+            editions.
         """
         path = Path(path)
         lines: list[tuple[str, str, str]] = []
-        for number, row in read_rows(path, ("system", "code")):
+        rows = list(read_rows(path, ("system", "code")))
+        edition = said_edition(rows, where=path, given=edition)
+        for number, row in rows:
             out = "!" if row.get("exclude", "").lower() in ("yes", "true", "1", "y", "x") else ""
             lines.append((f"line {number}", row["system"], out + row["code"]))
         return build_list(path.stem if name is None else name, lines, where=path, edition=edition)
@@ -248,9 +253,12 @@ class CodeList:
         """The list as the text of a file that :meth:`read` reads; `terms` by (system, code), where known."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["system", "code", *(["term"] if terms else [])])
+        dated = self.edition is not None
+        writer.writerow(["system", "code", *([EDITION] if dated else []), *(["term"] if terms else [])])
         for e in self.entries:
-            writer.writerow([e.system, e.text, *([terms.get((e.system, e.code), "")] if terms else [])])
+            edition = [self.edition if e.system == "icd10" else ""] if dated else []
+            term = [terms.get((e.system, e.code), "")] if terms else []
+            writer.writerow([e.system, e.text, *edition, *term])
         return out.getvalue()
 
 
@@ -324,7 +332,7 @@ def build_list(
 
 
 def merged(name: str, lists: Iterable[CodeList]) -> CodeList:
-    """One list that means what any of several means.
+    """One list that means what any of several means, of an edition of ICD-10 where all say the same.
 
     Raises
     ------
@@ -338,6 +346,7 @@ def merged(name: str, lists: Iterable[CodeList]) -> CodeList:
     ['icd10 I20*', 'opcs4 K40*']
     """
     lists = list(lists)
+    editions = {codes.edition for codes in lists if any(e.system == "icd10" for e in codes.entries)}
     if len(lists) > 1 and any(e.excluded for codes in lists for e in codes.entries):
         raise DesignError(
             "a list with exclusions cannot be merged with others", where=name, fix="expand the lists first"
@@ -346,7 +355,7 @@ def merged(name: str, lists: Iterable[CodeList]) -> CodeList:
         name,
         tuple(sorted({e for codes in lists for e in codes.entries})),
         tuple(remark for codes in lists for remark in codes.remarks),
-        next((codes.edition for codes in lists if codes.edition is not None), None),
+        editions.pop() if len(editions) == 1 else None,
         {e: written for codes in lists for e, written in codes.spellings.items()},
     )
 

@@ -4,10 +4,50 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cohorts.errors import InputError
+
+#: Column that says for which edition of ICD-10 a list was written; any of its lines may say it for all.
+EDITION = "icd10_edition"
+
+
+def said_edition(
+    lines: Iterable[tuple[int, Mapping[str, str]]], *, where: object, given: str | None = None
+) -> str | None:
+    """Edition of ICD-10 that the lines of a file say in the column :data:`EDITION`.
+
+    Parameters
+    ----------
+    lines
+        Number of each line, and its cells by column.
+    given
+        What a caller says; it stands where no line says anything.
+
+    Raises
+    ------
+    InputError
+        Where two lines, or a line and the caller, name different ones.
+
+    Examples
+    --------
+    >>> said_edition([(2, {"code": "B59", "icd10_edition": "2016"}), (3, {"code": "A00"})], where="x.csv")
+    '2016'
+    """
+    said = given
+    for number, row in lines:
+        cell = row.get(EDITION, "")
+        if cell and said is not None and cell != said:
+            raise InputError(
+                "a code list is of one edition of ICD-10",
+                where=f"{where}:{number}, {EDITION}",
+                found=repr(cell),
+                expected=repr(said),
+                fix="make a list for each edition, or leave the column out: moved codes are then found as written",
+            )
+        said = cell or said
+    return said
 
 
 def read_header(path: Path) -> list[str]:

@@ -24,6 +24,7 @@ from phenotypes.code_systems import (
     in_other_edition,
 )
 from phenotypes.codelist import CodeList
+from phenotypes.codelist_files import said_edition
 from phenotypes.published_lists import Line, PublishedList, read_lines
 from phenotypes.terminology import Terminology
 
@@ -89,7 +90,7 @@ def lint(
     counts
         Codes in use (:func:`phenotypes.code_counts.codes_in_use`): checks that each is ever recorded.
     edition
-        Edition of ICD-10 of the records that will be searched, '2016' or '2019'.
+        Edition of ICD-10 of the records that will be searched, '2016' or '2019'; that of the list where it says one.
 
     Returns
     -------
@@ -109,8 +110,6 @@ def lint(
     >>> lint(codes)[["severity", "rule", "code"]].values.tolist()
     [['error', 'check-digit', '44054007'], ['warning', 'implied', 'E113']]
     """
-    if edition is not None and edition not in EDITIONS:
-        raise InputError("unknown edition of ICD-10", found=repr(edition), expected=", ".join(EDITIONS))
     published = codes
     if isinstance(codes, CodeList):
         edition = edition or codes.edition
@@ -118,6 +117,10 @@ def lint(
     elif not isinstance(codes, PublishedList):
         published = read_lines(codes, system=system)
     assert isinstance(published, PublishedList)
+    if edition is None:
+        edition = said_edition(((x.number, x.row) for x in published.lines), where=published.source)
+    if edition is not None and edition not in EDITIONS:
+        raise InputError("unknown edition of ICD-10", found=repr(edition), expected=", ".join(EDITIONS))
     findings: list[_Finding] = []
     meant: dict[CodeEntry, Line] = {}
     for line in published.lines:

@@ -5,7 +5,7 @@ Everything recorded in the look-back counts, main diagnosis or not, from one pas
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ import pyarrow as pa
 from cohorts.errors import DesignError, InputError
 from phenotypes.code_systems import normalised
 from phenotypes.codelist import build_list
-from phenotypes.codelist_files import read_rows
+from phenotypes.codelist_files import read_rows, said_edition
 from phenotypes.comorbidity_lists import INDICES, ComorbidityIndex, comorbidity_index
+from phenotypes.editions import mark, marked, moved_codes, respelled, source_editions
 from phenotypes.session import HubLike, Session, session
 
 
@@ -32,6 +33,8 @@ def comorbidity(
     lookback_days: int | None = None,
 ) -> pd.DataFrame:
     """Comorbidity of each person before a day.
+
+    ICD-10 codes of a source that declares its edition are also meant by their spelling in the other, as in code lists.
 
     Parameters
     ----------
@@ -116,7 +119,7 @@ def read_index(path: str | Path, *, name: str | None = None, fraction: bool = Fa
     ----------
     path
         CSV file with the columns condition, system and code (as in a code list), and weight if wanted: the same on
-        every line of a condition.
+        every line of a condition. A column ``icd10_edition`` is read as in a code list.
     name
         What to call it; the file's stem where None.
     fraction
@@ -130,7 +133,9 @@ def read_index(path: str | Path, *, name: str | None = None, fraction: bool = Fa
     path = Path(path)
     lines: dict[str, list[tuple[str, str, str]]] = {}
     weights: dict[str, float] = {}
-    for number, row in read_rows(path, ("condition", "system", "code")):
+    rows = list(read_rows(path, ("condition", "system", "code")))
+    edition = said_edition(rows, where=path)
+    for number, row in rows:
         condition = row["condition"]
         if condition in ("", "person_id", "score", "n_conditions"):
             raise InputError("not a name of a condition", where=f"{path}:{number}", found=repr(condition))
@@ -145,7 +150,10 @@ def read_index(path: str | Path, *, name: str | None = None, fraction: bool = Fa
             )
     if not lines:
         raise InputError("index is empty", where=path, expected="at least one condition")
-    lists = {condition: build_list(condition, rows, where=path) for condition, rows in lines.items()}
+    lists = {
+        condition: build_list(condition, codes, where=path, edition=edition)
+        for condition, codes in lines.items()
+    }
     return ComorbidityIndex(name or path.stem, lists, weights, divisor=float(len(lists)) if fraction else 1.0)
 
 
@@ -167,8 +175,11 @@ def _recorded(
     events = events.filter(events.system.isin(systems), events.code.notnull(), events.date < ibis.date(on))
     if lookback_days is not None:
         events = events.filter(events.date >= ibis.date(on - timedelta(days=lookback_days)))
-    used = opened.frame(events.select("system", "code").distinct())
-    codes = opened.load("careome_conditions", _meanings(used, index))
+    editions = source_editions(opened)
+    by = ["source", "system", "code"] if editions else ["system", "code"]
+    used = opened.frame(events.select(*by).distinct())
+    moved = moved_codes(used, editions) if editions else {}
+    codes = opened.load("careome_conditions", _meanings(used, index, moved))
     rows = opened.load(
         "careome_condition_people",
         pa.table(
@@ -178,7 +189,7 @@ def _recorded(
             }
         ),
     )
-    joined: Any = events.join(codes, ["system", "code"]).join(rows, "person_id")
+    joined: Any = marked(events, moved, editions).join(codes, ["system", "code"]).join(rows, "person_id")
     hits = opened.frame(joined.select("who", "condition").distinct())
     who, condition = hits["who"].to_numpy(np.int64), hits["condition"].to_numpy(np.int64)
     found = {}
@@ -188,16 +199,28 @@ def _recorded(
     return found
 
 
-def _meanings(used: pd.DataFrame, index: ComorbidityIndex) -> pa.Table:
+def _meanings(used: pd.DataFrame, index: ComorbidityIndex, moved: Mapping[str, list[str]]) -> pa.Table:
+    """Recorded codes, moved ones also with the edition of their source, and the condition that each means."""
     found: list[tuple[str, str, int]] = []
     for system, group in used.groupby("system", sort=True):
-        written: dict[str, list[str]] = {}
-        for code in sorted(group["code"]):
-            written.setdefault(normalised(str(system), code), []).append(code)
-        clean = sorted(written)
+        written = _written(str(system), set(group["code"]))
         for number, codes in enumerate(index.conditions.values()):
-            for code, _ in codes.found_in(str(system), clean):
+            for code, _ in codes.found_in(str(system), sorted(written)):
                 found += [(str(system), raw, number) for raw in written[code]]
+    for edition, raws in moved.items():
+        written = _written("icd10", raws)
+        for number, codes in enumerate(index.conditions.values()):
+            other = respelled(codes, edition)
+            for code, _ in (codes if other is None else other.codelist).found_in("icd10", sorted(written)):
+                found += [("icd10", mark(edition, raw), number) for raw in written[code]]
     columns = list(zip(*found, strict=True)) or [(), (), ()]
     kinds = {"system": pa.string(), "code": pa.string(), "condition": pa.int32()}
     return pa.table({n: pa.array(c, k) for (n, k), c in zip(kinds.items(), columns, strict=True)})
+
+
+def _written(system: str, codes: Iterable[str]) -> dict[str, list[str]]:
+    """Codes as recorded, by their normal spelling."""
+    written: dict[str, list[str]] = {}
+    for code in sorted(codes):
+        written.setdefault(normalised(system, code), []).append(code)
+    return written

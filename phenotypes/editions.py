@@ -9,14 +9,15 @@ without a declared edition only what the list says is found.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import ibis
 import pandas as pd
 
 from phenotypes.code_entries import CodeEntry
-from phenotypes.code_systems import EDITION_CHANGES, EDITIONS, in_other_edition
+from phenotypes.code_systems import EDITION_CHANGES, EDITIONS, in_other_edition, normalised
 from phenotypes.codelist import CodeList
 from phenotypes.session import Session
 
@@ -45,6 +46,86 @@ def source_editions(session: Session) -> dict[str, str]:
         return {}
     found = session.frame(sources.select("source", "icd10_edition")).dropna()
     return {str(s): str(e) for s, e in zip(found["source"], found["icd10_edition"], strict=True)}
+
+
+def spellings(code: str, edition: str | None) -> tuple[str, ...]:
+    """What a recorded ICD-10 code may be looked up as, the most specific first; never shorter than a category.
+
+    Parameters
+    ----------
+    code
+        Normalised.
+    edition
+        Of the source that recorded it; None where it declares none, and then the code and what stands above it are
+        all. Else what the other edition calls a moved code comes before what stands above it.
+
+    Examples
+    --------
+    >>> spellings("B59", "2016"), spellings("B485", "2019"), spellings("B485", None)
+    (('B59', 'B485'), ('B485', 'B59', 'B48'), ('B485', 'B48'))
+    """
+    own = [code[:n] for n in range(len(code), 2, -1)]
+    for change in EDITION_CHANGES if edition is not None else ():
+        ours, theirs = (change.nhs, change.who) if edition == EDITIONS[0] else (change.who, change.nhs)
+        if code.startswith(ours):
+            below = len(code) - len(ours) + 1
+            return (*own[:below], theirs, *own[below:])
+    return tuple(own)
+
+
+def moved_codes(used: pd.DataFrame, editions: Mapping[str, str]) -> dict[str, list[str]]:
+    """By edition, the codes as its sources record them that the other edition spells otherwise.
+
+    Parameters
+    ----------
+    used
+        ``source``, ``system`` and ``code``: what is in use.
+    editions
+        Source to its edition.
+
+    Examples
+    --------
+    >>> used = pd.DataFrame({"source": ["apc", "gp"], "system": "icd10", "code": "B59"})
+    >>> moved_codes(used, {"apc": "2016"})
+    {'2016': ['B59']}
+    """
+    found: dict[str, set[str]] = {}
+    mine = used.loc[(used["system"] == "icd10") & used["source"].isin(list(editions)), ["source", "code"]]
+    for source, raw in mine.dropna().drop_duplicates().itertuples(index=False):
+        edition = editions[source]
+        if in_other_edition(normalised("icd10", raw), _OTHER[edition]) is not None:
+            found.setdefault(edition, set()).add(raw)
+    return {edition: sorted(codes) for edition, codes in sorted(found.items())}
+
+
+def marked(events: Any, moved: Mapping[str, Iterable[str]], editions: Mapping[str, str]) -> Any:
+    """Events (Ibis) in which moved codes of a source say its edition, so that they can be told apart by their code.
+
+    Parameters
+    ----------
+    moved
+        Result of :func:`moved_codes`; each is written as :func:`mark` writes it.
+    """
+    code = events.code
+    for edition, codes in moved.items():
+        mine = sorted(source for source, its in editions.items() if its == edition)
+        here = (events.system == "icd10") & events.source.isin(mine) & events.code.isin(list(codes))
+        code = here.ifelse(ibis.literal(mark(edition, "")) + events.code, code)
+    return events.mutate(code=code) if moved else events
+
+
+def mark(edition: str, code: str) -> str:
+    """A recorded code with the edition of its source; no code has a blank.
+
+    Examples
+    --------
+    >>> mark("2016", "B59")
+    '2016 B59'
+    """
+    return f"{edition} {code}"
+
+
+_OTHER = dict(zip(EDITIONS, reversed(EDITIONS), strict=True))
 
 
 def respelled(codelist: CodeList, edition: str) -> Respelled | None:

@@ -42,6 +42,13 @@ _SYSTEMS: dict[Icd, dict[str, str]] = {
     },
 }
 
+# Categories of WHO's ICD-10 that the clinical modification has never had.
+_WHO_ALONE = frozenset(["B21", "B22", "B23", "B24", "C97", "E12", "E14", "F00", "I64", "I84", "J46"])
+# Of a map's codes, how many may be impossible before it is one of another ICD: slips are few, foreign maps are not.
+_MOST_IMPOSSIBLE = 0.2
+# So many codes without a sixth character, or a letter after the third, are not of the clinical modification.
+_MANY = 1000
+
 
 @dataclass(frozen=True, eq=False)
 class PhecodeMap:
@@ -90,14 +97,16 @@ class PhecodeMap:
             Files beside it, where there are any.
         icd
             'who': codes of ICD-10 as the United Kingdom records them (system icd10). 'cm': the United States' clinical
-            modification (icd10cm, icd9cm). The maps differ; the wrong one loses cases without a word.
+            modification (icd10cm, icd9cm). The maps differ, and the wrong one would lose cases without a word.
         rollup
             A code of 250.21 also counts for 250.2 and 250.
 
         Raises
         ------
         InputError
-            Where a file cannot be read or lacks a column, or the map holds no code of the kind asked for.
+            Where a file cannot be read or lacks a column, the map holds no code of the kind asked for, or what it
+            holds cannot be of that kind: of WHO's where over a fifth of the codes are longer than any of WHO's, of the
+            clinical modification where none of many is, or where WHO's own categories (I64, E14 …) are there.
 
         Examples
         --------
@@ -108,10 +117,14 @@ class PhecodeMap:
         phecode = _column(rows, ("phecode",), path)
         kind = next((c for c in ("vocabulary_id", "flag") if c in rows), None)
         said = rows[kind].str.lower().str.replace(r"[^a-z0-9]", "", regex=True) if kind else "10"
+        systems = _SYSTEMS[icd]
+        if icd == "cm" and kind and "icd10cm" in set(said):
+            # a file of both has WHO's under this name
+            systems = {name: system for name, system in systems.items() if name != "icd10"}
         written = pd.DataFrame(
             {
                 "line": range(2, len(rows) + 2),
-                "system": pd.Series(said, index=rows.index).map(_SYSTEMS[icd]),
+                "system": pd.Series(said, index=rows.index).map(systems),
                 "code": rows[code],
                 "phecode": rows[phecode],
             }
@@ -121,6 +134,7 @@ class PhecodeMap:
                 f"the map holds no code of ICD ({icd.upper()})", where=path,
                 found=", ".join(sorted(set(map(str, said)))[:3]), fix="give the map of the records' ICD",
             )  # fmt: skip
+        _refuse_other_icd(written, icd, path)
         described = [rows] if names is None else [_table(names), rows]
         mapped = _mapped(written, rollup=rollup)
         known = _described(mapped["phecode"].unique(), described, None if sex is None else _table(sex))
@@ -213,6 +227,36 @@ def is_phecode(text: str) -> bool:
     (True, True, False)
     """
     return re.fullmatch(r"(?:[A-Z]{2}_)?[0-9]{1,4}(?:\.[0-9]{1,3})?", text) is not None
+
+
+def _refuse_other_icd(written: pd.DataFrame, icd: Icd, path: str | Path) -> None:
+    """Refuse a map of the other ICD-10, with the evidence: neither file says which it is."""
+    mine = written.loc[written["system"].isin(["icd10", "icd10cm"]), "code"]
+    codes = [clean for clean in map(CODE_SYSTEMS["icd10cm"].normalise, mine) if clean]
+    if not codes:
+        return
+    full = CODE_SYSTEMS["icd10"].full
+    assert full is not None
+    longer = [code for code in codes if full.fullmatch(code) is None]
+    example = next((code for code in longer if CODE_SYSTEMS["icd10cm"].shape.fullmatch(code)), "")
+    share, who_alone = len(longer) / len(codes), sorted({code[:3] for code in codes} & _WHO_ALONE)
+    if icd == "who" and share > _MOST_IMPOSSIBLE:
+        raise InputError(
+            "the map is one of the United States' ICD-10-CM, not of WHO's ICD-10",
+            where=path,
+            found=f"{share:.0%} of its {len(codes):,} codes cannot be WHO's, such as {example or longer[0]}",
+            fix="give the WHO map, or say icd='cm' where the records are American",
+        )
+    if icd == "cm" and share <= _MOST_IMPOSSIBLE and (who_alone or (not longer and len(codes) >= _MANY)):
+        found = f"{1 - share:.0%} of its {len(codes):,} codes are no longer than WHO's"
+        if who_alone:
+            found += f", and ICD-10-CM has no {', '.join(who_alone[:4])}"
+        raise InputError(
+            "the map is one of WHO's ICD-10, not of the United States' ICD-10-CM",
+            where=path,
+            found=found,
+            fix="give the map of ICD-10-CM, or leave icd out where the records have WHO's codes",
+        )
 
 
 def _mapped(written: pd.DataFrame, *, rollup: bool) -> pd.DataFrame:

@@ -11,7 +11,7 @@ knows. Phecodes are counted from that narrow table, a range of people at a time,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -25,6 +25,7 @@ import pyarrow as pa
 from cohorts.errors import DesignError
 from cohorts.without_rows import WithoutRows
 from phenotypes.code_systems import normalised
+from phenotypes.editions import mark, marked, moved_codes, source_editions, spellings
 from phenotypes.phecode_map import PhecodeMap
 from phenotypes.session import HubLike, Session, session
 from phenotypes.status import CASE, CONTROL, EXCLUDED, STATUSES, UNKNOWN
@@ -55,7 +56,8 @@ class Phenome(WithoutRows):
         Different days that make a case.
     codes
         Codes in use of the map's systems: system, code, records (int64), mapped_as (the code of the map that was
-        taken, '' where none was).
+        taken, '' where none was), edition (of the sources meant, for codes that moved between editions of ICD-10; ''
+        for all else).
     """
 
     maps: PhecodeMap
@@ -235,7 +237,8 @@ def phecodes(
     maps
         The user's map. A recorded WHO code that it lacks counts as the longest of its codes, of three characters at
         least, that the code begins with (hospitals record fifth characters); codes of the clinical modification
-        must be there.
+        must be there. Of a source that declares its edition of ICD-10, a code that moved between editions counts as
+        what the map has of it in either: a map is of one edition too.
     persons
         person_id and sex, one row a person; everyone in the hub where None.
     min_dates
@@ -256,10 +259,11 @@ def phecodes(
         raise DesignError("a case needs a date", where="min_dates", found=min_dates, expected="1 or more")
     with session(hub) as opened:
         people = _people(opened, persons)
-        used = _used(opened, maps)
-        narrow, bundles = _narrow(opened, people, used, start, end)
+        editions = source_editions(opened)
+        used = _used(opened, maps, editions)
+        narrow, bundles = _narrow(opened, people, used, editions, start, end)
         parts = list(_counted(opened, narrow, bundles, len(people)))
-    codes = used[["system", "raw", "records", "mapped_as"]].rename(columns={"raw": "code"})
+    codes = used[["system", "raw", "records", "mapped_as", "edition"]].rename(columns={"raw": "code"})
     if parts:
         who, number, n, first = (np.concatenate(column) for column in zip(*parts, strict=True))
     else:
@@ -282,8 +286,8 @@ def _people(opened: Session, persons: pd.DataFrame | None) -> pd.DataFrame:
     return persons[["person_id", "sex"]].reset_index(drop=True)
 
 
-def _used(opened: Session, maps: PhecodeMap) -> pd.DataFrame:
-    """Codes in use, each with the set of phecodes it means: system, raw, records, mapped_as, phecodes (tuple)."""
+def _used(opened: Session, maps: PhecodeMap, editions: Mapping[str, str]) -> pd.DataFrame:
+    """Codes in use and what each means: system, raw, records, mapped_as, edition, phecodes (tuple)."""
     events = opened.table("events")
     coded = events.filter(events.system.isin(maps.systems), events.code.notnull())
     used = opened.frame(coded.group_by(["system", "code"]).agg(records=lambda t: t.count()))
@@ -292,16 +296,40 @@ def _used(opened: Session, maps: PhecodeMap) -> pd.DataFrame:
     for system, code, phecode in maps.codes.itertuples(index=False):
         meant.setdefault((system, code), []).append(numbers[phecode])
     rows = []
-    for system, raw, records in used.sort_values(["system", "code"]).itertuples(index=False):
+    apart = _apart(opened, coded, used, editions)
+    for system, raw, edition, records in apart.sort_values(["system", "code", "edition"]).itertuples(
+        index=False
+    ):
         clean = normalised(system, raw)
-        tries = [clean[:n] for n in range(len(clean), 2, -1)] if system == "icd10" else [clean]
+        tries = spellings(clean, edition or None) if system == "icd10" else (clean,)
         found = next((code for code in tries if (system, code) in meant), "")
-        rows.append((system, raw, int(records), found, tuple(meant.get((system, found), ()))))
-    return pd.DataFrame(rows, columns=["system", "raw", "records", "mapped_as", "phecodes"])
+        rows.append((system, raw, int(records), found, edition, tuple(meant.get((system, found), ()))))
+    return pd.DataFrame(rows, columns=["system", "raw", "records", "mapped_as", "edition", "phecodes"])
+
+
+def _apart(opened: Session, coded: Any, used: pd.DataFrame, editions: Mapping[str, str]) -> pd.DataFrame:
+    """Codes in use (system, code, edition, records); those that moved by the edition of the source, '' elsewhere."""
+    whole = used.assign(edition="")[["system", "code", "edition", "records"]]
+    if not editions:
+        return whole
+    declared = coded.filter(coded.system == "icd10", coded.source.isin(sorted(editions)))
+    rows = opened.frame(declared.group_by(["system", "source", "code"]).agg(records=lambda t: t.count()))
+    moved = moved_codes(rows, editions)
+    rows["edition"] = rows["source"].map(editions)
+    apart = [code in moved.get(e, ()) for code, e in zip(rows["code"], rows["edition"], strict=True)]
+    told = rows.loc[apart, whole.columns].groupby(["system", "code", "edition"], as_index=False).sum()
+    rest = pd.concat([whole, told.assign(edition="", records=-told["records"])])
+    rest = rest.groupby(["system", "code", "edition"], as_index=False).sum()
+    return pd.concat([rest[rest["records"] > 0], told], ignore_index=True)
 
 
 def _narrow(
-    opened: Session, people: pd.DataFrame, used: pd.DataFrame, start: date | None, end: date | None
+    opened: Session,
+    people: pd.DataFrame,
+    used: pd.DataFrame,
+    editions: Mapping[str, str],
+    start: date | None,
+    end: date | None,
 ) -> tuple[Any, list[tuple[int, ...]]]:
     """Kept table (who, day, bundle) of the records the map knows, and the phecodes of each bundle.
 
@@ -314,7 +342,13 @@ def _narrow(
         pa.table(
             {
                 "system": pa.array(mapped["system"].tolist(), pa.string()),
-                "code": pa.array(mapped["raw"].tolist(), pa.string()),
+                "code": pa.array(
+                    [
+                        mark(e, raw) if e else raw
+                        for raw, e in zip(mapped["raw"], mapped["edition"], strict=True)
+                    ],
+                    pa.string(),
+                ),
                 "bundle": pa.array([bundles[found] for found in mapped["phecodes"]], pa.int32()),
             }
         ),
@@ -329,7 +363,8 @@ def _narrow(
         ),
     )
     events = opened.table("events")
-    events = events.filter(events.date.notnull())
+    moved = {e: used.loc[used["edition"] == e, "raw"].tolist() for e in sorted(set(used["edition"]) - {""})}
+    events = marked(events.filter(events.date.notnull()), moved, editions)
     if start is not None:
         events = events.filter(events.date >= ibis.date(start))
     if end is not None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from cohorts.errors import InputError
 from phenotypes.code_systems import CODE_SYSTEMS, identifier_fault
 from phenotypes.codelist import CodeList, build_list
-from phenotypes.codelist_files import read_header, read_rows
+from phenotypes.codelist_files import read_header, read_rows, said_edition
 
 
 @dataclass(frozen=True)
@@ -292,13 +292,13 @@ def read_published(
     name
         Name of the list; the file's stem where left out.
     edition
-        Edition of ICD-10 that it was written for.
+        Edition of ICD-10 that it was written for, where no column ``icd10_edition`` says it.
 
     Raises
     ------
     InputError
-        Where the file cannot be read as such, a code is impossible, or no line has a wanted category. Lines
-        without a code, and of systems that are not ours, are passed over with a remark.
+        Where the file cannot be read as such, a code is impossible, two editions are named, or no line has a wanted
+        category. Lines without a code, and of systems that are not ours, are passed over with a remark.
 
     Examples
     --------
@@ -316,7 +316,7 @@ def read_published(
         found.name if name is None else name,
         [(f"line {x.number}", x.system, x.meant) for x in ours],
         where=path,
-        edition=edition,
+        edition=said_edition(((x.number, x.row) for x in lines), where=path, given=edition),
     )
     foreign = sorted({x.system for x in lines if x.code and x.system not in CODE_SYSTEMS})
     return codes.remarked(

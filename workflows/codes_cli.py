@@ -56,6 +56,8 @@ def show(
     systems = sorted({e.system for e in listed.entries})
     typer.echo(f"{listed.name}: {len(included)} codes of {', '.join(systems)}")
     typer.echo(f"identity {listed.id}")
+    if listed.edition is not None:
+        typer.echo(f"edition of ICD-10: {listed.edition}")
     for entry in listed.entries:
         term = known.terms.get(entry.code, "") if known is not None and known.system == entry.system else ""
         typer.echo(f"  {entry.system:<8} {entry.text:<20} {term}".rstrip())
@@ -102,8 +104,13 @@ def diff(
     """What two versions of a list do not share, and how often the records use it."""
     old, new = _list(before, system), _list(after, system)
     changes = old.diff(new, counts=_counts(counts, hub))
+    if old.edition != new.edition:
+        typer.echo(
+            f"edition of ICD-10: {old.edition or 'none said'} before, {new.edition or 'none said'} after"
+        )
     if changes.empty:
-        typer.echo(f"both mean the same; identity {new.id}")
+        same = "mean the same" if old.edition == new.edition else "name the same codes"
+        typer.echo(f"both {same}; identity {new.id}")
     else:
         _print(_hidden(changes))
         tally = changes["change"].value_counts()

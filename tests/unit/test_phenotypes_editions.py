@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from cohorts.errors import InputError
 from cohorts.hub import Hub, connect, create_hub_tables
 from phenotypes import CodeList
 from phenotypes.cache import Cache
+from phenotypes.code_systems import EDITION_CHANGES
+from phenotypes.codelist import merged
+from phenotypes.codelist_lint import lint
+from phenotypes.comorbidities import comorbidity, read_index
 from phenotypes.editions import respelled
 from phenotypes.narrow import narrow
+from phenotypes.phecode_map import PhecodeMap
+from phenotypes.phenome import phecodes
+from phenotypes.published_lists import read_published
 from phenotypes.session import session
 
 MOVED = [
@@ -85,3 +94,94 @@ def test_a_declared_edition_makes_kept_answers_out_of_date():
             kept = Cache.of({}, opened, PEOPLE, index_date=date(2000, 1, 1), data_end=None)
             contexts.add(kept.context)
     assert len(contexts) == 3
+
+
+def phenome_of(hub: Hub, folder: Path, *codes: str) -> pd.DataFrame:
+    pairs = "".join(f"ICD10,{code},{480 + n}\n" for n, code in enumerate(codes))
+    (folder / "map.csv").write_text(f"vocabulary_id,code,phecode\n{pairs}")
+    hub.connection.execute("INSERT INTO people VALUES (1, 'F', DATE '1950-01-01')")
+    with hub:
+        return phecodes(hub, PhecodeMap.read(folder / "map.csv"), min_dates=1).codes
+
+
+@pytest.mark.parametrize(("nhs", "who"), MOVED)
+def test_a_phecode_map_of_one_edition_finds_the_moved_codes_of_the_other(nhs, who, tmp_path):
+    both = {"hospital": "2016", "deaths": "2019"}
+    kept = next(change for change in EDITION_CHANGES if nhs.startswith(change.nhs))
+    for mapped in (kept.nhs, kept.who):
+        used = phenome_of(hub_of([("hospital", nhs), ("deaths", who)], both), tmp_path, "A00", mapped)
+        assert used["mapped_as"].tolist() == [mapped, mapped], mapped
+        assert set(used["edition"]) == {"2016", "2019"}
+
+
+def test_a_moved_code_is_itself_first_then_its_other_spelling_then_what_stands_above_it(tmp_path):
+    records = [("deaths", "B485"), ("deaths", "B484")]
+    for codes, found in (
+        (("B48", "B48.5", "B59"), "B485"), (("B48", "B59"), "B59"), (("B48",), "B48"),
+    ):  # fmt: skip
+        used = phenome_of(hub_of(records, {"deaths": "2019"}), tmp_path, *codes).set_index("code")
+        assert used["mapped_as"].to_dict() == {"B485": found, "B484": "B48"}, codes
+
+
+def test_phecodes_of_sources_without_an_edition_are_as_before(tmp_path):
+    records = [("clinic", "B59"), ("hospital", "B59"), ("hospital", "B59")]
+    used = phenome_of(hub_of(records, {"hospital": "2016", "clinic": None}), tmp_path, "B48.5")
+    assert used[["edition", "records", "mapped_as"]].values.tolist() == [["", 1, ""], ["2016", 2, "B485"]]
+    used = phenome_of(hub_of(records, {}), tmp_path, "B48.5")
+    assert used[["edition", "records", "mapped_as"]].values.tolist() == [["", 3, ""]]
+
+
+def test_a_person_gets_the_phecode_of_the_other_spelling_on_its_own_day(tmp_path):
+    (tmp_path / "map.csv").write_text("vocabulary_id,code,phecode\nICD10,B48.5,076\n")
+    hub = hub_of([("hospital", "B59"), ("clinic", "B59")], {"hospital": "2016"})
+    hub.connection.execute("INSERT INTO people VALUES (1, 'F', DATE '1950-01-01')")
+    with hub:
+        found = phecodes(hub, PhecodeMap.read(tmp_path / "map.csv"), min_dates=1)
+    assert found.long[["person_id", "phecode", "n_dates"]].values.tolist() == [[1, "076", 1]]
+
+
+def test_comorbidity_finds_moved_codes_of_declared_sources_alone(tmp_path):
+    (tmp_path / "own.csv").write_text("condition,system,code\nlungs,icd10,B48.5\n")
+    index = read_index(tmp_path / "own.csv")
+    for editions, score in (({"hospital": "2016"}, 1.0), ({"deaths": "2016"}, 0.0), ({}, 0.0)):
+        with hub_of([("hospital", "B59")], editions) as hub:
+            assert comorbidity(hub, PEOPLE, on=date(2020, 1, 1), index=index)["score"].tolist() == [score]
+
+
+def test_a_file_says_its_edition_once_for_all_its_lines_and_goes_on_saying_it(tmp_path):
+    file = tmp_path / "list.csv"
+    file.write_text("system,code,icd10_edition\nicd10,B48*,2019\nicd10,A00,\nsnomed,44054006,\n")
+    codes = CodeList.read(file)
+    assert codes.edition == "2019" == read_published(file).edition
+    assert codes.id != CodeList.of("list", [("icd10", "B48*"), ("icd10", "A00"), ("snomed", "44054006")]).id
+    hub = hub_of([("hospital", "B59"), ("hospital", "B484")], {"hospital": "2016"})
+    assert entries_met(hub, codes) == [1, 1]
+    file.write_text(codes.csv())
+    assert file.read_text().splitlines()[2:] == ["icd10,B48*,2019", "snomed,44054006,"]
+    assert CodeList.read(file).id == codes.id
+    found = lint(tmp_path / "list.csv")
+    assert found.empty
+    file.write_text("system,code,icd10_edition\nicd10,B59,2019\n")
+    assert lint(file)["rule"].tolist() == ["edition"]
+
+
+def test_two_editions_in_one_file_or_an_unknown_one_are_refused_with_the_line(tmp_path):
+    file = tmp_path / "list.csv"
+    file.write_text("system,code,icd10_edition\nicd10,B59,2016\nicd10,B48.5,2019\n")
+    for read in (CodeList.read, read_published, lint):
+        with pytest.raises(InputError, match=r"list\.csv:3, icd10_edition: a code list is of one edition"):
+            read(file)
+    file.write_text("system,code,icd10_edition\nicd10,B59,2016\n")
+    with pytest.raises(InputError, match="one edition"):
+        CodeList.read(file, edition="2019")
+    file.write_text("system,code,icd10_edition\nicd10,B59,5\n")
+    with pytest.raises(InputError, match="unknown edition"):
+        CodeList.read(file)
+
+
+def test_merged_lists_are_of_an_edition_only_where_all_are():
+    one, other = (CodeList.of(e, [("icd10", "A00")], edition=e) for e in ("2016", "2019"))
+    plain = CodeList.of("drugs", [("bnf", "0601")])
+    assert [merged("x", lists).edition for lists in ([one, plain], [one, other], [one, one])] == [
+        "2016", None, "2016",
+    ]  # fmt: skip

@@ -153,6 +153,42 @@ def test_a_map_of_the_other_icd_is_refused_or_read_for_its_own_codes(tmp_path: P
         PhecodeMap.read(tmp_path / "absent.csv")
 
 
+def american(rows: int) -> str:
+    """Codes of the clinical modification: most are longer than any of WHO's."""
+    return "phecode,icd,flag\n" + "".join(
+        f"{250 + n},{'E11.32' + str(n % 10) + '1' if n % 4 else 'E1' + str(n % 10)},10\n" for n in range(rows)
+    )
+
+
+def test_a_map_that_does_not_say_its_icd_is_refused_where_its_codes_are_of_the_other(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"ICD-10-CM, not of WHO.*75% of its 40 codes.*such as E11.*icd='cm'"
+    ):
+        _map(tmp_path, american(40))
+    assert _map(tmp_path, american(40), icd="cm").systems == ("icd10cm",)
+    who = "phecode,icd,flag\n250,E11,10\n433,I64,10\n250,E14.9,10\n"
+    with pytest.raises(InputError, match=r"WHO's ICD-10, not of .*ICD-10-CM has no E14, I64.*leave icd out"):
+        _map(tmp_path, who, icd="cm")
+    assert _map(tmp_path, who).systems == ("icd10",)
+    plain = "phecode,icd,flag\n" + "".join(
+        f"{n % 900},A{n // 10 % 100:02d}.{n % 10},10\n" for n in range(1000)
+    )
+    with pytest.raises(InputError, match="100% of its 1,000 codes are no longer than WHO's"):
+        _map(tmp_path, plain, icd="cm")
+    assert _map(tmp_path, plain[: len(plain) // 2].rpartition("\n")[0], icd="cm").systems == ("icd10cm",)
+
+
+def test_of_a_file_of_both_icds_each_reads_its_own(tmp_path: Path) -> None:
+    assert _map(tmp_path, icd="cm").codes["code"].unique().tolist() == ["E1121"]
+    assert "E1121" not in set(_map(tmp_path).codes["code"])
+
+
+def test_the_published_maps_of_who_are_refused_as_american(data_file: Callable[[str], Path]) -> None:
+    for name in ("phetk_phecodeX_WHO", "phecode_map_icd10"):
+        with pytest.raises(InputError, match="not of the United States"):
+            PhecodeMap.read(data_file(f"codes_phecode/{name}.csv.gz"), icd="cm")
+
+
 def test_without_roll_up_a_parent_has_its_own_codes_alone(tmp_path: Path) -> None:
     assert "250" not in set(_map(tmp_path, rollup=False).phecodes["phecode"])
     rolled = _map(tmp_path)
