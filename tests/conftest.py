@@ -49,6 +49,12 @@ def vcf_files() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def pgen_records() -> ModuleType:
+    """The helpers of pgen_records.py, which write and read records of a PGEN plainly."""
+    return _helpers("pgen_records")
+
+
+@pytest.fixture(scope="session")
 def records_example() -> ModuleType:
     """The helpers of records_example.py, which write small sources of records."""
     return _helpers("records_example")

@@ -1,14 +1,17 @@
 """PLINK 2 binary files: PGEN (calls and dosages), PVAR (variants), PSAM (samples).
 
-Header and lengths are checked here (:mod:`gwas.genotypes.pgen_header`); records are decoded by pgenlib in a
-child process (:mod:`gwas.genotypes.parser_process`). Calls have no checksum: a byte changed within a record
-that still decodes cannot be told from another call, which is what a manifest with SHA-256 is for.
+Everything is read here: header and lengths in :mod:`gwas.genotypes.pgen_header`, records by the loops of
+:mod:`gwas.kernels.pgen`, which look at no byte outside the record. Calls have no checksum: a byte changed within a
+record that still decodes cannot be told from another call, which is what a manifest with SHA-256 is for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -19,13 +22,15 @@ from cohorts.errors import InputError
 from gwas.genotypes.bed import read_bim, read_fam
 from gwas.genotypes.descriptor import Dosages, Genotypes, Index, Packed
 from gwas.genotypes.options import OpenOptions
-from gwas.genotypes.parser_process import ParserProcess, time_allowed
-from gwas.genotypes.pgen_header import PgenHeader, read_header
+from gwas.genotypes.pgen_header import BED, PgenHeader, read_header
 from gwas.genotypes.psam import read_psam
 from gwas.genotypes.pvar import PvarTable, read_pvar
+from gwas.kernels.pgen import FAULTS, PADDED, Scratch, Steps, decode_calls, decode_dosages
 
-LARGEST_FILL: Final = 1 << 23
-"""Bytes decoded in one go: they stay in cache until packed, and memory does not grow with the block."""
+MOST_BYTES: Final = 1 << 20
+"""Bytes of records read in one go, or a single record: they stay in cache until decoded."""
+_DAMAGED: Final = "the file is probably damaged: copy it again"
+_Decode = Callable[[npt.NDArray[np.uint8], Steps, Scratch], tuple[int, int] | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,19 +39,25 @@ class PgenReader:
 
     Attributes
     ----------
+    header
+        Types and places of the records.
     records, alleles
         int64 (rows,): record of the file and allele (1 for the first ALT) of each row of the variants.
-    total_only
-        bool (rows,): the record stores dosages of all ALT alleles together, and has several.
+    alts
+        int64 (records,): ALT alleles of each record.
     """
 
     path: Path
     n_samples: int
-    has_dosages: bool
+    header: PgenHeader
     records: Index
     alleles: Index
-    total_only: npt.NDArray[np.bool_]
-    parser: ParserProcess = field(repr=False)
+    alts: Index
+
+    @property
+    def has_dosages(self) -> bool:
+        """Whether any record holds dosages."""
+        return self.header.has_dosages
 
     @property
     def coding(self) -> str:
@@ -54,74 +65,141 @@ class PgenReader:
         return "PLINK 2 PGEN, ALT as in the .pvar"
 
     def read(self, variants: Index) -> Packed:
-        """Read hard calls of ``variants`` (rows, any order) as uint8 (m, ceil(n_samples / 4))."""
-        from gwas.kernels.allele_counts import pack_words
+        """Read hard calls of ``variants`` (rows, any order) as uint8 (m, ceil(n_samples / 4)).
 
-        width = (self.n_samples + 3) // 4
-        packed = np.empty((len(variants), width), dtype=np.uint8)
-        for rows, allele, records in self._parts(variants, 1):
-            packed[rows] = self.parser.fill(
-                "calls",
-                (len(records), 4 * width),
-                np.int8,
-                lambda out: pack_words(out.view(np.uint32), self.n_samples),
-                timeout=time_allowed(len(records) * self.n_samples),
-                what=self._named(records),
-                records=records,
-                allele=allele,
-            )
+        Raises
+        ------
+        InputError
+            The file has shrunk, or a record cannot be decoded.
+        """
+        packed = np.empty((len(variants), (self.n_samples + 3) // 4), dtype=np.uint8)
+        if self.header.mode == BED:
+            self._read_bed(self.records[variants], packed)
+        else:
+            self._decode(variants, lambda data, steps, scratch: decode_calls(data, steps, scratch, packed))
         return packed
 
     def read_dosages(self, variants: Index) -> Dosages:
         """Read ``variants`` as float32 (m, n_samples): copies of ALT, NaN where missing.
 
         Dosages are multiples of 1/16384; a call without a dosage of its own is 0, 1 or 2.
+
+        Raises
+        ------
+        InputError
+            As :meth:`read`; or a record holds one dosage for several ALT alleles together.
         """
-        unknown = self.total_only[variants]
+        if not self.has_dosages:
+            from gwas.kernels.dosages import from_packed
+
+            return from_packed(self.read(variants), self.n_samples)
+        records = self.records[variants]
+        unknown = (self.alts[records] > 1) & (self.header.types[records] & 0x60 > 0)
         if unknown.any():
             raise InputError(
                 "stores one dosage for several ALT alleles together",
                 where=self.path,
-                found=f"record {int(self.records[variants[unknown.argmax()]]) + 1}",
+                found=f"record {int(records[unknown.argmax()]) + 1}",
                 expected="dosages of records with one ALT",
                 fix="choose hard calls, or split the record with plink2 when importing",
             )
         dosages = np.empty((len(variants), self.n_samples), dtype=np.float32)
-        for rows, allele, records in self._parts(variants, 4):
-            filled = self.parser.fill(
-                "dosages",
-                (len(records), self.n_samples),
-                np.float32,
-                lambda out: np.where(out < 0, np.float32(np.nan), out),
-                timeout=time_allowed(4 * len(records) * self.n_samples),
-                what=self._named(records),
-                records=records,
-                allele=allele,
-            )
-            beyond = (filled > 2).any(axis=1)
-            if beyond.any():
-                raise InputError(
-                    "holds a dosage above 2",
-                    where=self.path,
-                    found=f"in record {int(records[beyond.argmax()]) + 1}",
-                    fix="the file is probably damaged: copy it again",
-                )
-            dosages[rows] = filled
+        self._decode(variants, lambda data, steps, scratch: decode_dosages(data, steps, scratch, dosages))
         return dosages
 
-    def _parts(self, variants: Index, width: int) -> Iterator[tuple[slice | Index, int, Index]]:
-        """Split what is asked into runs of one allele that fit the room: rows of the answer, allele, records."""
-        most = max(1, LARGEST_FILL // max(1, width * self.n_samples))
-        records, alleles = self.records[variants], self.alleles[variants]
-        for allele in np.unique(alleles).tolist():
-            rows = np.flatnonzero(alleles == allele)
-            for first in range(0, len(rows), most):
-                part = rows[first : first + most]
-                whole = len(part) == int(part[-1]) - int(part[0]) + 1
-                yield slice(int(part[0]), int(part[-1]) + 1) if whole else part, allele, records[part]
+    def _decode(self, variants: Index, decode: _Decode) -> None:
+        """Read the records of ``variants`` and those they are told by, a few at a time, and decode them."""
+        rows = np.arange(len(variants), dtype=np.int64)
+        records = self.records[variants]
+        rows, records = _with_bases(rows, records, self.header.bases)
+        allele = np.where(rows < 0, 1, self.alleles[variants[rows]])
+        told = np.stack(
+            [self.header.types[records].astype(np.int64), rows, allele, self.alts[records]], axis=1
+        )
+        scratch = Scratch(self.n_samples)
+        with self._opened() as file:
+            for part in _parts(self.header.offsets, records):
+                data, spans = self._bytes(file.fileno(), records[part])
+                found = decode(data, Steps(spans, told[part]), scratch)
+                if found is not None:
+                    step, fault = found
+                    raise self._damaged(int(records[part][step]), FAULTS[fault])
 
-    def _named(self, records: Index) -> str:
-        return f"records {int(records.min()) + 1} to {int(records.max()) + 1}"
+    def _bytes(self, file: int, records: Index) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """The bytes of some records, each once where it is asked for again at once, and where each lies."""
+        offsets = self.header.offsets
+        first, last = offsets[records], offsets[records + 1]
+        again = np.diff(records, prepend=-1) == 0
+        ends = np.cumsum(np.where(again, 0, last - first))
+        data = np.empty(int(ends[-1]), dtype=np.uint8)
+        breaks = np.flatnonzero((np.diff(records) != 1) & ~again[1:]) + 1
+        for one, other in pairwise([0, *breaks.tolist(), len(records)]):
+            at = int(ends[one] - (last[one] - first[one]))
+            self._fill(file, data[at : int(ends[other - 1])], int(first[one]))
+        return data, np.stack([ends - (last - first), ends], axis=1)
+
+    def _read_bed(self, records: Index, packed: Packed) -> None:
+        breaks = np.flatnonzero(np.diff(records) != 1) + 1
+        with self._opened() as file:
+            for one, other in pairwise([0, *breaks.tolist(), len(records)]):
+                if other > one:
+                    start = int(self.header.offsets[records[one]])
+                    self._fill(file.fileno(), packed[one:other].reshape(-1), start)
+        if self.n_samples % 4:
+            behind = packed[:, -1] >> (2 * (self.n_samples % 4)) > 0
+            if behind.any():
+                raise self._damaged(int(records[behind.argmax()]), FAULTS[PADDED])
+
+    def _opened(self) -> BufferedReader:
+        try:
+            return open(self.path, "rb")
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _fill(self, file: int, out: npt.NDArray[np.uint8], start: int) -> None:
+        done = 0
+        try:
+            while done < len(out):
+                got = os.preadv(file, [out[done:].data], start + done)
+                if not got:
+                    raise InputError(
+                        "ended early although its length was right when it was opened",
+                        where=self.path,
+                        found=f"{start + done} bytes",
+                        fix="make sure nothing writes to the file and run again",
+                    )
+                done += got
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> InputError:
+        return InputError(
+            "cannot be read", where=self.path, found=error.strerror, fix="check the file and run again"
+        )
+
+    def _damaged(self, record: int, fault: str) -> InputError:
+        return InputError(
+            "cannot be decoded", where=self.path, found=f"record {record + 1} {fault}", fix=_DAMAGED
+        )
+
+
+def _with_bases(rows: Index, records: Index, bases: Index | None) -> tuple[Index, Index]:
+    """Put before each record told by differences from another that other one, where it is not there already."""
+    if bases is None or len(records) == 0:
+        return rows, records
+    base = bases[records]
+    at = np.flatnonzero((base != records) & (np.concatenate([[-1], base[:-1]]) != base))
+    return np.insert(rows, at, -1), np.insert(records, at, base[at])
+
+
+def _parts(offsets: Index, records: Index) -> Iterator[slice]:
+    """Split records into runs of few bytes."""
+    ends = np.cumsum(offsets[records + 1] - offsets[records])
+    first, before = 0, 0
+    while first < len(records):
+        stop = max(first + 1, int(np.searchsorted(ends, before + MOST_BYTES, "right")))
+        yield slice(first, stop)
+        first, before = stop, int(ends[stop - 1])
 
 
 def open_pgen(path: Path, options: OpenOptions) -> Genotypes:
@@ -154,22 +232,13 @@ def open_pgen(path: Path, options: OpenOptions) -> Genotypes:
     table = _bim_table(pvar) if pvar.suffix == ".bim" else read_pvar(pvar)
     header = read_header(path, n_samples=len(samples), n_records=len(table.counts))
     _check_alleles(path, header, table)
-    several = table.counts > 2
-    arguments: dict[str, object] = {
-        "path": str(path.resolve()),
-        "n_samples": len(samples),
-        "n_records": header.n_records,
-    }
-    if several.any():
-        arguments["allele_starts"] = np.concatenate([[0], np.cumsum(table.counts)])
     reader = PgenReader(
         path=path,
         n_samples=len(samples),
-        has_dosages=header.has_dosages,
+        header=header,
         records=table.records,
         alleles=table.alleles,
-        total_only=(several & ((header.types & 0x60) > 0))[table.records],
-        parser=ParserProcess("gwas.genotypes.pgen_child:PgenParser", arguments, file=path),
+        alts=table.counts - 1,
     )
     return Genotypes(reader, samples, table.variants, values=options.values_of(reader))
 

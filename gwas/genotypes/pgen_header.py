@@ -42,12 +42,16 @@ class PgenHeader:
         int64 (records + 1,): first byte of each record in the file, and the end of the last.
     alleles
         int64 (records,) alleles of each record with REF, or None where the header does not say.
+    bases
+        int64 (records,): the record that each is told by differences from, itself where by none; or None where
+        every record stands alone.
     """
 
     mode: int
     types: npt.NDArray[np.uint8]
     offsets: npt.NDArray[np.int64]
     alleles: npt.NDArray[np.int64] | None
+    bases: npt.NDArray[np.int64] | None = None
 
     @property
     def n_records(self) -> int:
@@ -226,7 +230,7 @@ def _variable(path: Path, size: int, mode: int, n_samples: int, n_records: int) 
             f"byte {offsets[wrong[0] * BLOCK]}",
         )
     _check_records(path, types, lengths, alleles, n_samples)
-    return PgenHeader(mode, types, offsets, alleles)
+    return PgenHeader(mode, types, offsets, alleles, _bases(types))
 
 
 def _tables(
@@ -285,6 +289,14 @@ def _check_end(path: Path, size: int, end: int) -> None:
             f"{size} bytes",
             f"{end} bytes by its header",
         )
+
+
+def _bases(types: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64] | None:
+    """The last record before each that is not told by differences from another."""
+    differ = (types & 6) == 2
+    if not differ.any():
+        return None
+    return np.maximum.accumulate(np.where(differ, 0, np.arange(len(types), dtype=np.int64)))
 
 
 def _check_records(

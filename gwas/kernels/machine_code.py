@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import re
 import tempfile
 from functools import cached_property
 from importlib import import_module
@@ -21,7 +22,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 _HERE: Final = Path(__file__).parent
-_SHARED: Final = ("machine_code.py", "bitplanes.py", "vectors.py", "planes.py", "elementary.py")
+_IMPORTED: Final = re.compile(rb"^from gwas\.kernels\.(\w+) import", re.MULTILINE)
 _SCALARS: Final = {"int64": ctypes.c_int64, "float64": ctypes.c_double}
 # what a kernel may call outside itself: memory and mathematics of the C library
 _OUTSIDE: Final = frozenset(
@@ -109,12 +110,9 @@ class MachineCode:
 
     def _key(self) -> str:
         """Changes with the source, the compiler and the processor."""
-        # the caller of X_loops is X, which may hold constants of both
-        names = [f"{self.module}.py", f"{self.module.removesuffix('_loops')}.py", *_SHARED]
-        sources = [(_HERE / name).read_bytes() for name in names if (_HERE / name).exists()]
         processor = [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), llvmlite.__version__]
         text = "\0".join([*processor, self.function, *self.arguments]).encode()
-        return hashlib.sha256(b"\0".join([text, *sources])).hexdigest()[:24]
+        return hashlib.sha256(b"\0".join([text, *_sources(self.module)])).hexdigest()[:24]
 
     def _compiled(self, machine: Any) -> bytes:
         import numba
@@ -153,6 +151,21 @@ class MachineCode:
         scope: dict[str, Any] = {"carray": numba.carray, "kernel": kernel}
         exec(source, scope)
         return scope["adaptor"], numba.types.void(*types)
+
+
+def _sources(module: str) -> list[bytes]:
+    """Source of this module and of all that a kernel's module is made of."""
+    found: dict[str, bytes] = {}
+    waiting = [module, "machine_code"]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found[name] = (_HERE / f"{name}.py").read_bytes()
+        # from a module without kernels come constants: what it imports itself is no part of the code
+        if b"\nfrom numba" in found[name]:
+            waiting += [other.decode() for other in _IMPORTED.findall(found[name])]
+    return [found[name] for name in sorted(found)]
 
 
 def _kind(argument: str) -> tuple[str, int]:

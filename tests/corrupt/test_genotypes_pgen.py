@@ -10,9 +10,8 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,45 +22,9 @@ import zstandard
 
 from cohorts.errors import InputError
 from gwas.genotypes import open_genotypes
-from gwas.genotypes.parser_process import ParserProcess
 
-MANY = """
-import numpy as np
-from gwas.genotypes.pgen_child import PgenParser
-
-class Many:
-    def calls(self, opened, **values):
-        PgenParser(**opened, **self.starts).calls(**values)
-    def dosages(self, opened, **values):
-        PgenParser(**opened, **self.starts).dosages(**values)
-    def keep(self, allele_starts):
-        self.starts = {"allele_starts": allele_starts} if len(allele_starts) else {}
-"""
 N = 67
 RECORDS = 40
-
-
-class OneChild:
-    """Many files through one child, which starts anew only where a file killed it."""
-
-    def __init__(self, folder: Path) -> None:
-        (folder / "many.py").write_text(MANY)
-        self.shared = ParserProcess(f"{folder / 'many.py'}:Many", {}, file=folder / "mutant.pgen")
-        self.starts = 0
-        self.opened: dict[str, Any] = {}
-
-    def use(self, parser: ParserProcess) -> OneChild:
-        self.opened = dict(parser.arguments)
-        return self
-
-    def fill(self, method: str, *args: Any, **values: Any) -> Any:
-        starts = self.opened.get("allele_starts", np.zeros(0, dtype=np.int64))
-        opened = {name: value for name, value in self.opened.items() if name != "allele_starts"}
-        if not self.shared.running:
-            self.starts += 1
-        values["timeout"] = 5.0
-        self.shared.call("keep", timeout=20, allele_starts=starts)
-        return self.shared.fill(method, *args, opened=opened, **values)
 
 
 @pytest.fixture(scope="module", params=["calls", "dosages", "many alleles"])
@@ -111,24 +74,20 @@ def fileset(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def read(fileset: Path, tmp_path: Path) -> Iterator[Callable[[bytes], Any]]:
+def read(fileset: Path, tmp_path: Path) -> Callable[[bytes], Any]:
     """Calls and dosages of a fileset with these bytes for its .pgen, as careome reads them."""
     mutant = tmp_path / "mutant.pgen"
     for end in (".pvar", ".psam"):
         shutil.copy(fileset.with_suffix(end), mutant.with_suffix(end))
-    child = OneChild(tmp_path)
 
     def whole(data: bytes) -> Any:
         mutant.write_bytes(data)
         genotypes = open_genotypes(mutant)
-        reader = replace(genotypes.reader, parser=child.use(genotypes.reader.parser))
-        rows = np.arange(genotypes.n_variants)
+        reader, rows = genotypes.reader, np.arange(genotypes.n_variants)
         calls = reader.read(rows)
         return calls, reader.read_dosages(rows) if reader.has_dosages else None
 
-    whole.child = child  # type: ignore[attr-defined]
-    yield whole
-    child.shared.close()
+    return whole
 
 
 def outcome(read: Callable[[bytes], Any], data: bytes, truth: Any) -> str:
@@ -141,9 +100,7 @@ def outcome(read: Callable[[bytes], Any], data: bytes, truth: Any) -> str:
         assert "mutant.pgen" in message or "mutant.p" in message
         assert "\n" not in message
         assert time.monotonic() - began < 10
-        for kind in ("crashed", "hung", "makes no sense", "memory", "cannot be decoded"):
-            if kind in message:
-                return kind
+        assert "cannot be decoded" not in message or "found record " in message
         return "refused"
     same = np.array_equal(calls, truth[0])
     if truth[1] is not None:
@@ -187,7 +144,6 @@ def test_flipped_bits_and_zeroed_runs_never_reach_the_caller_as_a_crash(
             mutant[at : at + 4] = rng.bytes(len(mutant[at : at + 4]))
         found[outcome(read, bytes(mutant), truth)] += 1
     assert found["refused"] > 40
-    assert found["hung"] == 0
     # nearly all damage to the header is found; damage to records that still decode is not
     assert found["other calls"] < 150
 
