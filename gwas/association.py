@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
-import pandas as pd
 
 from cohorts.errors import DesignError
 from gwas.design import Design
@@ -22,6 +21,8 @@ from gwas.models.status import errcode_text
 from gwas.offsets import LocoOffsets
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from gwas.models.logistic import LogisticMode
 
 COLUMNS: Final = (
@@ -228,6 +229,8 @@ def associate(
     dict of str to DataFrame
         Trait → one row a variant in file order, columns :data:`COLUMNS` without TRAIT.
     """
+    import pandas as pd
+
     parts: dict[str, list[pd.DataFrame]] = {trait.name: [] for trait in design.traits}
     for frame in associate_blocks(
         genotypes,
@@ -254,6 +257,8 @@ def associate(
 
 def block_frame(variants: pd.DataFrame, block: BlockTests, *, coding: Coding = "additive") -> pd.DataFrame:
     """Lay a block's tests out as rows, by trait, then variant; columns :data:`COLUMNS`."""
+    import pandas as pd
+
     rows = variants.iloc[block.start : block.stop]
     names, m = list(block.tests), block.stop - block.start
     tests = list(block.tests.values())

@@ -6,17 +6,21 @@ trait keeps its own people: those with a value and with every covariate. The int
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from cohorts.errors import DesignError
 from gwas.offsets import LocoOffsets
+from gwas.person_table import PersonTable, refuse_repeats
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Kind = Literal["quantitative", "binary"]
 Floats = npt.NDArray[np.float64]
@@ -48,6 +52,14 @@ class Trait:
     kind: Kind
     values: Floats
     coding: str
+
+
+class People(NamedTuple):
+    """How many people are analysed for a trait; cases and controls are None where it is quantitative."""
+
+    n: int
+    cases: int | None
+    controls: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,29 +130,30 @@ class Design:
         traits = tuple(replace(t, values=np.where(outside, np.nan, t.values)) for t in self.traits)
         return _usable(replace(self, traits=traits), unusable="raise")
 
-    def summary(self) -> pd.DataFrame:
-        """One row a trait: TRAIT, KIND, CODING, N, CASES, CONTROLS (the last two NA if quantitative)."""
-        rows = []
+    def people(self) -> list[People]:
+        """Of each trait, how many are analysed, in the order of the traits."""
+        found = []
         for trait in self.traits:
             values = trait.values[self.mask(trait)]
-            binary = trait.kind == "binary"
-            rows.append(
-                {
-                    "TRAIT": trait.name,
-                    "KIND": trait.kind,
-                    "CODING": trait.coding,
-                    "N": len(values),
-                    "CASES": int(values.sum()) if binary else pd.NA,
-                    "CONTROLS": int((values == 0).sum()) if binary else pd.NA,
-                }
-            )
+            cases = int(values.sum()) if trait.kind == "binary" else None
+            found.append(People(len(values), cases, None if cases is None else int((values == 0).sum())))
+        return found
+
+    def summary(self) -> pd.DataFrame:
+        """One row a trait: TRAIT, KIND, CODING, N, CASES, CONTROLS (the last two NA if quantitative)."""
+        import pandas as pd
+
+        rows = [
+            (trait.name, trait.kind, trait.coding, *(pd.NA if count is None else count for count in people))
+            for trait, people in zip(self.traits, self.people(), strict=True)
+        ]
         return pd.DataFrame(rows, columns=["TRAIT", "KIND", "CODING", "N", "CASES", "CONTROLS"])
 
 
 def make_design(
     samples: Sequence[str],
-    phenotypes: pd.DataFrame,
-    covariates: pd.DataFrame | None = None,
+    phenotypes: pd.DataFrame | PersonTable,
+    covariates: pd.DataFrame | PersonTable | None = None,
     *,
     kinds: Mapping[str, Kind] | None = None,
     unusable: Literal["raise", "skip"] = "raise",
@@ -152,7 +165,8 @@ def make_design(
     samples
         Sample IDs in genotype order.
     phenotypes
-        Index: sample ID; one numeric column a trait; NaN is missing.
+        Index: sample ID; one numeric column a trait; NaN is missing. A DataFrame, or the same as a
+        :class:`gwas.person_table.PersonTable`.
     covariates
         Index: sample ID; numeric columns, or text columns, which become indicators against their most
         frequent level. No intercept.
@@ -175,6 +189,7 @@ def make_design(
 
     Examples
     --------
+    >>> import pandas as pd
     >>> people = ["a", "b", "c", "d", "e"]
     >>> table = pd.DataFrame({"disease": [1, 2, 2, 1, 1], "height": [1.5, 1.6, 1.7, 1.8, 1.6]}, index=people)
     >>> design = make_design(people, table)
@@ -182,51 +197,34 @@ def make_design(
     [['disease', 5, 2], ['height', 5, <NA>]]
     """
     kinds = kinds or {}
-    for table, what in ((phenotypes, "phenotype"), (covariates, "covariate")):
-        if table is not None:
-            _check_table(table, what)
-    unknown = sorted(set(kinds) - set(phenotypes.columns))
+    traits = _table(phenotypes, "phenotype")
+    beside = None if covariates is None else _table(covariates, "covariate")
+    unknown = sorted(set(kinds) - set(traits.columns))
     if unknown:
         raise DesignError("kind given for a trait that is not there", found=", ".join(unknown))
-    overlap = phenotypes.index.isin(list(samples))
-    if not overlap.any():
+    samples = tuple(samples)
+    if not traits.holds(samples):
         raise DesignError(
             "no sample of the genotypes has a phenotype",
-            found=f"{len(samples)} genotyped samples, {len(phenotypes)} with phenotypes, none in both",
+            found=f"{len(samples)} genotyped samples, {len(traits)} with phenotypes, none in both",
             expected="the same IDs in both",
             fix="check which column holds the sample ID",
         )
-    names, values = _expand(covariates.reindex(list(samples))) if covariates is not None else ((), None)
-    matrix = np.empty((len(samples), 0)) if values is None else values
-    aligned = phenotypes.reindex(list(samples))
-    traits = tuple(_trait(str(name), aligned[name], kinds.get(str(name))) for name in phenotypes.columns)
-    design = Design(tuple(samples), traits, tuple(names), matrix)
-    return _usable(design, unusable=unusable)
+    names, matrix = ((), np.empty((len(samples), 0))) if beside is None else _expand(beside.aligned(samples))
+    aligned = traits.aligned(samples)
+    found = tuple(_trait(name, aligned[name], kinds.get(name)) for name in aligned.columns)
+    return _usable(Design(samples, found, names, matrix), unusable=unusable)
 
 
-def _check_table(table: pd.DataFrame, what: str) -> None:
-    for labels, kind in ((table.index, "sample ID"), (table.columns, f"{what} name")):
-        if labels.duplicated().any():
-            raise DesignError(
-                f"a {kind} occurs twice in the {what} table",
-                found=f"{int(labels.duplicated().sum())} repeated",
-                expected="each once",
-                fix="remove the duplicates",
-            )
+def _table(table: pd.DataFrame | PersonTable, what: str) -> PersonTable:
+    found = table if isinstance(table, PersonTable) else PersonTable.of(table, what)
+    refuse_repeats(found.ids, "sample ID", what)
+    return found
 
 
-def _trait(name: str, column: pd.Series, kind: Kind | None) -> Trait:
-    if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
-        numbers = pd.to_numeric(column, errors="coerce")
-        if (numbers.isna() & column.notna()).any():
-            raise DesignError(
-                "a phenotype is not a number",
-                where=name,
-                expected="numbers, NA where missing",
-                fix="recode it",
-            )
-        column = numbers
-    values = _floats(column)
+def _trait(name: str, values: npt.NDArray[Any], kind: Kind | None) -> Trait:
+    if values.dtype == object:
+        values = _numbers(name, values)
     if np.isinf(values).any():
         raise DesignError("a phenotype has infinite values", where=name, fix="set them to NA")
     levels = set(np.unique(values[~np.isnan(values)]).tolist())
@@ -266,31 +264,38 @@ def _ambiguous(name: str, found: str, why: str) -> DesignError:
     )
 
 
-def _floats(column: pd.Series) -> Floats:
-    return np.asarray(column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
+def _numbers(name: str, text: npt.NDArray[Any]) -> Floats:
+    """Text that may be numbers; frames hold it."""
+    import pandas as pd
+
+    numbers = pd.to_numeric(pd.Series(text, dtype=object), errors="coerce").astype("Float64")
+    found = np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
+    if (np.isnan(found) & np.array([value is not None for value in text], dtype=bool)).any():
+        raise DesignError(
+            "a phenotype is not a number", where=name, expected="numbers, NA where missing", fix="recode it"
+        )
+    return found
 
 
-def _expand(table: pd.DataFrame) -> tuple[tuple[str, ...], Floats]:
+def _expand(table: PersonTable) -> tuple[tuple[str, ...], Floats]:
     """Numbers as they are; text as indicators against the most frequent level (ties: first by name)."""
     names: list[str] = []
     columns: list[Floats] = []
-    for name in table.columns:
-        column = table[name]
-        if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-            values = _floats(column)
+    for name, values in table.columns.items():
+        if values.dtype != object:
             if np.isinf(values).any():
                 raise DesignError("a covariate has infinite values", where=name, fix="set them to NA")
-            names.append(str(name))
+            names.append(name)
             columns.append(values)
             continue
-        text = column.astype(object)
-        counts = text.value_counts()
-        levels = sorted(counts.index, key=lambda level: (-int(counts[level]), str(level)))
+        counts = Counter(value for value in values.tolist() if value is not None)
+        levels = sorted(counts, key=lambda level: (-counts[level], str(level)))
         if len(levels) == 1:
-            raise _constant([str(name)])
+            raise _constant([name])
+        missing = np.array([value is None for value in values.tolist()], dtype=bool)
         for level in levels[1:]:
             names.append(f"{name}={level}")
-            columns.append(np.where(text.isna(), np.nan, (text == level).to_numpy(dtype=np.float64)))
+            columns.append(np.where(missing, np.nan, (values == level).astype(np.float64)))
     matrix = np.column_stack(columns) if columns else np.empty((len(table), 0))
     return tuple(names), np.ascontiguousarray(matrix, dtype=np.float64)
 

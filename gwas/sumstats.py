@@ -16,10 +16,9 @@ import pandas as pd
 
 from cohorts.errors import InputError
 from gwas.design import Kind
-from gwas.tails import p_text
+from gwas.tails import GENOME_WIDE, p_text
 
 NUMERIC_CHROMOSOMES: Final = {"X": "23", "Y": "24", "XY": "25", "MT": "26"}
-GENOME_WIDE: Final = float(-np.log10(5e-8))
 _MEDIAN_CHI2: Final = 0.45493642311957283
 _P_BINS: Final = 1 << 16
 

@@ -17,6 +17,9 @@ from gwas.kernels.student import student_tail
 
 Floats = npt.NDArray[np.float64]
 
+GENOME_WIDE: Final = float(-np.log10(5e-8))
+"""-log10 of the P that a whole genome's tests are held to."""
+
 _LN10: Final = float(np.log(10.0))
 _LN2: Final = float(np.log(2.0))
 _SAFE: Final = 1e-200

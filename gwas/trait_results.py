@@ -10,7 +10,8 @@ import pandas as pd
 from cohorts.errors import InputError
 from gwas.association import COLUMNS
 from gwas.design import Kind
-from gwas.sumstats import GENOME_WIDE, lambda_gc, top_loci
+from gwas.sumstats import lambda_gc, top_loci
+from gwas.tails import GENOME_WIDE
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,6 @@ import numpy as np
 
 from cohorts.errors import InputError
 from gwas.association import associate_tests
-from gwas.conditioning import condition_on
 from gwas.design import Design, Kind
 from gwas.engines.blas_threads import one_blas_thread
 from gwas.engines.protocol import BlockTests
@@ -138,6 +137,9 @@ def run_gwas(
     genotypes, left = variants_of_model(genotypes, model)
     conditions = None
     if model.conditions:
+        # frames take pandas, which tests do without
+        from gwas.conditioning import condition_on
+
         whole = (opened if not source.regions else _whole(source)).select(samples=_same(genotypes, opened))
         conditions = condition_on(
             whole,
@@ -158,7 +160,7 @@ def run_gwas(
         )
     lines += filtered + left + describe_design(design) + _cautions(design, logistic)
     if pred is not None:
-        people = list(zip(genotypes.samples["fid"], genotypes.samples["iid"], strict=True))
+        people = list(zip(genotypes.sample_values("fid"), genotypes.sample_values("iid"), strict=True))
         wanted = [trait.name for trait in design.traits]
         chromosomes = set(genotypes.variant_values("chrom"))
         offsets = read_offsets(pred, people, traits=wanted, chromosomes=chromosomes, inflation=pred_inflation)
@@ -369,12 +371,11 @@ def _cautions(design: Design, mode: LogisticMode) -> list[str]:
     if mode not in TOO_LIBERAL:
         return []
     lines = []
-    counted = design.summary()[["TRAIT", "KIND", "CASES", "CONTROLS"]]
-    for trait, kind, cases, controls in counted.itertuples(index=False, name=None):
-        few, many = sorted((cases, controls)) if kind == "binary" else (1, 1)
-        if few and many >= FEW_CASES * few:
+    for trait, people in zip(design.traits, design.people(), strict=True):
+        few, many = sorted((people.cases or 1, people.controls or 1))
+        if many >= FEW_CASES * few:
             lines.append(
-                f"warning: {trait}: one in {(few + many) / few:.0f}; at fewer than 100 minor alleles"
+                f"warning: {trait.name}: one in {(few + many) / few:.0f}; at fewer than 100 minor alleles"
                 f" {TOO_LIBERAL[mode]}; --spa, or no such option, holds the level"
             )
     return lines
@@ -401,8 +402,8 @@ def _whole(source: GenotypeSource) -> Genotypes:
 
 def _same(chosen: Genotypes, opened: Genotypes) -> np.ndarray:
     """Positions of one selection's samples among those of another."""
-    at = {name: i for i, name in enumerate(opened.samples["iid"])}
-    return np.array([at[name] for name in chosen.samples["iid"]], dtype=np.int64)
+    at = {name: i for i, name in enumerate(opened.sample_values("iid"))}
+    return np.array([at[name] for name in chosen.sample_values("iid")], dtype=np.int64)
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -21,6 +21,7 @@ from gwas.genotypes import Genotypes
 from gwas.genotypes.chromosomes import ploidy_class
 from gwas.missingness import missing_calls
 from workflows.genotype_inputs import Filters
+from workflows.gwas_tables import read_places, read_sample_list, read_variant_list
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -57,12 +58,9 @@ def apply_filters(genotypes: Genotypes, filters: Filters) -> tuple[Genotypes, li
 
 
 def _by_lists(genotypes: Genotypes, filters: Filters, lines: list[str]) -> Genotypes:
-    # reading lists takes pandas, which most commands do without
     for path, wanted in ((filters.keep, True), (filters.remove, False)):
         if path is not None:
-            from workflows.gwas_tables import read_sample_list
-
-            listed, unknown = read_sample_list(path, genotypes.samples)
+            listed, unknown = read_sample_list(path, genotypes)
             option = "--keep" if wanted else "--remove"
             genotypes = _samples(genotypes, listed == wanted, option, lines)
             lines += _strangers(option, unknown)
@@ -72,20 +70,17 @@ def _by_lists(genotypes: Genotypes, filters: Filters, lines: list[str]) -> Genot
         (filters.exclude, filters.exclude_as, False),
     ):
         if path is not None and kind != "ids":
-            from workflows.gwas_tables import read_places
-
             within = within_places(genotypes, read_places(path, first=0 if kind == "bed0" else 1))
             option = f"{'--extract' if wanted else '--exclude'} {kind}"
             genotypes = _variants(genotypes, within == wanted, option, lines)
         elif path is not None:
-            from workflows.gwas_tables import read_variant_list
-
             names = read_variant_list(path)
-            ids = genotypes.variants["id"]
+            ids = genotypes.variant_text("id").strings()
             option = "--extract" if wanted else "--exclude"
             here = set(ids)
             strangers = [line for name, line in names.items() if name not in here]
-            genotypes = _variants(genotypes, ids.isin(names.keys()).to_numpy() == wanted, option, lines)
+            listed = np.array([name in names for name in ids], dtype=bool)
+            genotypes = _variants(genotypes, listed == wanted, option, lines)
             lines += _strangers(option, strangers)
     return genotypes
 
@@ -96,11 +91,15 @@ def _by_names(genotypes: Genotypes, filters: Filters, lines: list[str]) -> Genot
         kept = ~np.isin(genotypes.variant_values("chrom").astype(str), filters.not_chr)
         genotypes = _variants(genotypes, kept, f"--not-chr {','.join(filters.not_chr)}", lines)
     if filters.snps_only is not None:
-        ref, alt = genotypes.variants["ref"], genotypes.variants["alt"]
-        kept = ((ref.str.len() == 1) & (alt.str.len() == 1)).to_numpy()
+        alleles_of = genotypes.variant_text("ref"), genotypes.variant_text("alt")
+        kept = np.logical_and.reduce([column.length == 1 for column in alleles_of])
         if filters.snps_only == "acgt":
-            known = [*"ACGTacgt", ".", "0"]
-            kept &= (ref.isin(known) & alt.isin(known)).to_numpy()
+            kept &= np.logical_and.reduce(
+                [
+                    np.logical_or.reduce([column.equals(word) for word in "ACGTacgt.0"])
+                    for column in alleles_of
+                ]
+            )
         genotypes = _variants(
             genotypes, kept, "--snps-only" + " just-acgt" * (filters.snps_only == "acgt"), lines
         )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gwas.models.result import VariantTests
 from gwas.models.status import ERRCODES
-from gwas.sumstats import GENOME_WIDE
+from gwas.tails import GENOME_WIDE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -105,17 +105,14 @@ def summary_table(design: Design, summary: Summary, *, most: int = 30) -> Table:
     for heading in ("trait", "people", "cases", "controls", "tested", "lambda", "P <= 5e-8"):
         table.add_column(heading, justify="left" if heading == "trait" else "right")
     table.add_column("without a result")
-    people = design.summary().set_index("TRAIT")
+    people = design.people()
     order = range(len(summary.names))
     if len(summary.names) > most:
         order = sorted(order, key=lambda i: (-int(summary.hits[i]), i))[:most]  # type: ignore[assignment]
     for i in order:
-        row = people.loc[summary.names[i]]
-        binary = row["KIND"] == "binary"
-        cells = [row["N"], row["CASES"] if binary else "", row["CONTROLS"] if binary else ""]
         table.add_row(
             summary.names[i],
-            *(f"{cell:,}" if cell != "" else "" for cell in cells),
+            *("" if count is None else f"{count:,}" for count in people[i]),
             f"{summary.codes[i, 0]:,}",
             f"{summary.inflation(i):.3f}",
             f"{summary.hits[i]:,}",

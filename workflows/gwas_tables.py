@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from cohorts.errors import InputError, unreadable
-from gwas.kernels.text import joined_lines, split_lines
+from gwas.genotypes import Genotypes
+from gwas.kernels.text import TextColumn, floats_of_text, split_lines, text_of_strings
+from gwas.person_table import PersonTable
 
 MISSING_TOKENS: Final = frozenset({"na", "nan", "-nan", "none", ".", "n/a", "-9"})
 """What stands for a missing value, in any case; -9 too, as PLINK 2 reads it in phenotypes and covariates."""
@@ -20,24 +21,24 @@ MISSING_TOKENS: Final = frozenset({"na", "nan", "-nan", "none", ".", "n/a", "-9"
 _ID_NAMES: Final = frozenset({"#FID", "FID", "#IID", "IID"})
 
 
-def read_person_table(path: Path, samples: pd.DataFrame, *, columns: Sequence[str] | None) -> pd.DataFrame:
-    """Read a phenotype or covariate file and match it to samples.
+def read_person_table(path: Path, genotypes: Genotypes, *, columns: Sequence[str] | None) -> PersonTable:
+    """Read a phenotype or covariate file and match it to the genotypes' samples.
 
     Parameters
     ----------
     path
         Whitespace-separated text with a header ``FID IID …``, ``#FID IID …``, ``#IID …`` or ``IID …``; a file
         without header (``FID IID value …``) has columns PHENO1, PHENO2, …
-    samples
-        ``fid`` and ``iid`` of the genotypes.
+    genotypes
+        Whose samples are wanted.
     columns
         Names and ranges to take (``QT1-QT10``, ``PC{1:10}``); None for all.
 
     Returns
     -------
-    DataFrame
-        Index: IID of the rows that are in `samples` (by FID too, where the file has it); numeric columns, or
-        text where no value is a number.
+    PersonTable
+        Rows whose IID is a sample's (and whose FID is, where the file has it): numbers, or text where no value
+        is a number.
 
     Raises
     ------
@@ -51,18 +52,16 @@ def read_person_table(path: Path, samples: pd.DataFrame, *, columns: Sequence[st
     if not names:
         raise InputError("has no columns beside the IDs", where=path, expected="at least one more column")
     chosen = names if columns is None else expand_names(columns, names, where=path)
-    iids = cells(ids - 1)
+    iids = cells(ids - 1).strings()
     _refuse_repeats(iids, numbers, path)
-    rows = np.flatnonzero(_matches(iids, cells(0) if ids == 2 else None, samples, path))
-
-    def some(column: list[str]) -> list[str]:
-        return column if len(rows) == len(column) else [column[row] for row in rows.tolist()]
-
+    rows = np.flatnonzero(_matches(iids, cells(0).strings() if ids == 2 else None, genotypes, path))
+    everyone = len(rows) == len(iids)
     lines = numbers[rows]
-    return pd.DataFrame(
-        {name: _column(name, some(cells(header.index(name))), lines, path) for name in chosen},
-        index=pd.Index(some(iids), dtype=object, name=header[ids - 1]),
-    )
+    found = {}
+    for name in chosen:
+        column = cells(header.index(name))
+        found[name] = _column(name, column if everyone else column.take(rows), lines, path)
+    return PersonTable(iids if everyone else [iids[row] for row in rows.tolist()], found)
 
 
 def expand_names(wanted: Sequence[str], available: Sequence[str], *, where: object) -> list[str]:
@@ -108,16 +107,17 @@ def _range(item: str, available: Sequence[str]) -> list[str]:
     return []
 
 
-def read_sample_list(path: Path, samples: pd.DataFrame) -> tuple[np.ndarray, list[int]]:
+def read_sample_list(path: Path, genotypes: Genotypes) -> tuple[np.ndarray, list[int]]:
     """Read a list of samples (``FID IID`` or ``IID`` a line, with or without header).
 
     Returns
     -------
-    (bool mask over `samples`, line numbers of entries that match no sample)
+    (bool mask over the samples, line numbers of entries that match no sample)
     """
-    pairs = {(fid, iid): i for i, (fid, iid) in enumerate(zip(samples["fid"], samples["iid"], strict=True))}
-    by_iid = {iid: i for i, iid in enumerate(samples["iid"])}
-    mask, unknown, iid_first = np.zeros(len(samples), dtype=bool), [], False
+    fids, iids = genotypes.sample_text("fid").strings(), genotypes.sample_text("iid").strings()
+    pairs = {pair: i for i, pair in enumerate(zip(fids, iids, strict=True))}
+    by_iid = {iid: i for i, iid in enumerate(iids)}
+    mask, unknown, iid_first = np.zeros(len(iids), dtype=bool), [], False
     for number, fields in _lines(path):
         if number == 1 and fields[0].upper() in {"#FID", "FID", "#IID", "IID"}:
             iid_first = fields[0].upper().endswith("IID")
@@ -190,7 +190,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
     return found
 
 
-Cells = Callable[[int], list[str]]
+Cells = Callable[[int], TextColumn]
 
 
 def _read_cells(path: Path) -> tuple[list[str], npt.NDArray[np.int64], Cells]:
@@ -212,11 +212,7 @@ def _read_regular(path: Path) -> tuple[list[str], npt.NDArray[np.int64], Cells] 
         body.decode()
     except UnicodeDecodeError:
         return None
-    return (
-        header,
-        np.arange(2, 2 + len(columns[0].start)),
-        lambda k: joined_lines([columns[k]]).decode().split("\n")[:-1],
-    )
+    return header, np.arange(2, 2 + len(columns[0].start)), lambda k: columns[k]
 
 
 def _read_any(path: Path) -> tuple[list[str], npt.NDArray[np.int64], Cells]:
@@ -247,7 +243,7 @@ def _read_any(path: Path) -> tuple[list[str], npt.NDArray[np.int64], Cells]:
                 fix="correct the line; write missing values as NA",
             )
     numbers = np.array([number for number, _ in lines], dtype=np.int64)
-    return header, numbers, lambda k: [fields[k] for _, fields in lines]
+    return header, numbers, lambda k: text_of_strings([fields[k] for _, fields in lines])
 
 
 def _is_value(token: str) -> bool:
@@ -255,6 +251,9 @@ def _is_value(token: str) -> bool:
 
 
 def _number(token: str) -> float | None:
+    # Python reads 1_000 as a number; nobody else does
+    if "_" in token:
+        return None
     try:
         return float(token)
     except ValueError:
@@ -271,73 +270,64 @@ def _id_columns(header: list[str]) -> int:
 def _refuse_repeats(iids: list[str], numbers: npt.NDArray[np.int64], path: Path) -> None:
     if len(set(iids)) == len(iids):
         return
-    repeated = pd.Index(iids).duplicated(keep="first")
+    first_of: dict[str, int] = {}
+    first = next(row for row, iid in enumerate(iids) if first_of.setdefault(iid, row) != row)
     raise InputError(
         "a sample ID occurs twice",
-        where=f"{path}:{numbers[repeated][0]}",
-        found=f"{int(repeated.sum())} repeated",
+        where=f"{path}:{numbers[first]}",
+        found=f"{len(iids) - len(set(iids))} repeated",
         expected="each IID once",
         fix="remove the duplicates",
     )
 
 
 def _matches(
-    iids: list[str], fids: list[str] | None, samples: pd.DataFrame, path: Path
+    iids: list[str], fids: list[str] | None, genotypes: Genotypes, path: Path
 ) -> npt.NDArray[np.bool_]:
-    known = samples["iid"].tolist()
-    if iids == known and (fids is None or fids == samples["fid"].tolist()):
+    known, families = genotypes.sample_text("iid").strings(), genotypes.sample_text("fid").strings()
+    if iids == known and (fids is None or fids == families):
         return np.ones(len(iids), dtype=bool)
     wanted = set(known)
     same_iid = np.array([iid in wanted for iid in iids], dtype=bool)
     match = same_iid
     if fids is not None:
-        fid_of = dict(zip(known, samples["fid"], strict=True))
+        fid_of = dict(zip(known, families, strict=True))
         match = np.array([fid_of.get(iid) == fid for iid, fid in zip(iids, fids, strict=True)], dtype=bool)
     if not match.any():
         why = "the IIDs match but the FIDs do not" if same_iid.any() else "no ID in both"
         raise InputError(
             f"no sample of the genotypes is in it: {why}",
             where=path,
-            found=f"{len(iids)} rows, {len(samples)} genotyped samples",
+            found=f"{len(iids)} rows, {len(known)} genotyped samples",
             expected=f"the {'FID and IID' if fids is not None else 'IIDs'} of the genotypes",
             fix="check the ID columns; where the genotypes are BGEN, give the .sample file too",
         )
     return match
 
 
-def _column(name: str, cells: list[str], lines: npt.NDArray[np.int64], path: Path) -> npt.NDArray[Any]:
-    """Numbers, NaN where missing; or text where no cell is a number."""
-    plain = _plain_numbers(cells)
-    if plain is not None:
-        return plain
-    values = pd.Series(cells, dtype=object)
-    missing = values.str.lower().isin(MISSING_TOKENS)
-    numbers = pd.to_numeric(values.where(~missing), errors="coerce")
-    text = numbers.isna() & ~missing
-    if not text.any():
-        return np.asarray(numbers.astype(np.float64).where(numbers != -9))
-    if (text | missing).all():
-        return np.asarray(values.where(~missing), dtype=object)
+def _column(name: str, cells: TextColumn, lines: npt.NDArray[np.int64], path: Path) -> npt.NDArray[Any]:
+    """Numbers, NaN where missing; or text, None where missing, where no cell is a number."""
+    values, unread = floats_of_text(cells)
+    text: list[int] = []
+    missing: list[int] = []
+    rows = np.flatnonzero(unread)
+    for row, word in zip(rows.tolist(), cells.take(rows).strings(), strict=True):
+        number = None if word.lower() in MISSING_TOKENS else _number(word)
+        values[row] = np.nan if number is None else number
+        if number is None:
+            (missing if word.lower() in MISSING_TOKENS else text).append(row)
+    if not text:
+        values[values == -9] = np.nan
+        return values
+    missing += np.flatnonzero(values == -9).tolist()
+    if len(text) + len(missing) == len(values):
+        words = np.array(cells.strings(), dtype=object)
+        words[missing] = None
+        return words
     raise InputError(
         f"column {name} mixes numbers and text",
-        where=f"{path}:{lines[text.to_numpy()][0]}",
-        found=f"{int(text.sum())} values that are not numbers",
+        where=f"{path}:{lines[text[0]]}",
+        found=f"{len(text)} values that are not numbers",
         expected="numbers, or text in every row (categories), NA where missing",
         fix="correct the column",
     )
-
-
-def _plain_numbers(cells: list[str]) -> npt.NDArray[np.float64] | None:
-    """The cells as numbers where Python takes all of them for some, -9 as NaN."""
-    try:
-        numbers = np.array([*map(float, cells)])
-    except ValueError:
-        try:
-            numbers = np.array([float("nan" if cell == "NA" else cell) for cell in cells])
-        except ValueError:
-            return None
-    # Python reads 1_000 as a number; nobody else does
-    if "_" in "".join(cells):
-        return None
-    numbers[numbers == -9] = np.nan
-    return numbers

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from cohorts.errors import DesignError, InputError
 from gwas.design import Design, make_design
 from gwas.genotypes import Genotypes
+from gwas.person_table import PersonTable
 from gwas.rank_normal import rank_normal_design
 from workflows.gwas_options import TraitOptions
 from workflows.gwas_tables import read_person_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def read_design(
@@ -53,17 +57,17 @@ def read_design(
         raise InputError(
             "covariates are named but no covariate file", where="--covar-name", fix="give --covar"
         )
-    phenotypes = read_person_table(pheno, genotypes.samples, columns=pheno_name)
+    phenotypes = read_person_table(pheno, genotypes, columns=pheno_name)
     covariates = None
     if covar is not None:
-        covariates = read_person_table(covar, genotypes.samples, columns=named)
+        covariates = read_person_table(covar, genotypes, columns=named)
         if covar.resolve() == pheno.resolve():
             if covar_name is None and pheno_name is not None:
-                covariates = covariates.drop(columns=list(phenotypes.columns), errors="ignore")
+                covariates = covariates.without(phenotypes.columns)
             elif pheno_name is None and covar_name is not None:
-                phenotypes = phenotypes.drop(columns=list(covariates.columns), errors="ignore")
+                phenotypes = phenotypes.without(covariates.columns)
         covariates = _with_categories(covariates, options.categories, covar)
-    text = [name for name in phenotypes.columns if not pd.api.types.is_numeric_dtype(phenotypes[name])]
+    text = [name for name in phenotypes.columns if phenotypes.is_text(name)]
     if text:
         raise InputError(
             "a phenotype is not a number",
@@ -73,11 +77,14 @@ def read_design(
             fix="write it as numbers (0 and 1 for cases and controls), or choose others with --pheno-name",
         )
     if conditions is not None:
-        covariates = conditions if covariates is None else _beside(covariates, conditions)
+        conditioned = PersonTable.of(conditions, "condition")
+        covariates = conditioned if covariates is None else _beside(covariates, conditioned)
     if options.complete:
-        phenotypes = phenotypes[phenotypes.notna().all(axis=1)]
+        known = [~np.isnan(values) for values in phenotypes.columns.values()]
+        phenotypes = phenotypes.of_rows(np.logical_and.reduce(known))
     kinds = {} if options.kind is None else dict.fromkeys(phenotypes.columns, options.kind)
-    design = make_design(list(genotypes.samples["iid"]), phenotypes, covariates, kinds=kinds, unusable="skip")
+    samples = genotypes.sample_text("iid").strings()
+    design = make_design(samples, phenotypes, covariates, kinds=kinds, unusable="skip")
     if options.zero_one:
         _refuse_one_two(design)
     return design if options.rank_normal is None else rank_normal_design(design, options.rank_normal)
@@ -87,38 +94,39 @@ def describe_design(design: Design) -> list[str]:
     """Lines for the log: covariates, and of each trait who is analysed and how its values were read."""
     lines = [f"covariates: {', '.join(design.covariate_names) or 'none'} (and an intercept)"]
     uncovered = np.isnan(design.covariates).any(axis=1)
-    for row, trait in zip(design.summary().itertuples(), design.traits, strict=True):
-        text = f"{row.TRAIT}: {row.KIND}, {row.N} people"
+    for trait, people in zip(design.traits, design.people(), strict=True):
+        text = f"{trait.name}: {trait.kind}, {people.n} people"
         without = np.isnan(trait.values)
         if lost := int((without | uncovered).sum()):
             text += f" of {len(without)} ({int(without.sum())} without a value"
             text += f", {lost - int(without.sum())} more without a covariate)"
-        if row.KIND == "binary":
-            text += f", {row.CASES} cases and {row.CONTROLS} controls ({row.CODING})"
-        elif row.CODING != "as given":
-            text += f", {row.CODING}"
+        if trait.kind == "binary":
+            text += f", {people.cases} cases and {people.controls} controls ({trait.coding})"
+        elif trait.coding != "as given":
+            text += f", {trait.coding}"
         lines.append(text)
     return lines + [f"{name}: skipped, {reason}" for name, reason in design.skipped.items()]
 
 
-def _with_categories(table: pd.DataFrame, names: Sequence[str], where: Path) -> pd.DataFrame:
+def _with_categories(table: PersonTable, names: Sequence[str], where: Path) -> PersonTable:
     absent = [name for name in names if name not in table.columns]
     if absent:
         raise InputError("no such covariate", where=where, found=", ".join(absent), fix="check the name")
+    columns = dict(table.columns)
     for name in names:
-        if pd.api.types.is_numeric_dtype(table[name]):
-            labels = table[name].map(lambda value: f"{value:g}", na_action="ignore")
-            table = table.assign(**{name: labels.astype(object)})
-    return table
+        if not table.is_text(name):
+            values = table[name].tolist()
+            columns[name] = np.array([None if v != v else f"{v:g}" for v in values], dtype=object)
+    return PersonTable(table.ids, columns)
 
 
-def _beside(covariates: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
+def _beside(covariates: PersonTable, conditions: PersonTable) -> PersonTable:
     shared = [name for name in conditions.columns if name in covariates.columns]
     if shared:
         raise InputError(
             "a variant to condition on has the name of a covariate", where=shared[0], fix="rename one"
         )
-    return covariates.join(conditions, how="inner")
+    return covariates.beside(conditions)
 
 
 def _refuse_one_two(design: Design) -> None:

@@ -30,6 +30,7 @@ _WRITE_LINES: Final = MachineCode(
 _PLACE: Final = MachineCode("text_loops", "place", *_CELLS, "int64:1", "int64", "uint8:1")
 _SPLIT: Final = MachineCode("text_loops", "split_lines", "uint8:1", "int64:2", "int64:2", "int64:1")
 _RUN_STARTS: Final = MachineCode("text_loops", "run_starts", *_CELLS, "uint8:1")
+_READ_FLOATS: Final = MachineCode("text_loops", "read_floats", *_CELLS, "float64:1", "uint8:1")
 _READ_INTEGERS: Final = MachineCode("text_loops", "read_integers", *_CELLS, "int64:1", "int64:1")
 
 
@@ -235,3 +236,25 @@ def integers_of_text(column: TextColumn) -> I64 | None:
     out, bad = np.empty(len(column.start), dtype=np.int64), np.empty(1, dtype=np.int64)
     _READ_INTEGERS(*column, out, bad)
     return None if bad[0] else out
+
+
+def floats_of_text(column: TextColumn) -> tuple[F64, npt.NDArray[np.bool_]]:
+    """Read numbers.
+
+    Returns
+    -------
+    values : ndarray of float64 (n,)
+        The nearest to what each cell says.
+    unread : ndarray of bool (n,)
+        Cells left to the caller: what is no number, and the few of so many digits, or so large or small, that the
+        nearest float64 takes more care.
+
+    Examples
+    --------
+    >>> values, unread = floats_of_text(text_of_strings(["-0.1", "3e8", "NA", "1e300"]))
+    >>> values[~unread].tolist(), unread.tolist()
+    ([-0.1, 300000000.0], [False, False, True, True])
+    """
+    out, unread = np.empty(len(column.start)), np.empty(len(column.start), dtype=np.uint8)
+    _READ_FLOATS(*column, out, unread)
+    return out, unread.astype(bool)

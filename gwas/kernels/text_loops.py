@@ -23,6 +23,8 @@ _SPACE: Final = np.uint8(32)
 _ZERO: Final = np.uint8(48)
 _POINT: Final = np.uint8(46)
 _MINUS: Final = np.uint8(45)
+_PLUS: Final = np.uint8(43)
+_MOST_EXACT: Final = 2**53
 
 
 @njit
@@ -284,6 +286,68 @@ def read_integers(text: Any, start: Any, length: Any, out: Any, bad: Any) -> Non
                 break
             value = 10 * value + digit
         out[k] = -value if negative else value
+
+
+@njit
+def _read_float(text: Any, at: int, end: int) -> tuple[float, int]:
+    """Read a number; 1 behind it where there is none, or where its nearest float64 takes more than one rounding.
+
+    Up to 2^53 of digits and a power of ten up to 22 are both exact, and so their product or quotient is rounded once.
+    """
+    sign = 1.0
+    if at < end and (text[at] == _MINUS or text[at] == _PLUS):
+        sign = -1.0 if text[at] == _MINUS else 1.0
+        at += 1
+    digits = np.int64(0)
+    power = 0
+    many = 0
+    behind = False
+    while at < end:
+        digit = np.int64(text[at]) - 48
+        if 0 <= digit <= 9:
+            if digits > _MOST_EXACT // 10:
+                return 0.0, 1
+            digits = 10 * digits + digit
+            many += 1
+            if behind:
+                power -= 1
+        elif text[at] == _POINT and not behind:
+            behind = True
+        else:
+            break
+        at += 1
+    if many == 0:
+        return 0.0, 1
+    if at < end:
+        if text[at] | 32 != 101 or at + 1 == end:
+            return 0.0, 1
+        at += 1
+        below = text[at] == _MINUS
+        if below or text[at] == _PLUS:
+            at += 1
+        if at == end or end - at > 4:
+            return 0.0, 1
+        exponent = 0
+        while at < end:
+            digit = np.int64(text[at]) - 48
+            if digit < 0 or digit > 9:
+                return 0.0, 1
+            exponent = 10 * exponent + digit
+            at += 1
+        power += -exponent if below else exponent
+    if digits > _MOST_EXACT or power < -22 or power > 22:
+        return 0.0, 1
+    value = np.float64(digits)
+    return sign * (value / _POWERS[-power] if power < 0 else value * _POWERS[power]), 0
+
+
+@njit
+def read_floats(text: Any, start: Any, length: Any, out: Any, unread: Any) -> None:
+    """Read numbers into float64 (n,); ``unread`` uint8 (n,) marks the cells that are left to somebody else."""
+    for k in range(start.shape[0]):
+        value, other = _read_float(text, start[k], start[k] + length[k])
+        out[k] = value
+        unread[k] = other
 
 
 @njit

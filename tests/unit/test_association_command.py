@@ -12,7 +12,7 @@ import pytest
 
 import workflows.association as association
 from cohorts.errors import CareomeError, DesignError, InputError
-from gwas.genotypes import open_genotypes
+from gwas.genotypes import Genotypes, open_genotypes
 from gwas.kernels.packed import pack
 from workflows.association import run_gwas
 from workflows.genotype_inputs import Filters, GenotypeSource
@@ -20,7 +20,15 @@ from workflows.genotype_options import chromosomes
 from workflows.gwas_tables import expand_names, read_person_table, read_sample_list
 
 N = 40
-SAMPLES = pd.DataFrame({"fid": [f"f{i}" for i in range(5)], "iid": [f"s{i}" for i in range(5)]})
+
+
+def samples(folder: Path) -> Genotypes:
+    """Five people."""
+    prefix = folder / "five"
+    prefix.with_suffix(".bed").write_bytes(b"\x6c\x1b\x01" + bytes(2))
+    prefix.with_suffix(".fam").write_text("".join(f"f{i} s{i} 0 0 0 -9\n" for i in range(5)))
+    prefix.with_suffix(".bim").write_text("1 v 0 1 A G\n")
+    return open_genotypes(prefix)
 
 
 @pytest.fixture
@@ -223,13 +231,16 @@ def test_person_tables_are_read_in_every_usual_form(
     tmp_path: Path, text: str, expected: dict[str, float | None]
 ) -> None:
     (tmp_path / "table").write_bytes(text.encode())
-    column = read_person_table(tmp_path / "table", SAMPLES, columns=None).iloc[:, 0]
-    assert {k: None if np.isnan(v) else v for k, v in column.items()} == expected
+    table = read_person_table(tmp_path / "table", samples(tmp_path), columns=None)
+    (column,) = table.columns.values()
+    found = dict(zip(table.ids, column.tolist(), strict=True))
+    assert {k: None if np.isnan(v) else v for k, v in found.items()} == expected
 
 
 def test_text_columns_are_categories(tmp_path: Path) -> None:
     (tmp_path / "table").write_text("IID site\ns0 A\ns1 NONE\ns2 B\n")
-    assert read_person_table(tmp_path / "table", SAMPLES, columns=None)["site"].tolist()[::2] == ["A", "B"]
+    table = read_person_table(tmp_path / "table", samples(tmp_path), columns=None)
+    assert table["site"].tolist() == ["A", None, "B"]
 
 
 @pytest.mark.parametrize(
@@ -265,7 +276,7 @@ def test_sample_lists_by_iid_or_by_both_ids(tmp_path: Path) -> None:
         ("#FID IID\nf0 s0\n", [0]),
     ):
         (tmp_path / "list").write_text(text)
-        mask, _ = read_sample_list(tmp_path / "list", SAMPLES)
+        mask, _ = read_sample_list(tmp_path / "list", samples(tmp_path))
         assert np.flatnonzero(mask).tolist() == expected
 
 

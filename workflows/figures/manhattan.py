@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gwas.sumstats import GENOME_WIDE, top_loci
+from gwas.sumstats import top_loci
+from gwas.tails import GENOME_WIDE
 from workflows.figures.batches import CHROMOSOMES, Results
 from workflows.figures.genes import Genes
 from workflows.figures.genome_axis import GenomeAxis, genome_axis

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cohorts.errors import InputError
 from gwas.genotypes import Genotypes
 from gwas.ld import ld_r2
-from gwas.sumstats import GENOME_WIDE
+from gwas.tails import GENOME_WIDE
 from workflows.figures.batches import CHROMOSOMES, Results, batches
 from workflows.figures.genes import Genes, draw_genes, gene_rows
 from workflows.figures.labels import Label, place_labels

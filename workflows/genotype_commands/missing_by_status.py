@@ -60,11 +60,11 @@ def _status(genotypes: Genotypes, pheno: Path | None, name: str | None, zero_one
     if pheno is None:
         where, values = _of_file(genotypes)
     else:
-        table = read_person_table(pheno, genotypes.samples, columns=None if name is None else [name])
-        column = table.columns[0]
-        if not pd.api.types.is_numeric_dtype(table[column]):
+        table = read_person_table(pheno, genotypes, columns=None if name is None else [name])
+        column = next(iter(table.columns))
+        if table.is_text(column):
             raise InputError("the phenotype is not a number", where=pheno, found=column, fix="choose another")
-        where, values = pheno, table[column].reindex(genotypes.samples["iid"]).to_numpy(dtype=np.float64)
+        where, values = pheno, table.aligned(genotypes.sample_text("iid").strings())[column]
     case, control = (1, 0) if zero_one else (2, 1)
     known = values[~np.isnan(values) & (values != -9) & (zero_one | (values != 0))]
     if not np.isin(known, (case, control)).all():

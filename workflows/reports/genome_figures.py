@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from gwas.sumstats import GENOME_WIDE, lambda_gc
+from gwas.sumstats import lambda_gc
+from gwas.tails import GENOME_WIDE
 from workflows.figures.genome_axis import genome_axis
 from workflows.figures.manhattan import axis_top, draw_manhattan, named_loci
 from workflows.figures.qq import draw_quantiles
