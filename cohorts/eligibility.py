@@ -143,7 +143,8 @@ def population(
             expected="at least one person",
             fix="check the index date and the ages against what the records cover"
             if hub.frame("SELECT 1 FROM registrations LIMIT 1").size
-            else "add a source that says who was registered when (a table registrations); none of these does",
+            else "add a source that says who was registered when (a table registrations), as none of these does, or "
+            "declare 'observed: records' for one",
         )
     kept["age"] = kept["age"].astype("int64")
     kept["imd_decile"] = kept["imd_decile"].astype("Int64")

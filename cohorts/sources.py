@@ -27,6 +27,8 @@ import pyarrow as pa
 from cohorts.errors import InputError
 from cohorts.hub import Hub
 from cohorts.models.protocol import Opened, SourceModel
+from cohorts.observed import COLUMNS as OBSERVED
+from cohorts.observed import ObservedByRecords, observe_by_records
 from cohorts.readers import open_streams
 from cohorts.staging import (
     STAGED,
@@ -70,6 +72,9 @@ class Intake(WithoutRows):
     lost
         ``source``, ``files``, ``lost``: files that could not be read at all, of sources that have some; how many
         rows went with them nobody can say.
+    observed
+        ``source``, ``tables``, ``least_days``, ``people``, ``short``, ``without``: sources whose records stand in for
+        registrations, and how many people count as observed (:mod:`cohorts.observed`).
     """
 
     counts: pd.DataFrame
@@ -78,6 +83,7 @@ class Intake(WithoutRows):
     sources: tuple[str, ...]
     origins: pd.DataFrame
     lost: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["source", "files", "lost"]))
+    observed: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(OBSERVED)))
 
     def worst_shares(self, source: str) -> Iterator[tuple[str, int, int]]:
         """What was refused of a source, of how much: ``table``, rows or files refused, and read.
@@ -98,6 +104,7 @@ def read_sources(
     *,
     until: str = LATEST,
     editions: Mapping[str, str] | None = None,
+    observed: Mapping[str, ObservedByRecords] | None = None,
 ) -> Intake:
     """Read all tables of all sources into the identified intake.
 
@@ -114,6 +121,8 @@ def read_sources(
         ISO date; rows dated later are refused.
     editions
         Source name to the edition of ICD-10 that it codes in, where that is known.
+    observed
+        Source name to how its records stand in for registrations, where it has none and that is wanted.
 
     Returns
     -------
@@ -123,7 +132,7 @@ def read_sources(
     ------
     InputError
         A file is missing or unreadable, or lacks a column; a table name is unknown; a source has no
-        patients.
+        patients, or has registrations although its records are to stand in for them.
     """
     declared = {name: tables for name, tables in sources.items() if isinstance(tables, Mapping)}
     _check_names(declared, region or {})
@@ -152,6 +161,8 @@ def read_sources(
             account.notes += [(source, table, note, rows) for table, note, rows in opened.notes]
             if opened.lost[0]:
                 account.lost.append((source, opened.lost[1], opened.lost[0]))
+        if (rule := (observed or {}).get(source)) is not None:
+            account.observed.append(observe_by_records(hub, source, rule))
     for table, where in (region or {}).items():
         reading = _Reading(hub, None, table, REGION_TABLES[table], until)
         account.add("region", table, reading.read(open_streams(where, REGION_TABLES[table], table)))
@@ -179,6 +190,7 @@ class _Account:
     rejects: list[tuple[str, str, str, int]] = field(default_factory=list)
     notes: list[tuple[str, str, str, int]] = field(default_factory=list)
     lost: list[tuple[str, int, int]] = field(default_factory=list)
+    observed: list[pd.DataFrame] = field(default_factory=list)
 
     def add(self, source: str, table: str, outcome: _Outcome) -> None:
         read, accepted, rejected = (
@@ -204,6 +216,9 @@ class _Account:
             sources,
             pd.DataFrame(self.origins, columns=["source", "table", "origin", "files", *account]),
             pd.DataFrame(self.lost, columns=["source", "files", "lost"]),
+            pd.concat(self.observed, ignore_index=True)
+            if self.observed
+            else pd.DataFrame(columns=list(OBSERVED)),
         )
 
 

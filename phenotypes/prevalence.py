@@ -35,6 +35,10 @@ from phenotypes.status import Statuses
 PER = 1000.0
 
 
+class NobodyObserved(DesignError):
+    """Nobody is registered, or otherwise under observation, in the time that is asked about."""
+
+
 def prevalence(
     hub: HubLike,
     persons: pd.DataFrame,
@@ -155,7 +159,7 @@ def incidence(
     Raises
     ------
     DesignError
-        As :func:`prevalence`, or where nothing is observed between the two days.
+        As :func:`prevalence`; a :class:`NobodyObserved` where nothing is observed between the two days.
 
     Examples
     --------
@@ -173,12 +177,12 @@ def incidence(
             gap_days=REGISTRATION_GAP_DAYS,
         )  # fmt: skip
     if not len(spans.who):
-        raise DesignError(
+        raise NobodyObserved(
             "nobody is registered between these days",
             where="start, end",
             found=f"{start}, {end}",
-            fix="choose days that the registrations cover; a source without registrations says of nobody since "
-            "when it would have known",
+            fix="choose days that the registrations cover; where a source has none, a study may declare "
+            "'observed: records' for it",
         )
     pieces = person_time(spans, persons, by=by, index_date=zero, age_edges=age_edges)
     sex, parts = sexes(persons), []

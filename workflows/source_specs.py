@@ -24,6 +24,7 @@ from pydantic import (
 
 from cohorts.errors import InputError, StudyError
 from cohorts.models import CprdAurumSource, FhirSource, OmopSource, PostgresSource, SourceModel
+from cohorts.observed import ObservedByRecords
 from cohorts.table_source import TableSource, found_files
 from cohorts.tables import TABLES
 
@@ -106,6 +107,32 @@ MOST_REJECTED = Field(
 )
 
 
+class ObservedRecords(Closed):
+    """People count as observed from the first to the last of their records: cohorts/observed.py says what it biases."""
+
+    records: list[Literal["events", "prescriptions", "admissions", "contacts"]] = Field(
+        min_length=1, description="whose rows count"
+    )
+    least_days: int = Field(default=1, ge=1, description="who is observed for fewer days does not count")
+
+
+Observed = Literal["records"] | ObservedRecords
+OBSERVED = Field(
+    default=None,
+    description="records: for want of registrations, people count as observed from their first to their last record",
+)
+
+
+def observed_by(source: Source) -> ObservedByRecords | None:
+    """How the records of a source stand in for registrations; None where they do not."""
+    declared = source.observed
+    if declared is None:
+        return None
+    if isinstance(declared, ObservedRecords):
+        return ObservedByRecords(tuple(declared.records), declared.least_days)
+    return ObservedByRecords()
+
+
 class FileSource(Closed):
     """One provider: a table of its patients and records keyed by its own patient_id."""
 
@@ -127,6 +154,7 @@ class FileSource(Closed):
     )
     icd10_edition: Edition | None = ICD10
     most_rejected: float | None = MOST_REJECTED
+    observed: Observed | None = OBSERVED
 
     def read_from(self) -> Mapping[str, TableSource]:
         """Table to files."""
@@ -166,6 +194,7 @@ class OmopFiles(Closed):
     nhs_number: str | None = Field(default=None, description="column of person with the NHS number")
     icd10_edition: Edition | None = ICD10
     most_rejected: float | None = MOST_REJECTED
+    observed: Observed | None = OBSERVED
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -199,6 +228,7 @@ class FhirFiles(Closed):
     path: StudyPath = Field(description="a file or a folder of files")
     icd10_edition: Edition | None = ICD10
     most_rejected: float | None = MOST_REJECTED
+    observed: Observed | None = OBSERVED
 
     def read_from(self) -> SourceModel:
         """The model that reads it."""
@@ -225,6 +255,7 @@ class CprdAurumFiles(Closed):
     )
     icd10_edition: Edition | None = ICD10
     most_rejected: float | None = MOST_REJECTED
+    observed: Observed | None = OBSERVED
 
     def read_from(self) -> SourceModel:
         """The model that reads it."""
@@ -270,6 +301,7 @@ class PostgresTables(Closed):
     )
     icd10_edition: Edition | None = ICD10
     most_rejected: float | None = MOST_REJECTED
+    observed: Observed | None = OBSERVED
 
     def read_from(self) -> SourceModel:
         """The model that reads it."""
