@@ -1,510 +1,164 @@
-"""Loops that maximise the likelihood of many variants from one null model; see :mod:`gwas.kernels.refit`.
+"""Loops that fit a logistic model variant by variant; see :mod:`gwas.kernels.refit`.
 
-They run as :class:`gwas.kernels.machine_code.MachineCode`; this module is imported only to compile them.
-
-People go by in strips of :data:`STRIP`, so that a strip of covariates is in the cache for every variant of a
-batch. What people contribute is single precision and is added up in strips; sums over strips, and all steps, are
-double. Covariates are such that their information in the null model is the identity.
+Somebody left out of a variant has a column of zeros, which adds nothing to any sum (and the same constant to every
+likelihood).
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numba import njit
 
-from gwas.kernels.elementary import fast_exp32
-from gwas.kernels.logistic_loops import cholesky, dot, fill_dosages, solve
-from gwas.kernels.refit import BATCH, STRIP
-
-MAX_SWEEPS: Final = 10
-SMALL_STEP: Final = 1e-5
-"""A step below this, in standard errors, is the last."""
-BETA_ERROR: Final = 2e-6
-"""Error of the last step, in standard errors, that a cubic leaves."""
-SE_ERROR: Final = 3e-6
-"""Relative error of the standard error, likewise."""
-NEAR: Final = 3e-3
-"""Part of the step before, and of its length in standard errors, beyond which what the cubic says rests on how exact
-the score was there."""
-LEAN: Final = 1e-9
-"""Squared length of the covariates' last step, in standard errors, by the sum of the null model's weights."""
-APART: Final = 1e-4
-"""Part of a genotype's information that covariates may take, for the null model's to be theirs: SE within 1e-5."""
-MIXED: Final = 0.05
-"""The same, far from the maximum, where it only has to lead there."""
-FAR: Final = 0.01
-"""Squared length of a step, in standard errors, from which on it is far."""
-
-SCALED: Final = 0.02
-"""What counts of the intercept's part, whose information is known but for its products with other covariates."""
-
-_SUM = {"reassoc", "contract", "arcp", "nsz"}
-_ZERO: Final = np.float32(0.0)
-_ONE: Final = np.float32(1.0)
-_LEAST: Final = np.float32(-80.0)
-_MOST: Final = np.float32(80.0)
+from gwas.kernels.logistic_loops import (
+    cholesky,
+    copy_into,
+    dot,
+    firth,
+    information,
+    last_variance,
+    linear_predictor,
+    newton,
+    probabilities,
+    residuals,
+)
+from gwas.kernels.refit import FIRTH, WALD
 
 
-@njit(error_model="numpy")
-def decode(packed_row: Any, copies: Any, out: Any) -> None:
-    """Look up four calls a byte in ``copies`` float32 (256, 4); ``out`` holds whole bytes."""
-    for j in range(packed_row.shape[0]):
-        byte = packed_row[j]
-        for q in range(4):
-            out[4 * j + q] = copies[byte, q]
+@njit(cache=True, error_model="numpy")
+def _score(x: Any, y: Any, offset: Any, beta: Any, room: Any, small: Any, out: Any) -> None:
+    """One step from the null model refitted to these people; out: converged, 1 / its information, U²/V."""
+    p = x.shape[0]
+    k = p - 1
+    newton(x[:k], y, offset, beta[:k], room, small, out)
+    eta, mu, w, wx = room[0], room[1], room[2], room[3]
+    linear_predictor(x[:k], beta[:k], offset, eta)
+    probabilities(eta, mu, w)
+    info, lower = small[:p, :p], small[p : 2 * p, :p]
+    information(x, w, wx, info)
+    if out[0] != 1.0 or not cholesky(info, lower):
+        out[0] = 0.0
+        return
+    residuals(y, mu, mu)
+    u = dot(x[k], mu)
+    out[1] = last_variance(lower)
+    out[2] = u * u * out[1]
+    beta[k] = u * out[1]
 
 
-@njit(error_model="numpy")
-def gather(row: Any, positions: Any, out: Any) -> None:
-    for i in range(positions.shape[0]):
-        out[i] = row[positions[i]]
+@njit(cache=True, error_model="numpy")
+def fill_calls(packed_row: Any, positions: Any, flip: Any, out: Any) -> None:
+    """Copies of the counted allele of the analysed samples, NaN where missing."""
+    two, zero = (0.0, 2.0) if flip else (2.0, 0.0)
+    for j in range(positions.shape[0]):
+        sample = positions[j]
+        code = (packed_row[sample >> 2] >> (2 * (sample & 3))) & 3
+        out[j] = two if code == 0 else (np.nan if code == 1 else (1.0 if code == 2 else zero))
 
 
-@njit(error_model="numpy", fastmath=_SUM)
-def _open(g: Any, mean: Any, drop: Any, beta: Any, eta: Any, first: int, gt: Any, use: Any, e: Any) -> None:
-    """Centred genotypes, who is used (1 or 0), and log odds without the covariates' part."""
-    for i in range(STRIP):
-        absent = np.isnan(g[first + i])
-        gt[i] = _ZERO if absent else g[first + i] - mean
-        use[i] = _ZERO if absent and drop else _ONE
-        e[i] = eta[first + i] + beta * gt[i]
+@njit(cache=True, error_model="numpy")
+def fill_dosages(dosage_row: Any, positions: Any, flip: Any, out: Any) -> None:
+    """As :func:`fill_calls`, of dosages."""
+    for j in range(positions.shape[0]):
+        value = dosage_row[positions[j]]
+        out[j] = 2.0 - value if flip else value
 
 
-@njit(error_model="numpy", fastmath=_SUM)
-def _add_rows(x: Any, by_gt: Any, by_e: Any, gt: Any, e: Any) -> None:
-    """Add a strip of covariates to genotypes and log odds, four rows at a time."""
-    k = x.shape[0]
-    whole = k - k % 4
-    for b in range(0, whole, 4):
-        x0, x1, x2, x3 = x[b], x[b + 1], x[b + 2], x[b + 3]
-        g0, g1, g2, g3 = by_gt[b], by_gt[b + 1], by_gt[b + 2], by_gt[b + 3]
-        e0, e1, e2, e3 = by_e[b], by_e[b + 1], by_e[b + 2], by_e[b + 3]
-        for i in range(STRIP):
-            gt[i] += (g0 * x0[i] + g1 * x1[i]) + (g2 * x2[i] + g3 * x3[i])
-            e[i] += (e0 * x0[i] + e1 * x1[i]) + (e2 * x2[i] + e3 * x3[i])
-    for b in range(whole, k):
-        xb, gb, eb = x[b], by_gt[b], by_e[b]
-        for i in range(STRIP):
-            gt[i] += gb * xb[i]
-            e[i] += eb * xb[i]
-
-
-@njit(error_model="numpy", fastmath=_SUM)
-def _add_sums(x: Any, r: Any, wg: Any, gradient: Any, cross: Any) -> None:
-    """Add the products of a strip of covariates with residuals and with weighted genotypes."""
-    k = x.shape[0]
-    whole = k - k % 4
-    for b in range(0, whole, 4):
-        x0, x1, x2, x3 = x[b], x[b + 1], x[b + 2], x[b + 3]
-        r0, r1, r2, r3 = _ZERO, _ZERO, _ZERO, _ZERO
-        w0, w1, w2, w3 = _ZERO, _ZERO, _ZERO, _ZERO
-        for i in range(STRIP):
-            r0 += x0[i] * r[i]
-            r1 += x1[i] * r[i]
-            r2 += x2[i] * r[i]
-            r3 += x3[i] * r[i]
-            w0 += x0[i] * wg[i]
-            w1 += x1[i] * wg[i]
-            w2 += x2[i] * wg[i]
-            w3 += x3[i] * wg[i]
-        gradient[b] += r0
-        gradient[b + 1] += r1
-        gradient[b + 2] += r2
-        gradient[b + 3] += r3
-        cross[b] += w0
-        cross[b + 1] += w1
-        cross[b + 2] += w2
-        cross[b + 3] += w3
-    for b in range(whole, k):
-        xb = x[b]
-        rb, wb = _ZERO, _ZERO
-        for i in range(STRIP):
-            rb += xb[i] * r[i]
-            wb += xb[i] * wg[i]
-        gradient[b] += rb
-        cross[b] += wb
-
-
-@njit(error_model="numpy", fastmath=_SUM)
-def _add_products(x: Any, values: Any, out: Any) -> None:
-    """Add the products of a strip of covariates with one row."""
-    k = x.shape[0]
-    whole = k - k % 4
-    for b in range(0, whole, 4):
-        x0, x1, x2, x3 = x[b], x[b + 1], x[b + 2], x[b + 3]
-        s0, s1, s2, s3 = _ZERO, _ZERO, _ZERO, _ZERO
-        for i in range(STRIP):
-            s0 += x0[i] * values[i]
-            s1 += x1[i] * values[i]
-            s2 += x2[i] * values[i]
-            s3 += x3[i] * values[i]
-        out[b] += s0
-        out[b + 1] += s1
-        out[b + 2] += s2
-        out[b + 3] += s3
-    for b in range(whole, k):
-        xb = x[b]
-        sb = _ZERO
-        for i in range(STRIP):
-            sb += xb[i] * values[i]
-        out[b] += sb
-
-
-@njit(error_model="numpy", fastmath=_SUM)
-def _at_null(
-    g: Any, mean: Any, drop: Any, null: Any, first: int, r: Any, wg: Any, bent: Any, total: Any
-) -> None:
-    """A strip in the null model, of which residuals, weights and the weights' slope are known."""
-    r0, w0, s0 = null[0], null[1], null[2]
-    u, d, f, c = _ZERO, _ZERO, _ZERO, _ZERO
-    for i in range(STRIP):
-        absent = np.isnan(g[first + i])
-        gt = _ZERO if absent else g[first + i] - mean
-        use = _ZERO if absent and drop else _ONE
-        w = use * w0[first + i]
-        ri = use * r0[first + i]
-        wi = w * gt
-        bi = s0[first + i] * gt * gt
-        r[i] = ri
-        wg[i] = wi
-        bent[i] = bi
-        u += ri * gt
-        d += wi * gt
-        f += w
-        c += bi * gt
-    total[0] += u
-    total[1] += d
-    total[2] += f
-    total[3] += c
-
-
-@njit(error_model="numpy", fastmath=_SUM)
-def _at_estimate(e: Any, gt: Any, use: Any, y: Any, first: int, w: Any, r: Any, wg: Any, total: Any) -> None:
-    u, d, f = _ZERO, _ZERO, _ZERO
-    for i in range(STRIP):
-        p = _ONE / (_ONE + fast_exp32(-min(max(e[i], _LEAST), _MOST)))
-        ri = use[i] * (y[first + i] - p)
-        wi = use[i] * p * (_ONE - p)
-        w[i] = wi
-        r[i] = ri
-        wg[i] = wi * gt[i]
-        u += ri * gt[i]
-        d += wi * gt[i] * gt[i]
-        f += wi
-    total[0] += u
-    total[1] += d
-    total[2] += f
-
-
-@njit(error_model="numpy")
-def _evaluate(
-    g: Any,
+@njit(cache=True, error_model="numpy")
+def _refit(
     mean: Any,
+    covariates: Any,
+    y: Any,
+    offset: Any,
+    start: Any,
     drop: Any,
-    by: Any,
-    beta: Any,
-    strip_of_x: Any,
-    null: Any,
-    first: int,
-    room: Any,
-    total: Any,
-) -> None:
-    """Log odds, weights and residuals of a strip at a variant's estimate; ``room``: gt, use, e, w, r, wg."""
-    _open(g, mean, drop, beta, null[3], first, room[0], room[1], room[2])
-    _add_rows(strip_of_x, by[0], by[1], room[0], room[2])
-    _at_estimate(room[2], room[0], room[1], null[4], first, room[3], room[4], room[5], total)
-
-
-@njit(error_model="numpy")
-def _direct(state: Any, by: Any) -> None:
-    """What covariates add to genotypes and log odds at a variant's estimate, in single precision."""
-    k = by.shape[1]
-    beta = state[2 * k]
-    for b in range(k):
-        by[0, b] = np.float32(-state[b])
-        by[1, b] = np.float32(state[k + b] - beta * state[b])
-
-
-@njit(error_model="numpy")
-def _information(
-    g: Any, mean: Any, drop: Any, x: Any, null: Any, state: Any, by: Any, room: Any, unused: Any, info: Any
-) -> None:
-    """The covariates' information at a variant's estimate, summed anew."""
-    strips, k = x.shape[0], x.shape[1]
-    info[:] = 0.0
-    _direct(state, by)
-    beta = np.float32(state[2 * k])
-    for s in range(strips):
-        _evaluate(g, mean, drop, by, beta, x[s], null, s * STRIP, room, unused)
-        w, wx = room[3], room[4]
-        for a in range(k):
-            for i in range(STRIP):
-                wx[i] = w[i] * x[s, a, i]
-            _add_products(x[s, : a + 1], wx, info[a])
-    for a in range(k):
-        for b in range(a):
-            info[b, a] = info[a, b]
-
-
-@njit(error_model="numpy")
-def _begin(sums: Any, state: Any, whole: Any, k: int) -> bool:
-    """Where a variant's fit starts: the null model's likelihood to the third order.
-
-    ``state``: the genotype's coefficients on covariates, the covariates' coefficients; the coefficient here and where
-    the last step began, score and information there, length of the last step.
-    """
-    gradient, cross, bent = sums[:k], sums[k : 2 * k], sums[2 * k : 3 * k]
-    share = sums[3 * k + 2] / whole
-    if not share > 0.0:
-        return False
-    slope, left, third = sums[3 * k], sums[3 * k + 1], sums[3 * k + 3]
-    for b in range(k):
-        state[b] = cross[b] / share
-        slope -= state[b] * gradient[b]
-        left -= state[b] * cross[b]
-    if not left > 0.0:
-        return False
-    beta = slope / left
-    curved = left + 0.5 * third * beta
-    if curved > 0.5 * left and curved < 2.0 * left:
-        beta = slope / curved
-    for b in range(k):
-        state[k + b] = (gradient[b] - 0.5 * beta * beta * bent[b]) / share
-        state[2 * k + 5 + b] = bent[b]
-    state[2 * k] = beta
-    state[2 * k + 1] = 0.0
-    state[2 * k + 2] = slope
-    state[2 * k + 3] = left
-    state[2 * k + 4] = np.inf
-    return True
-
-
-@njit(error_model="numpy")
-def _advance(
-    sums: Any, state: Any, inverse: Any, exact: bool, share: Any, lean_below: Any, k: int, out: Any
-) -> int:
-    """One step; 1 when it was the last, -1 when it leads nowhere.
-
-    The score of a coefficient, the covariates following it, is known with its slope here and where the step began:
-    the cubic through both gives the next, and the information there. Covariates have a last step to go, which
-    changes the information by about as much as it would in the null model.
-    """
-    gradient, cross = sums[:k], sums[k : 2 * k]
-    along, lean = inverse[0], inverse[1]
-    slope, left, shift = sums[3 * k], sums[3 * k + 1], 0.0
-    moved = 0.0
-    for b in range(k):
-        if not exact:
-            along[b] = cross[b] / share
-            lean[b] = gradient[b] / share
-        slope -= along[b] * gradient[b]
-        left -= along[b] * cross[b]
-        shift += lean[b] * gradient[b]
-        moved += lean[b] * state[2 * k + 5 + b]
-    if abs(moved) < 0.1 * left:
-        left += moved
-    if not left > 0.0:
-        return -1
-    beta = state[2 * k]
-    step = slope / left
-    back = beta - state[2 * k + 1]
-    error = np.sqrt(left)
-    fine = abs(step) * error < SMALL_STEP or (abs(step) * error < 1e-3 and abs(step) < SE_ERROR)
-    here = left
-    if abs(step) < 0.5 * abs(back):
-        chord = (state[2 * k + 2] - slope - left * back) / (back * back)
-        bend = (state[2 * k + 3] - left) / (2.0 * back)
-        cubic = 2.0 * (chord - bend) / back
-        square = chord + cubic * back
-        cubed = step
-        for _ in range(4):
-            cubed = slope / (left - square * cubed - cubic * cubed * cubed)
-        near = abs(cubed) < NEAR * min(back * back * error, abs(back))
-        if near and abs(cubed - step) < 0.5 * abs(step):
-            step = cubed
-            here = left - 2.0 * square * step - 3.0 * cubic * step * step
-            off = back * back * abs(step) / 6.0
-            fine = fine or (off < SE_ERROR and off * abs(step) * error < BETA_ERROR)
-        elif abs(cubed - step) < 0.1 * abs(step):
-            step = cubed
-    if not here > 0.0:
-        return -1
-    for b in range(k):
-        state[k + b] += lean[b] - along[b] * step
-    state[2 * k] = beta + step
-    state[2 * k + 1] = beta
-    state[2 * k + 2] = slope
-    state[2 * k + 3] = left
-    length = np.sqrt(step * step * left + shift)
-    if fine and shift < lean_below:
-        out[0], out[1], out[2] = 1.0, state[2 * k], 1.0 / np.sqrt(here)
-        return 1
-    if not length < 0.7 * state[2 * k + 4]:
-        return -1
-    state[2 * k + 4] = length
-    return 0
-
-
-@njit(error_model="numpy")
-def _taken(cross: Any) -> Any:
-    """What covariates take of a genotype's information by shares that a change of scale does not follow.
-
-    The first is the intercept, whose own information is just what the scale is.
-    """
-    return dot(cross[1:], cross[1:]) + SCALED * cross[0] * cross[0]
-
-
-@njit(error_model="numpy")
-def _solve_exactly(info: Any, sums: Any, inverse: Any, k: int) -> bool:
-    lower = info[k:]
-    if not cholesky(info[:k], lower):
-        return False
-    solve(lower, sums[k : 2 * k], inverse[0])
-    solve(lower, sums[:k], inverse[1])
-    return True
-
-
-@njit(error_model="numpy")
-def _maximise(
-    copies: Any,
-    means: Any,
-    drop: Any,
+    method: int,
     x: Any,
-    null: Any,
-    whole: Any,
-    by: Any,
     room: Any,
-    state: Any,
-    sums: Any,
     small: Any,
+    strips: Any,
     out: Any,
 ) -> None:
-    """Maximum likelihood of a batch; out: 1 where found, coefficient, SE.
-
-    A genotype is taken beside the covariates as the null model weighs them, so that its coefficient and theirs
-    hardly depend on one another, and the null model's information of the covariates mostly serves to the end.
-    """
-    strips, k = x.shape[0], x.shape[1]
-    m = copies.shape[0]
-    active, inverse, info, unused = small[0], small[1:3, :k], small[3 : 3 + 2 * k, :k], small[3 + 2 * k]
-    sums[:] = 0.0
-    for s in range(strips):
-        for v in range(m):
-            mean = np.float32(means[v])
-            total = sums[v, 3 * k :]
-            _at_null(copies[v], mean, drop, null, s * STRIP, room[4], room[5], room[0], total)
-            _add_sums(x[s], room[4], room[5], sums[v, :k], sums[v, k : 2 * k])
-            _add_products(x[s], room[0], sums[v, 2 * k : 3 * k])
-    for v in range(m):
-        active[v] = 1.0 if _begin(sums[v], state[v], whole, k) else 0.0
-    for _ in range(MAX_SWEEPS):
-        if not active[:m].any():
-            return
-        sums[:] = 0.0
-        for v in range(m):
-            _direct(state[v], by[v])
-        for s in range(strips):
-            for v in range(m):
-                if active[v] == 0.0:
-                    continue
-                beta = np.float32(state[v, 2 * k])
-                _evaluate(
-                    copies[v],
-                    np.float32(means[v]),
-                    drop,
-                    by[v],
-                    beta,
-                    x[s],
-                    null,
-                    s * STRIP,
-                    room,
-                    sums[v, 3 * k :],
-                )
-                _add_sums(x[s], room[4], room[5], sums[v, :k], sums[v, k : 2 * k])
-        for v in range(m):
-            if active[v] == 0.0:
-                continue
-            share = sums[v, 3 * k + 2] / whole
-            taken = _taken(sums[v, k : 2 * k]) / share
-            far = dot(sums[v, :k], sums[v, :k]) / share + sums[v, 3 * k] ** 2 / sums[v, 3 * k + 1] > FAR
-            exact = not taken < (MIXED if far else APART) * sums[v, 3 * k + 1]
-            done = -1
-            if exact:
-                _information(
-                    copies[v], np.float32(means[v]), drop, x, null, state[v], by[v], room, unused, info[:k]
-                )
-            if not exact or _solve_exactly(info, sums[v], inverse, k):
-                done = _advance(sums[v], state[v], inverse, exact, share, LEAN * whole, k, out[v])
-            if done != 0:
-                active[v] = 0.0
+    """Fit the variant whose copies stand in the last row of x."""
+    k, n = covariates.shape
+    for i in range(n):
+        absent = np.isnan(x[k, i])
+        if drop:
+            for a in range(k):
+                x[a, i] = 0.0 if absent else covariates[a, i]
+        # centring moves only the intercept, and keeps the information well conditioned
+        x[k, i] = 0.0 if absent else x[k, i] - mean
+    p = k + 1
+    beta, found = small[3 * p + 3, :p], small[3 * p + 4, :4]
+    copy_into(start, beta[:k], False)
+    beta[k] = 0.0
+    value = np.nan
+    if method == WALD:
+        newton(x, y, offset, beta, room, small, found)
+    elif method == FIRTH:
+        without, null = small[3 * p + 5, :p], small[3 * p + 6, :4]
+        copy_into(start, without[:k], False)
+        without[k] = 0.0
+        firth(x, y, offset, without, k, room, small, strips, null)
+        firth(x, y, offset, beta, p, room, small, strips, found)
+        if null[0] == 1.0:
+            value = max(2.0 * (found[2] - null[2]), 0.0)
+    else:
+        _score(x, y, offset, beta, room, small, found)
+        value = found[2]
+    out[0], out[1] = found[0], beta[k]
+    out[2] = np.sqrt(found[1]) if found[1] > 0 else np.nan
+    out[3] = value
 
 
-@njit(error_model="numpy")
-def maximise_calls(
+@njit(cache=True, error_model="numpy")
+def refit_calls(
     packed: Any,
     rows: Any,
     flip: Any,
     means: Any,
     positions: Any,
-    table: Any,
-    everyone: int,
-    x: Any,
-    null: Any,
-    whole: Any,
+    covariates: Any,
+    y: Any,
+    offset: Any,
+    start: Any,
     drop: int,
-    row: Any,
-    copies: Any,
-    some: Any,
-    by: Any,
+    method: int,
+    x: Any,
     room: Any,
-    state: Any,
-    sums: Any,
     small: Any,
+    strips: Any,
     out: Any,
 ) -> None:
-    n = positions.shape[0]
-    for first in range(0, rows.shape[0], BATCH):
-        m = min(BATCH, rows.shape[0] - first)
-        for v in range(m):
-            j = rows[first + v]
-            some[v] = means[j]
-            if everyone != 0:
-                decode(packed[j], table[flip[j]], copies[v])
-            else:
-                decode(packed[j], table[flip[j]], row)
-                gather(row, positions, copies[v])
-            copies[v, n:] = _ZERO
-        _maximise(copies[:m], some, drop != 0, x, null, whole, by, room, state, sums, small, out[first:])
+    k = covariates.shape[0]
+    for v in range(rows.shape[0]):
+        j = rows[v]
+        fill_calls(packed[j], positions, flip[j] != 0, x[k])
+        _refit(means[j], covariates, y, offset, start, drop != 0, method, x, room, small, strips, out[v])
 
 
-@njit(error_model="numpy")
-def maximise_dosages(
+@njit(cache=True, error_model="numpy")
+def refit_dosages(
     dosages: Any,
     rows: Any,
     flip: Any,
     means: Any,
     positions: Any,
-    x: Any,
-    null: Any,
-    whole: Any,
+    covariates: Any,
+    y: Any,
+    offset: Any,
+    start: Any,
     drop: int,
-    copies: Any,
-    some: Any,
-    by: Any,
+    method: int,
+    x: Any,
     room: Any,
-    state: Any,
-    sums: Any,
     small: Any,
+    strips: Any,
     out: Any,
 ) -> None:
-    n = positions.shape[0]
-    for first in range(0, rows.shape[0], BATCH):
-        m = min(BATCH, rows.shape[0] - first)
-        for v in range(m):
-            j = rows[first + v]
-            some[v] = means[j]
-            fill_dosages(dosages[j], positions, flip[j] != 0, copies[v])
-            copies[v, n:] = _ZERO
-        _maximise(copies[:m], some, drop != 0, x, null, whole, by, room, state, sums, small, out[first:])
+    k = covariates.shape[0]
+    for v in range(rows.shape[0]):
+        j = rows[v]
+        fill_dosages(dosages[j], positions, flip[j] != 0, x[k])
+        _refit(means[j], covariates, y, offset, start, drop != 0, method, x, room, small, strips, out[v])

@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from gwas.kernels import refit, tilted
+from gwas.kernels import maximum, refit, tilted
 from gwas.kernels.logistic import firth_newton, logistic_newton
 from gwas.models import status
 from gwas.models.group import Floats, Group, Ints
@@ -96,9 +96,9 @@ class LogisticNull:
         return place
 
     @cached_property
-    def starting_point(self) -> refit.StartingPoint:
+    def starting_point(self) -> maximum.StartingPoint:
         """The fit, for fits of single variants that start from it."""
-        return refit.StartingPoint.of(self.design, self.outcome, self.offset, self.coefficients)
+        return maximum.StartingPoint.of(self.design, self.outcome, self.offset, self.coefficients)
 
     @cached_property
     def by_likelihood(self) -> tilted.TiltedNull:
@@ -192,7 +192,7 @@ def wald_tests(
     separated = _allele_separates(null, tile)
     by_ml = np.flatnonzero((verdict == status.OK) & ~separated).astype(np.int64)
     if null.converged and null.group.n >= MANY:
-        result[by_ml, :3] = refit.maximise_variants(
+        result[by_ml, :3] = maximum.maximise_variants(
             tile.genotypes,
             by_ml,
             flip=calls.flip,

@@ -14,7 +14,7 @@ from scipy import optimize, special, stats
 from gwas.association import associate
 from gwas.design import make_design
 from gwas.genotypes import Genotypes, open_genotypes
-from gwas.kernels import refit, tilted, tilted_loops
+from gwas.kernels import maximum, refit, tilted, tilted_loops
 from gwas.kernels.elementary import fast_exp32
 from gwas.kernels.logistic import logistic_newton
 from gwas.kernels.packed import pack
@@ -385,15 +385,15 @@ def test_many_fits_at_once_equal_single_fits(case_share: float, drop: bool) -> N
     }
     rows = np.arange(21)
     at_null = {name: given[name] for name in ("flip", "means", "positions", "drop_missing")}
-    at_null["start"] = refit.StartingPoint.of(design, y, np.zeros(n), start)
+    at_null["start"] = maximum.StartingPoint.of(design, y, np.zeros(n), start)
     single = refit.refit_variants(pack(table), rows, method=refit.WALD, **given)
     for genotypes in (pack(table), g.astype(np.float32)):
-        many = refit.maximise_variants(genotypes, rows, **at_null)
+        many = maximum.maximise_variants(genotypes, rows, **at_null)
         found = many[:, 0] == 1
         assert found.all()
         assert (np.abs(many[:, 1] - single[:, 1])[found] < 1e-5 * single[found, 2]).all()
         np.testing.assert_allclose(many[found, 2], single[found, 2], rtol=1e-5)
-        np.testing.assert_array_equal(many[3:5], refit.maximise_variants(genotypes, rows[3:5], **at_null))
+        np.testing.assert_array_equal(many[3:5], maximum.maximise_variants(genotypes, rows[3:5], **at_null))
 
 
 def test_vector_exp_and_log_are_accurate() -> None:
