@@ -26,7 +26,8 @@ from gwas.models.result import VariantTests, untested
 from gwas.models.tile import Basis, Products, RightSides, Tile
 
 if TYPE_CHECKING:
-    from gwas.models.logistic import LogisticMode, LogisticNull
+    from gwas.models.logistic import LogisticMode
+    from gwas.models.logistic_null import LogisticNull
 
 EFFECT_PER: Final[Mapping[Ploidy, float]] = {"diploid": 1.0, "x": 1.0, "y": 2.0, "mt": 2.0}
 """Effects on Y and MT are per 0…1 copies although a BED file writes 0/2; on X males are 0/2 (PLINK 2)."""
@@ -284,7 +285,7 @@ def _fit_logistic(
 ) -> tuple[LogisticNull, ...]:
     if not outcomes:
         return ()
-    from gwas.models.logistic import fit_logistic_null
+    from gwas.models.logistic_null import fit_logistic_null
 
     return tuple(
         fit_logistic_null(group, outcome, offset) for outcome, offset in zip(outcomes, offsets, strict=True)

@@ -20,7 +20,7 @@ from gwas.genotypes import Genotypes, open_genotypes
 from gwas.kernels import tilted
 from gwas.kernels.packed import pack
 from gwas.models.group import make_group
-from gwas.models.logistic import fit_logistic_null
+from gwas.models.logistic_null import fit_logistic_null
 
 CASE = "000000101100000000000100010110110000110001011010110000000001"
 SEX = "101010011010010100101100101111111001110110010010101001001001"

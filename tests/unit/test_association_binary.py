@@ -346,7 +346,7 @@ def test_firth_se_goes_with_estimate_and_p(
 
 def test_an_offset_equals_a_covariate_of_known_effect() -> None:
     from gwas.models.group import make_group
-    from gwas.models.logistic import fit_logistic_null
+    from gwas.models.logistic_null import fit_logistic_null
 
     rng = np.random.default_rng(31)
     n = 500

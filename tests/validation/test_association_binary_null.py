@@ -22,7 +22,7 @@ from gwas.design import make_design
 from gwas.genotypes import open_genotypes
 from gwas.kernels import tilted
 from gwas.models.group import make_group
-from gwas.models.logistic import LogisticNull, fit_logistic_null
+from gwas.models.logistic_null import LogisticNull, fit_logistic_null
 from gwas.tails import log10p_normal
 
 Floats = npt.NDArray[np.float64]
