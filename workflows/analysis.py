@@ -20,6 +20,7 @@ from gwas.trait_results import TraitResults
 from phenotypes.derivation import Derived
 from workflows.exposures import exposure_column
 from workflows.folder import RunFolder
+from workflows.genome_study import GenomeStudy
 from workflows.genotyped import Genotyped
 from workflows.outputs import private_folder
 from workflows.study import Study
@@ -44,14 +45,14 @@ def analysis_table(study: Study, hub: Hub, people: Population, derived: Derived)
     return table
 
 
-def traits_by_sample(study: Study, table: pd.DataFrame, samples: Genotyped) -> pd.DataFrame:
+def traits_by_sample(study: GenomeStudy, table: pd.DataFrame, samples: Genotyped) -> pd.DataFrame:
     """The analysed traits of genotyped people, index iid."""
     values = table.loc[samples.person_id, study.association.traits]
     return values.set_index(samples.person_id.index)
 
 
 def association_design(
-    study: Study, table: pd.DataFrame, samples: Genotyped, components: Pca | None
+    study: GenomeStudy, table: pd.DataFrame, samples: Genotyped, components: Pca | None
 ) -> Design:
     """Traits and covariates of genotyped people, ready for :func:`gwas.associate_blocks`.
 
@@ -75,7 +76,7 @@ def association_design(
 
 
 def test_phenome(
-    study: Study,
+    study: GenomeStudy,
     discovery: Genotyped,
     design: Design,
     folder: RunFolder,
@@ -117,7 +118,7 @@ def test_phenome(
 
 
 @contextmanager
-def engine_for(study: Study, folder: RunFolder) -> Iterator[Engine]:
+def engine_for(study: GenomeStudy, folder: RunFolder) -> Iterator[Engine]:
     """The engine that the study asks for; a cluster is left again at the end."""
     if study.association.engine == "local":
         yield LocalEngine()
@@ -130,7 +131,7 @@ def engine_for(study: Study, folder: RunFolder) -> Iterator[Engine]:
         yield engine
 
 
-def fingerprint(study: Study, samples: Genotyped, design: Design) -> str:
+def fingerprint(study: GenomeStudy, samples: Genotyped, design: Design) -> str:
     """SHA-256 of all that the results of :func:`test_phenome` depend on."""
     digest = hashlib.sha256(study.association.model_dump_json().encode())
     digest.update("\0".join(design.samples).encode())

@@ -182,7 +182,7 @@ def records_identity(study: Study, inputs: Mapping[str, str], hub: Hub, *, key: 
     key
         Of the project: without it the identity tells nothing.
     """
-    from workflows.study import canonical_text
+    from workflows.hub_plan import canonical_text
 
     declared = json.loads(canonical_text(study))
     read = {name: digest for name, digest in inputs.items() if name.startswith(_READ)}

@@ -136,7 +136,7 @@ def run(
     out: Annotated[Path, typer.Option("--out", help="The run folder; an unfinished run goes on in it.")],
     threads: Annotated[int | None, typer.Option(min=1, help="Processors to use; default all.")] = None,
 ) -> None:
-    """Run a study from extracts and genotypes to both reports."""
+    """Run a study from extracts, and genotypes where it has some, to its reports."""
     _use_threads(threads)
     from workflows.run import run_study
     from workflows.study_file import check_inputs, read_study
@@ -307,13 +307,15 @@ def verify(run_folder: Annotated[Path, typer.Argument(help="A finished run folde
 @study_app.command("check")
 def study_check(study: Annotated[Path, typer.Argument(help="The study file (YAML).")]) -> None:
     """Check a study file and that the files it names are there."""
+    from workflows.genome_study import GenomeStudy
     from workflows.keys import read_project_key
     from workflows.study_file import check_inputs, read_study
 
     checked = read_study(study)
     files = check_inputs(checked, study)
     read_project_key(checked.privacy.key)
-    typer.echo(f"{study}: fine; {len(files)} input files found")
+    kind = "of records and genotypes" if isinstance(checked, GenomeStudy) else "of records alone"
+    typer.echo(f"{study}: fine, a study {kind}; {len(files)} input files found")
 
 
 @study_app.command("schema")
@@ -321,7 +323,7 @@ def study_schema_command() -> None:
     """Print the JSON Schema of study files."""
     import json
 
-    from workflows.study import study_schema
+    from workflows.genome_study import study_schema
 
     typer.echo(json.dumps(study_schema(), indent=2))
 

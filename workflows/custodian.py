@@ -19,17 +19,17 @@ from cohorts.clerical import PAIR
 from cohorts.errors import InputError, OutputError, PrivacyError, unreadable
 from cohorts.linkage import Links
 from workflows.audit import AuditTrail
+from workflows.hub_plan import HubPlan
 from workflows.outputs import PRIVATE_FILE, atomic_path, exclusive, private_folder, write_tsv
 from workflows.reports.identifiers import require_no_identifier
 from workflows.sealing import read_private_key, read_public_key, seal, unseal
-from workflows.study import Study
 
 SEALED = ".sealed"
 MOST_AT_ONCE = 100
 SHORTEST_REASON = 10
 
 
-def keep_crosswalk(study: Study, crosswalk: pd.DataFrame, run: str) -> None:
+def keep_crosswalk(study: HubPlan, crosswalk: pd.DataFrame, run: str) -> None:
     """Seal a run's table of local identifier to pseudonym, where the study keeps one.
 
     Parameters
@@ -79,7 +79,7 @@ def open_crosswalks(folder: Path, key: Path) -> pd.DataFrame:
     return pd.concat(opened, ignore_index=True)
 
 
-def reidentify(study: Study, people: Sequence[str], *, key: Path, reason: str, out: Path) -> int:
+def reidentify(study: HubPlan, people: Sequence[str], *, key: Path, reason: str, out: Path) -> int:
     """Write the local numbers behind pseudonyms to a private file, and an audit line before it.
 
     Parameters
@@ -157,7 +157,7 @@ def require_reason(reason: str) -> str:
     return plain
 
 
-def crosswalk_folder(study: Study) -> Path:
+def crosswalk_folder(study: HubPlan) -> Path:
     """Where the project's sealed crosswalks lie.
 
     Raises

@@ -30,9 +30,9 @@ def _reidentify(
 ) -> None:
     """Write the providers' own numbers of people behind pseudonyms to a private file."""
     from workflows.custodian import crosswalk_folder, reidentify
-    from workflows.study_file import read_study
+    from workflows.study_file import read_hub_plan
 
-    checked = read_study(study)
+    checked = read_hub_plan(study)
     found = reidentify(checked, people, key=key, reason=reason, out=out)
     typer.echo(f"{found} of {len(set(people))} people found; the answer is in {out}")
     typer.echo(f"recorded in {crosswalk_folder(checked) / 'audit.jsonl'}")
@@ -52,9 +52,9 @@ def _withdrawals(
 ) -> None:
     """List which outputs of past runs hold people who have withdrawn or opted out since."""
     from workflows.custodian_withdrawals import trace_withdrawals
-    from workflows.study_file import read_study
+    from workflows.study_file import read_hub_plan
 
-    traced = trace_withdrawals(read_study(study), runs, key=key, out=out, also=also or [])
+    traced = trace_withdrawals(read_hub_plan(study), runs, key=key, out=out, also=also or [])
     typer.echo(
         f"{traced.objected:,} people object; {traced.found:,} of them are in {traced.files:,} files of "
         f"{traced.runs} of {len(runs)} runs: {out}"
@@ -67,9 +67,9 @@ def _review(
 ) -> None:
     """Link the study's patients and list the pairs for clerical review, without running the study."""
     from workflows.custodian_review import list_review
-    from workflows.study_file import read_study
+    from workflows.study_file import read_hub_plan
 
-    listed, found = list_review(read_study(study), out)
+    listed, found = list_review(read_hub_plan(study), out)
     typer.echo(f"{listed:,} of {found:,} pairs to review are in {out}")
     typer.echo("fill in the column decision (same or different) and name the file as linkage.decisions")
 

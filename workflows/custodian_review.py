@@ -10,13 +10,13 @@ from cohorts.hub import connect
 from cohorts.models import SourceModel
 from cohorts.sources import TableSource, read_sources
 from workflows.custodian import refuse_output, write_private
+from workflows.hub_plan import HubPlan
 from workflows.records import Extracts, link_records
-from workflows.study import Study
 
 TABLES = ("patients", "addresses")
 
 
-def list_review(study: Study, out: Path) -> tuple[int, int]:
+def list_review(study: HubPlan, out: Path) -> tuple[int, int]:
     """Write the pairs for clerical review to a new private file.
 
     Returns
@@ -38,7 +38,7 @@ def list_review(study: Study, out: Path) -> tuple[int, int]:
     return len(links.review), links.review_found
 
 
-def only(study: Study, tables: tuple[str, ...]) -> dict[str, Mapping[str, TableSource] | SourceModel]:
+def only(study: HubPlan, tables: tuple[str, ...]) -> dict[str, Mapping[str, TableSource] | SourceModel]:
     """Sources with these tables alone, where they are files; a layout is read whole."""
     sources: dict[str, Mapping[str, TableSource] | SourceModel] = {}
     for name, source in study.sources.items():
@@ -49,6 +49,6 @@ def only(study: Study, tables: tuple[str, ...]) -> dict[str, Mapping[str, TableS
     return sources
 
 
-def region_only(study: Study, tables: tuple[str, ...]) -> dict[str, TableSource]:
+def region_only(study: HubPlan, tables: tuple[str, ...]) -> dict[str, TableSource]:
     """Tables about the region with these names."""
     return {name: table for name, table in study.region_tables().items() if name in tables}

@@ -32,9 +32,9 @@ from cohorts.identity import objectors
 from cohorts.sources import read_sources
 from workflows.custodian import audit, crosswalk_folder, open_crosswalks, refuse_output, write_private
 from workflows.custodian_review import only, region_only
+from workflows.hub_plan import HubPlan
 from workflows.keys import read_project_key
 from workflows.outputs import sha256_of
-from workflows.study import Study
 
 COLUMNS = ("person", "reason", "run", "file", "what")
 GWAS_PEOPLE = "results/gwas_people.parquet"
@@ -52,7 +52,7 @@ class Traced:
 
 
 def trace_withdrawals(
-    study: Study, runs: Iterable[Path], *, key: Path, out: Path, also: Iterable[Path] = ()
+    study: HubPlan, runs: Iterable[Path], *, key: Path, out: Path, also: Iterable[Path] = ()
 ) -> Traced:
     """List the outputs of past runs that hold people who have objected since.
 
@@ -100,7 +100,7 @@ def trace_withdrawals(
     )
 
 
-def _objectors(study: Study, crosswalk: pd.DataFrame) -> tuple[dict[int, str], dict[str, int]]:
+def _objectors(study: HubPlan, crosswalk: pd.DataFrame) -> tuple[dict[int, str], dict[str, int]]:
     """Pseudonyms of everybody who objects, with the reason, and whose their samples are.
 
     A withdrawal goes before an opt-out.

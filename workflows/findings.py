@@ -10,30 +10,51 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cohorts.consent import ConsentResult
 from cohorts.eligibility import Population
-from cohorts.linkage import Links
-from cohorts.sources import Intake
 from gwas.components import Pca
 from gwas.design import Design
 from gwas.quality import QcResult
 from gwas.trait_results import TraitResults
 from phenotypes.codelist import CodeList
 from phenotypes.derivation import Derived
+from workflows.frequency import Frequency
+from workflows.genome_study import GenomeStudy
 from workflows.genotyped import Genotyped
 from workflows.polygenic_scores import PolygenicScores
 from workflows.prediction import Prediction
+from workflows.records import LinkedRecords
 from workflows.study import Study
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
-    """What each step of a run gave, in order.
+class RecordsFindings:
+    """What the records say.
 
     Attributes
     ----------
+    linked
+        The pseudonymous hub, open until the run ends, and how it came about.
     table
         Index person_id: age, sex (1 male), and every phenotype, trait and exposure as a number.
+    frequency
+        How common and how often new each phenotype is; released.
+    """
+
+    study: Study
+    linked: LinkedRecords
+    people: Population
+    codelists: Mapping[str, CodeList]
+    derived: Derived
+    table: pd.DataFrame
+    frequency: Frequency
+
+
+@dataclass(frozen=True, eq=False)
+class GenomeFindings:
+    """What genotypes say of people whose records are known.
+
+    Attributes
+    ----------
     joined, kept
         Samples of people in the study, before and after quality control.
     unrelated
@@ -46,14 +67,8 @@ class Findings:
         Trait to its results.
     """
 
-    study: Study
-    intake: Intake
-    links: Links
-    consent: ConsentResult
-    hub_flow: pd.DataFrame
-    people: Population
-    derived: Derived
-    table: pd.DataFrame
+    study: GenomeStudy
+    records: RecordsFindings
     joined: Genotyped
     quality: QcResult
     kept: Genotyped
@@ -64,7 +79,14 @@ class Findings:
     stats: Mapping[str, TraitResults]
     scores: PolygenicScores
     predictions: tuple[Prediction, ...]
-    codelists: Mapping[str, CodeList]
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What a run found: `genome` is None in a study of records alone."""
+
+    records: RecordsFindings
+    genome: GenomeFindings | None
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,11 @@ class PartStore:
         return self.folder / f"part-{number:05d}.parquet"
 
 
+def fingerprint_of(study: str, inputs: dict[str, str], version: str) -> str:
+    """SHA-256 of all that decides what is made: the study's canonical text, its inputs' hashes, the version."""
+    return hashlib.sha256(json.dumps([study, inputs, version], sort_keys=True).encode()).hexdigest()
+
+
 @contextmanager
 def open_run_folder(path: Path, *, study: str, inputs: dict[str, str], version: str) -> Iterator[RunFolder]:
     """Take a folder for one run, new or unfinished, and log into it.
@@ -147,7 +152,7 @@ def open_run_folder(path: Path, *, study: str, inputs: dict[str, str], version: 
     OutputError
         When another run holds the folder, it is finished, or it belongs to another study.
     """
-    fingerprint = hashlib.sha256(json.dumps([study, inputs, version], sort_keys=True).encode()).hexdigest()
+    fingerprint = fingerprint_of(study, inputs, version)
     if path.exists() and not path.is_dir():
         raise OutputError("not a folder", where=path, fix="give another folder with --out")
     _refuse_foreign(path, fingerprint)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from workflows.findings import Findings
+from workflows.findings import Findings, GenomeFindings
 from workflows.reports.content import Note
+from workflows.source_specs import observed_by
+from workflows.study import Study
 
 MISSING_GENOTYPES = {
     "mean": "A missing genotype counts as the variant's mean among the people of that trait.",
@@ -13,9 +15,11 @@ MISSING_GENOTYPES = {
 
 def methods(findings: Findings) -> tuple[Note, ...]:
     """How each step was done, in the order it was done."""
-    study = findings.study
-    tested = ", ".join(study.label_of(name) for name in findings.stats) or "none"
-    derived = study.scores.derived
+    done = _of_records(findings.records.study)
+    return done if findings.genome is None else done + _of_genome(findings.genome)
+
+
+def _of_records(study: Study) -> tuple[Note, ...]:
     exposures = "".join(f" {spec.said(name)}" for name, spec in study.exposures.items())
     notes = [
         Note(
@@ -34,8 +38,44 @@ def methods(findings: Findings) -> tuple[Note, ...]:
                 f"People alive and registered with a practice on {study.study.index_date:%-d %B %Y} and for "
                 f"{study.population.registered_days} days before, aged {study.population.age[0]} to "
                 f"{study.population.age[1]}.{exposures}",
+                *_observed_by_records(study),
             ),
         ),
+    ]
+    if study.phenotypes:
+        notes.append(
+            Note(
+                heading="How common, how often new",
+                paragraphs=(
+                    "Prevalence is the share of the study population whose disease is dated by the index date "
+                    "(Wilson's interval). New cases are counted per 1,000 person-years from the index date to the end "
+                    "of registration, death or the data, among those who did not have it (exact Poisson interval). "
+                    "Both are made of the rounded numbers, and not given where fewer than ten people or events stand "
+                    "behind one.",
+                ),
+            )
+        )
+    return tuple(notes)
+
+
+def _observed_by_records(study: Study) -> tuple[str, ...]:
+    """Sources whose records stand in for registrations, and how."""
+    rules = {
+        name: rule for name, source in study.sources.items() if (rule := observed_by(source)) is not None
+    }
+    return tuple(
+        f"The source {name} does not say who was registered when: its people count as registered from the day of "
+        f"their first to the day of their last record there ({', '.join(rule.tables)})"
+        + (f", if that is {rule.least_days} days or more." if rule.least_days > 1 else ".")
+        for name, rule in rules.items()
+    )
+
+
+def _of_genome(genome: GenomeFindings) -> tuple[Note, ...]:
+    study = genome.study
+    tested = ", ".join(study.label_of(name) for name in genome.stats) or "none"
+    derived = study.scores.derived
+    notes = [
         Note(
             heading="Genotypes",
             paragraphs=(
@@ -70,7 +110,7 @@ def methods(findings: Findings) -> tuple[Note, ...]:
             ),
         ),
     ]
-    if findings.predictions:
+    if genome.predictions:
         notes.append(
             Note(
                 heading="Risk",
@@ -90,18 +130,33 @@ def methods(findings: Findings) -> tuple[Note, ...]:
 
 def limits(findings: Findings) -> tuple[str, ...]:
     """What a reader must bear in mind."""
+    study, genome = findings.records.study, findings.genome
     said = [
-        "Associations are not causes; a lead variant marks a region, not necessarily the variant that acts.",
         "Records show what was written down: who did not seek care or moved away may count as healthy.",
         "Linkage errs more for people who move often or whose names are spelt in several ways.",
+    ]
+    if _observed_by_records(study):
+        said.append(
+            "Where records stand in for registrations, whoever is in the study lived until a record on the index "
+            "date or later (immortal time), and who seldom comes is missing: diseases may look commoner, and survival "
+            "better, than they are."
+        )
+    if study.study.synthetic:
+        said.insert(0, "The region is synthetic: nothing here says anything about any real disease.")
+    said += [
+        f"{study.label_of(name)} is not among the counts of how common and how often new: {why}."
+        for name, why in findings.records.frequency.uncounted.items()
+    ]
+    return tuple(said) if genome is None else (*said, *_limits_of_genome(genome))
+
+
+def _limits_of_genome(genome: GenomeFindings) -> list[str]:
+    said = [
+        "Associations are not causes; a lead variant marks a region, not necessarily the variant that acts.",
         "Effects of lead variants are overestimated in the people they were found in (winner's curse).",
     ]
-    if findings.study.study.synthetic:
-        said.insert(0, "The region is synthetic: nothing here says anything about any real disease.")
-    if findings.quality.sample_table["ancestry_group"].max() > 0:
+    if genome.quality.sample_table["ancestry_group"].max() > 0:
         said.append("Most people are of one ancestry; scores and risks are less certain for everybody else.")
-    said += [
-        f"{findings.study.label_of(name)} was not tested: {why}."
-        for name, why in findings.design.skipped.items()
+    return said + [
+        f"{genome.study.label_of(name)} was not tested: {why}." for name, why in genome.design.skipped.items()
     ]
-    return tuple(said)

@@ -12,7 +12,7 @@ import pandas as pd
 from gwas.contributions import MOST_GROUPS
 from gwas.polygenic.performance import percentile
 from gwas.risk_model import RiskModel
-from workflows.findings import Findings, Receipt
+from workflows.findings import GenomeFindings, Receipt
 from workflows.frames import cell, each_row, row_of
 from workflows.polygenic_scores import TraitScore
 from workflows.prediction import GENOTYPED, SCORE, Prediction, chosen_people
@@ -40,17 +40,15 @@ VALID_YEARS = 1
 ALIKE = "age and sex"
 
 
-def patient_contents(findings: Findings, receipt: Receipt) -> Iterator[PatientContent]:
+def patient_contents(genome: GenomeFindings, receipt: Receipt) -> Iterator[PatientContent]:
     """The content of each risk report of a run."""
     chosen: dict[int, list[Prediction]] = {}
-    for prediction in findings.predictions:
-        for person in chosen_people(findings.study, prediction):
+    for prediction in genome.predictions:
+        for person in chosen_people(genome.study, prediction):
             chosen.setdefault(int(person), []).append(prediction)
-    limits = {
-        prediction.spec.outcome: _distances(findings, prediction) for prediction in findings.predictions
-    }
-    persons = findings.people.persons.set_index("person_id")
-    about = findings.study.study
+    limits = {prediction.spec.outcome: _distances(genome, prediction) for prediction in genome.predictions}
+    persons = genome.records.people.persons.set_index("person_id")
+    about = genome.study.study
     for person, predictions in chosen.items():
         yield PatientContent(
             pseudonym=f"{person:016x}",
@@ -64,7 +62,7 @@ def patient_contents(findings: Findings, receipt: Receipt) -> Iterator[PatientCo
             sample_date="",
             population="people registered with the practices of this study",
             outcomes=tuple(
-                _outcome(findings, prediction, person, limits[prediction.spec.outcome])
+                _outcome(genome, prediction, person, limits[prediction.spec.outcome])
                 for prediction in predictions
             ),
             version=receipt.version,
@@ -77,10 +75,10 @@ def patient_contents(findings: Findings, receipt: Receipt) -> Iterator[PatientCo
 
 
 def _outcome(
-    findings: Findings, prediction: Prediction, person: int, distances: tuple[pd.Series, float]
+    genome: GenomeFindings, prediction: Prediction, person: int, distances: tuple[pd.Series, float]
 ) -> PatientOutcome:
     """An answer; one from the records alone where only the score is in doubt; or none, with reasons."""
-    trust = _trust(findings, prediction, person, distances)
+    trust = _trust(genome, prediction, person, distances)
     doubts = _doubts_about_score(trust)
     reasons = _reasons(prediction, person, with_score=not doubts)
     if doubts and not reasons:
@@ -94,39 +92,39 @@ def _outcome(
         horizon_years=round(prediction.horizon),
         result=Abstention(reasons=(*reasons, *doubts))
         if reasons
-        else _result(findings, prediction, person, with_score=not doubts),
+        else _result(genome, prediction, person, with_score=not doubts),
         trust=trust,
-        inputs=tuple(_inputs(findings, prediction, person)),
+        inputs=tuple(_inputs(genome, prediction, person)),
     )
 
 
-def _distances(findings: Findings, prediction: Prediction) -> tuple[pd.Series, float]:
+def _distances(genome: GenomeFindings, prediction: Prediction) -> tuple[pd.Series, float]:
     """Everybody's distance in ancestry from the largest group the score was made in, and how far is answered.
 
     Distance is the root mean square, over the components that show ancestry, in standard deviations of the
     largest ancestry group of the target people; nearly all of that group lie within the limit. Beyond it too
     few people were there to show that the score works.
     """
-    person = findings.kept.person_id.to_numpy()
-    score = findings.scores.traits[prediction.spec.score_for]
+    person = genome.kept.person_id.to_numpy()
+    score = genome.scores.traits[prediction.spec.score_for]
     if score.scale is None:
         return pd.Series(np.nan, index=person), float("nan")
-    components = findings.components.scores
+    components = genome.components.scores
     points = components.to_numpy()[:, : len(score.scale.centre)]
-    group = findings.quality.sample_table.loc[components.index, "ancestry_group"].to_numpy()
-    largest = points[(group == 0) & (findings.part == "target")]
+    group = genome.quality.sample_table.loc[components.index, "ancestry_group"].to_numpy()
+    largest = points[(group == 0) & (genome.part == "target")]
     if len(largest) < FEWEST_ALIKE:
         return pd.Series(np.nan, index=person), float("nan")
     z = (points - largest.mean(axis=0)) / largest.std(axis=0)
     distance = pd.Series(np.sqrt((z**2).mean(axis=1)), index=person)
-    limit = distance[(group == 0) & (findings.part == "target")].quantile(ANCESTRY_SHARE)
+    limit = distance[(group == 0) & (genome.part == "target")].quantile(ANCESTRY_SHARE)
     return distance, float(limit)
 
 
 def _trust(
-    findings: Findings, prediction: Prediction, person: int, distances: tuple[pd.Series, float]
+    genome: GenomeFindings, prediction: Prediction, person: int, distances: tuple[pd.Series, float]
 ) -> Trust:
-    score = findings.scores.traits[prediction.spec.score_for]
+    score = genome.scores.traits[prediction.spec.score_for]
     distance, limit = float(distances[0].get(person, np.nan)), distances[1]
     filled = row_of(prediction.filled, person)
     known = np.isfinite(distance) and np.isfinite(limit)
@@ -138,7 +136,7 @@ def _trust(
         ancestry_text=_ancestry_text(distance, limit) if known else "",
         validation=_validation_group(prediction, person),
         notes=_about_score(score),
-        missing_inputs=tuple(label_of(findings, prediction, f) for f in prediction.factors if filled[f]),
+        missing_inputs=tuple(label_of(genome, prediction, f) for f in prediction.factors if filled[f]),
     )
 
 
@@ -216,20 +214,20 @@ def _doubts_about_score(trust: Trust) -> list[Reason]:
     return doubts
 
 
-def _result(findings: Findings, prediction: Prediction, person: int, *, with_score: bool) -> RiskResult:
+def _result(genome: GenomeFindings, prediction: Prediction, person: int, *, with_score: bool) -> RiskResult:
     model = prediction.integrated if with_score else prediction.clinical
     risks = prediction.risks if with_score else prediction.clinical_risks
     assert model is not None
     assert risks is not None
     row = row_of(prediction.people, person)
-    average, parts = _contributions(findings, prediction, model, row)
+    average, parts = _contributions(genome, prediction, model, row)
     clinical = row_of(prediction.clinical_risks, person)
     return RiskResult(
         integrated=_risk(row_of(risks, person)),
         average=AverageRisk(risk=average),
         clinical_only=_risk(clinical) if with_score and np.isfinite(clinical["risk"]) else None,
         contributions=tuple(parts),
-        genetic=_genetic(findings, prediction, person) if with_score else None,
+        genetic=_genetic(genome, prediction, person) if with_score else None,
     )
 
 
@@ -238,12 +236,12 @@ def _risk(row: pd.Series) -> Risk:
 
 
 def _contributions(
-    findings: Findings, prediction: Prediction, model: RiskModel, row: pd.Series
+    genome: GenomeFindings, prediction: Prediction, model: RiskModel, row: pd.Series
 ) -> tuple[float, list[Contribution]]:
     """Average risk of people of the same age and sex, and what moves this person away from it."""
     same = [name for name in ("age", "sex", GENOTYPED) if name in model.factors]
     groups = {ALIKE: same} if same else {}
-    groups |= _groups(findings, prediction, room=MOST_GROUPS - len(groups))
+    groups |= _groups(genome, prediction, room=MOST_GROUPS - len(groups))
     reference = model.alike(float(row["age"]), float(row["sex"]))[0].assign(**{GENOTYPED: 1.0})
     answer = model.contributions(row, reference, groups=groups)
     filled = row_of(prediction.filled, row.name)
@@ -256,12 +254,12 @@ def _contributions(
         if genetic:
             value = f"{row[SCORE]:+.1f} SD".replace("-", "−")
         elif len(members) > 1:
-            value = _level(findings, members, row, filled)
+            value = _level(genome, members, row, filled)
         else:
             value = (
-                "not recorded" if filled[members[0]] else _shown(findings, members[0], float(row[members[0]]))
+                "not recorded" if filled[members[0]] else _shown(genome, members[0], float(row[members[0]]))
             )
-        label = str(part.group) if len(members) > 1 else label_of(findings, prediction, members[0])
+        label = str(part.group) if len(members) > 1 else label_of(genome, prediction, members[0])
         made.append(
             Contribution(
                 label=label, value=value, points=float(part.points), kind="genetic" if genetic else "clinical"
@@ -270,9 +268,9 @@ def _contributions(
     return answer.reference, made
 
 
-def _level(findings: Findings, members: list[str], row: pd.Series, filled: pd.Series) -> str:
+def _level(genome: GenomeFindings, members: list[str], row: pd.Series, filled: pd.Series) -> str:
     """The level of a category a person is at; other factors that stand together have no one value."""
-    for name, spec in findings.study.traits.items():
+    for name, spec in genome.study.traits.items():
         if spec.kind == "category" and all(member.startswith(f"{name}_") for member in members):
             if filled[members].any():
                 return "not recorded"
@@ -281,10 +279,10 @@ def _level(findings: Findings, members: list[str], row: pd.Series, filled: pd.Se
     return "see the records"
 
 
-def _groups(findings: Findings, prediction: Prediction, *, room: int) -> dict[str, list[str]]:
+def _groups(genome: GenomeFindings, prediction: Prediction, *, room: int) -> dict[str, list[str]]:
     """Levels of one category together; where there are still too many factors, the last ones together."""
     groups: dict[str, list[str]] = {}
-    for name, spec in findings.study.traits.items():
+    for name, spec in genome.study.traits.items():
         if spec.kind == "category":
             members = [f for f in prediction.factors if f.startswith(f"{name}_")]
             if len(members) > 1:
@@ -297,19 +295,19 @@ def _groups(findings: Findings, prediction: Prediction, *, room: int) -> dict[st
     return groups
 
 
-def _genetic(findings: Findings, prediction: Prediction, person: int) -> GeneticResult | None:
-    score = findings.scores.traits[prediction.spec.score_for]
+def _genetic(genome: GenomeFindings, prediction: Prediction, person: int) -> GeneticResult | None:
+    score = genome.scores.traits[prediction.spec.score_for]
     if score.standardised is None or score.se is None:
         return None
     iid = cell(prediction.people, person, "iid")
-    part = pd.Series(findings.part, index=findings.kept.person_id.index)
+    part = pd.Series(genome.part, index=genome.kept.person_id.index)
     reference = score.standardised[part.reindex(score.standardised.index) == "target"]
     se = float(score.se[iid])
     middle, low, high = percentile(
         float(score.standardised[iid]), reference.to_numpy(), se=se if np.isfinite(se) else 0.0
     )
     return GeneticResult(
-        score_name=label_of(findings, prediction, SCORE),
+        score_name=label_of(genome, prediction, SCORE),
         percentile=middle,
         low=low,
         high=high,
@@ -317,17 +315,17 @@ def _genetic(findings: Findings, prediction: Prediction, person: int) -> Genetic
     )
 
 
-def _inputs(findings: Findings, prediction: Prediction, person: int) -> Iterator[InputValue]:
+def _inputs(genome: GenomeFindings, prediction: Prediction, person: int) -> Iterator[InputValue]:
     row, filled = row_of(prediction.people, person), prediction.filled.loc[person]
     for factor in prediction.factors:
         yield InputValue(
-            label=label_of(findings, prediction, factor),
-            value="not recorded" if filled[factor] else _shown(findings, factor, float(row[factor])),
+            label=label_of(genome, prediction, factor),
+            value="not recorded" if filled[factor] else _shown(genome, factor, float(row[factor])),
         )
 
 
-def _shown(findings: Findings, factor: str, value: float) -> str:
-    study = findings.study
+def _shown(genome: GenomeFindings, factor: str, value: float) -> str:
+    study = genome.study
     if factor == "sex":
         return "male" if value else "female"
     if factor == "age":

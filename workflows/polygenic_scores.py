@@ -20,8 +20,8 @@ from gwas.polygenic.scoring import Scores, alternate_frequencies, score
 from gwas.polygenic.weights import Weights
 from gwas.trait_results import TraitResults
 from workflows.frames import cell
+from workflows.genome_study import GenomeStudy
 from workflows.genotyped import Genotyped
-from workflows.study import Study
 
 LOG = logging.getLogger("careome")
 
@@ -83,7 +83,7 @@ class PolygenicScores:
 
 
 def derive_weights(
-    study: Study, stats: Mapping[str, TraitResults], discovery: Genotyped
+    study: GenomeStudy, stats: Mapping[str, TraitResults], discovery: Genotyped
 ) -> tuple[dict[str, list[Weights]], dict[str, str]]:
     """Clump and threshold the discovery results of each trait.
 
@@ -125,7 +125,7 @@ def derive_weights(
 
 
 def score_people(
-    study: Study,
+    study: GenomeStudy,
     candidates: Mapping[str, list[Weights]],
     without: Mapping[str, str],
     *,

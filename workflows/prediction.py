@@ -15,9 +15,9 @@ from gwas.evaluation import Evaluation, compare_risk, validate
 from gwas.risk import fit_risk
 from gwas.risk_model import RiskModel
 from workflows.frames import cell
+from workflows.genome_study import GenomeStudy, RiskSpec
 from workflows.genotyped import Genotyped
 from workflows.polygenic_scores import TraitScore
-from workflows.study import RiskSpec, Study
 
 LOG = logging.getLogger("careome")
 SCORE = "score"
@@ -114,7 +114,7 @@ def people_at_risk(
 
 
 def predict_outcome(
-    study: Study,
+    study: GenomeStudy,
     spec: RiskSpec,
     *,
     survival: pd.DataFrame,
@@ -211,7 +211,7 @@ def predict_outcome(
     )
 
 
-def chosen_people(study: Study, prediction: Prediction) -> list[int]:
+def chosen_people(study: GenomeStudy, prediction: Prediction) -> list[int]:
     """For whom a risk report is made: those the study names, and some spread evenly over the risk.
 
     People not in the validation part are never chosen: the model has seen them.

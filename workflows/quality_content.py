@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from gwas.relatedness import DEGREES
-from workflows.findings import Findings
+from workflows.findings import GenomeFindings
 from workflows.frames import each_row
+from workflows.records_content import sentence
 from workflows.reports.binning import density, histogram, pca_map, variant_density
 from workflows.reports.content import (
     Density,
@@ -33,14 +34,9 @@ KINSHIP_END = 0.57
 RELATIONS = {"duplicate": "Duplicates or identical twins", "second": "Second degree", "third": "Third degree"}
 
 
-def sentence(text: str) -> str:
-    """With a capital first letter."""
-    return text[:1].upper() + text[1:]
-
-
-def quality_summary(findings: Findings, rule: Disclosure) -> QcSummary:
+def quality_summary(genome: GenomeFindings, rule: Disclosure) -> QcSummary:
     """Flows of samples and variants, and the distributions behind the thresholds."""
-    quality, plan = findings.quality, findings.study.qc
+    quality, plan = genome.quality, genome.study.qc
     samples, variants = quality.sample_table, quality.variant_table
     return QcSummary(
         people_flow=tuple(
@@ -50,7 +46,7 @@ def quality_summary(findings: Findings, rule: Disclosure) -> QcSummary:
                 remaining=rule.show(int(row.remaining)),
                 why=str(row.threshold),
             )
-            for row in each_row(pd.concat([_joined_flow(findings), quality.sample_flow.iloc[1:]]))
+            for row in each_row(pd.concat([_joined_flow(genome), quality.sample_flow.iloc[1:]]))
         ),
         variant_flow=tuple(
             VariantStep(
@@ -91,13 +87,13 @@ def quality_summary(findings: Findings, rule: Disclosure) -> QcSummary:
                 threshold=plan.minor_allele_frequency or None,
                 disclosure=rule,
             ),
-            *_imputation(findings, rule),
+            *_imputation(genome, rule),
         ),
-        densities=tuple(_densities(findings, rule)),
+        densities=tuple(_densities(genome, rule)),
         hwe_log10_p=variants.loc[variants["hwe_n"] > 0, "hwe_log10_p"].to_numpy(dtype=np.float64),
         hwe_limit=float(-np.log10(plan.hwe_p)) if plan.hwe_p else None,
-        checks=_checks(findings),
-        reference=_reference(findings),
+        checks=_checks(genome),
+        reference=_reference(genome),
         relatives=tuple(
             NamedCount(label=RELATIONS.get(str(relation), sentence(str(relation))), people=rule.show(int(n)))
             for relation, n in quality.kinship["relation"].value_counts().items()
@@ -107,29 +103,29 @@ def quality_summary(findings: Findings, rule: Disclosure) -> QcSummary:
     )
 
 
-def _joined_flow(findings: Findings) -> pd.DataFrame:
-    flow = findings.joined.flow.copy()
+def _joined_flow(genome: GenomeFindings) -> pd.DataFrame:
+    flow = genome.joined.flow.copy()
     flow["threshold"] = ""
     return flow
 
 
-def _imputation(findings: Findings, rule: Disclosure) -> Iterator[Histogram]:
-    info = findings.quality.variant_table["info"]
+def _imputation(genome: GenomeFindings, rule: Disclosure) -> Iterator[Histogram]:
+    info = genome.quality.variant_table["info"]
     if info.notna().any():
         yield histogram(
             info,
             label="Quality of imputation",
             of="variants",
-            threshold=findings.study.qc.imputation_quality,
+            threshold=genome.study.qc.imputation_quality,
             disclosure=rule,
         )
 
 
-def _densities(findings: Findings, rule: Disclosure) -> Iterator[Density]:
-    yield _heterozygosity(findings, rule)
-    if len(findings.quality.kinship):
-        yield _kinship(findings, rule)
-    variants = findings.quality.variant_table
+def _densities(genome: GenomeFindings, rule: Disclosure) -> Iterator[Density]:
+    yield _heterozygosity(genome, rule)
+    if len(genome.quality.kinship):
+        yield _kinship(genome, rule)
+    variants = genome.quality.variant_table
     if "reference_freq" in variants and variants["reference_freq"].notna().any():
         yield variant_density(
             variants["reference_freq"],
@@ -140,15 +136,15 @@ def _densities(findings: Findings, rule: Disclosure) -> Iterator[Density]:
             label="Frequencies beside the reference",
             x_label="Frequency of ALT in the reference",
             y_label="Frequency of ALT here",
-            band=findings.study.qc.reference_difference,
+            band=genome.study.qc.reference_difference,
             note="Unrelated people of the largest ancestry group; dashed: the largest difference kept, unless chance "
             "explains it.",
         )
 
 
-def _heterozygosity(findings: Findings, rule: Disclosure) -> Density:
+def _heterozygosity(genome: GenomeFindings, rule: Disclosure) -> Density:
     """Everybody by missing calls and by excess of heterozygotes, those removed before it was judged too."""
-    people, plan = findings.quality.sample_table, findings.study.qc
+    people, plan = genome.quality.sample_table, genome.study.qc
     missing = 100 * (1 - people["call_rate"])
     most = None if plan.sample_call_rate is None else 100 * (1 - plan.sample_call_rate)
     limit = plan.heterozygosity_sd
@@ -191,9 +187,9 @@ def round_up(value: float) -> float:
     return float(next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power >= value))
 
 
-def _kinship(findings: Findings, rule: Disclosure) -> Density:
+def _kinship(genome: GenomeFindings, rule: Disclosure) -> Density:
     """Pairs of relatives; the bands between the lines are the degrees."""
-    pairs = findings.quality.kinship
+    pairs = genome.quality.kinship
     named = (("duplicate", "duplicates"), ("first", "first degree"), ("second", "second"), ("third", "third"))
     return density(
         pairs["ibs0"],
@@ -211,8 +207,8 @@ def _kinship(findings: Findings, rule: Disclosure) -> Density:
     )
 
 
-def _checks(findings: Findings) -> tuple[Metric, ...]:
-    band = findings.study.qc.titv
+def _checks(genome: GenomeFindings) -> tuple[Metric, ...]:
+    band = genome.study.qc.titv
     usual = (
         f"Range given: {band[0]:g} to {band[1]:g}."
         if band
@@ -226,13 +222,13 @@ def _checks(findings: Findings) -> tuple[Metric, ...]:
             high=float(row.high),
             meaning=usual + (" The interval lies outside." if row.verdict == "outside" else ""),
         )
-        for row in each_row(findings.quality.checks)
+        for row in each_row(genome.quality.checks)
         if np.isfinite(row.value) and np.isfinite(row.low)
     )
 
 
-def _reference(findings: Findings) -> tuple[VariantCount, ...]:
-    table = findings.quality.reference
+def _reference(genome: GenomeFindings) -> tuple[VariantCount, ...]:
+    table = genome.quality.reference
     if table is None:
         return ()
     return tuple(
@@ -240,12 +236,12 @@ def _reference(findings: Findings) -> tuple[VariantCount, ...]:
     )
 
 
-def ancestry_maps(findings: Findings, rule: Disclosure) -> tuple[PcaMap, ...]:
+def ancestry_maps(genome: GenomeFindings, rule: Disclosure) -> tuple[PcaMap, ...]:
     """Pairs of components as densities of ancestry groups: up to MOST_PAIRS of them."""
-    scores = findings.components.scores
-    groups = findings.quality.sample_table.loc[scores.index, "ancestry_group"].to_numpy()
+    scores = genome.components.scores
+    groups = genome.quality.sample_table.loc[scores.index, "ancestry_group"].to_numpy()
     names = np.array([f"Group {g + 1}" if g >= 0 else "Not grouped" for g in groups])
-    shares = findings.components.eigenvalues / findings.components.total_variance
+    shares = genome.components.eigenvalues / genome.components.total_variance
     pairs = range(1, scores.shape[1], 2)[:MOST_PAIRS]
     return tuple(
         pca_map(

@@ -1,16 +1,19 @@
 """From extracts with identifiers to a hub without them.
 
-Everything identified lives in one DuckDB file in the run's scratch folder, and is gone when this module
-is done: :func:`pseudonymous_hub` deletes it as soon as the hub has been built.
+Everything identified lives in one DuckDB file in a scratch folder, and is gone when this module is done:
+:func:`pseudonymous_hub` deletes it as soon as the hub has been built.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 
 from cohorts.consent import ConsentResult, apply_consent
@@ -18,11 +21,14 @@ from cohorts.errors import InputError
 from cohorts.hub import Hub, connect
 from cohorts.linkage import Links, link
 from cohorts.models import OmopSource, PostgresSource
+from cohorts.observed import observed_lines
 from cohorts.pseudonymise import BuiltHub, build_hub
 from cohorts.sources import Intake, drop_intake, read_sources
 from workflows.custodian import keep_crosswalk, keep_review, read_decisions
-from workflows.outputs import atomic_path, private_folder
-from workflows.study import Study
+from workflows.hub_plan import HubPlan
+from workflows.outputs import atomic_path, exclusive, private_folder
+from workflows.progress import Progress
+from workflows.source_specs import observed_by
 
 MEMORY = "1GB"
 BATCH_ROWS = 1 << 17
@@ -37,8 +43,112 @@ class Extracts:
     file: Path
 
 
-def read_extracts(study: Study, scratch: Path) -> Extracts:
-    """Read every table that the study names into an identified database below `scratch`."""
+@dataclass(frozen=True, eq=False)
+class LinkedRecords:
+    """A pseudonymous hub, and how it came about.
+
+    Attributes
+    ----------
+    hub
+        Open; whoever made it closes it.
+    flow
+        What became of the rows of each table (:attr:`cohorts.pseudonymise.BuiltHub.flow`).
+    births
+        Precision to people whose birth date is known no better.
+    """
+
+    hub: Hub
+    intake: Intake
+    links: Links
+    consent: ConsentResult
+    flow: pd.DataFrame
+    births: Mapping[str, int]
+
+
+def linked_hub(
+    plan: HubPlan,
+    scratch: Path,
+    *,
+    key: bytes,
+    run: str,
+    record: Callable[..., None],
+    progress: Progress,
+) -> LinkedRecords:
+    """Read the sources, link their people, leave out who objected and replace every identifier.
+
+    Parameters
+    ----------
+    plan
+        A study, or its part about the hub.
+    scratch
+        Folder for the identified rows, while there are any, and for ``hub.duckdb``.
+    key
+        Of the project.
+    run
+        Names the sealed crosswalk.
+    record
+        Takes an event of the audit trail and its counts.
+    progress
+        Where to show the steps.
+
+    Raises
+    ------
+    CareomeError
+        A source cannot be read, or loses more than it declares as bearable.
+    """
+    with progress.step("Reading the extracts"):
+        extracts = read_extracts(plan, scratch)
+        write_rejects(extracts, rejects_path(plan))
+        stop_at_limits(plan, extracts)
+        read = extracts.intake.counts[["read", "accepted", "rejected"]].sum()
+        record("extracts read", **{str(name): int(rows) for name, rows in read.items()})
+        for line in observed_lines(extracts.intake.observed):
+            progress.note(line)
+
+    with progress.step("Linking people across sources"):
+        links = link_records(plan, extracts, scratch)
+        record("records linked", to_review=links.review_found, decided=int(links.decisions["honoured"].sum()))
+
+    with progress.step("Applying objections, replacing identifiers"):
+        built, consent = pseudonymous_hub(plan, extracts, links, scratch, key=key, run=run)
+        if filled := built.births.get("month", 0) + built.births.get("year", 0):
+            progress.note(
+                f"{filled:,} people: birth date known to the month or the year only, ages are rough"
+            )
+        record("objections applied", people=len(consent.excluded))
+        record("identifiers dropped", crosswalk_kept=plan.privacy.crosswalk is not None)
+    return LinkedRecords(built.hub, extracts.intake, links, consent, built.flow, built.births)
+
+
+@contextmanager
+def identified_scratch(plan: HubPlan, place: Path | None = None) -> Iterator[Path]:
+    """An empty folder for identified rows, for the owner alone, that goes with the block.
+
+    What a killed command of the same study left in it is removed first.
+
+    Parameters
+    ----------
+    plan
+        Names the folder.
+    place
+        Where it is made; by default beside the project key, which is the custodian's own place.
+
+    Raises
+    ------
+    OutputError
+        Another command of the study holds it.
+    """
+    folder = (place or plan.privacy.key.parent) / f".{plan.study.name}-records"
+    with exclusive(folder):
+        try:
+            shutil.rmtree(folder / "rows", ignore_errors=True)
+            yield folder / "rows"
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_extracts(plan: HubPlan, scratch: Path) -> Extracts:
+    """Read every table that the plan names into an identified database below `scratch`."""
     private_folder(scratch)
     file = scratch / "identified.duckdb"
     file.unlink(missing_ok=True)
@@ -46,13 +156,18 @@ def read_extracts(study: Study, scratch: Path) -> Extracts:
     try:
         intake = read_sources(
             hub,
-            {name: source.read_from() for name, source in study.sources.items()},
-            study.region_tables(),
-            until=study.study.data_end.isoformat(),
+            {name: source.read_from() for name, source in plan.sources.items()},
+            plan.region_tables(),
+            until=plan.study.data_end.isoformat(),
             editions={
                 name: source.icd10_edition
-                for name, source in study.sources.items()
+                for name, source in plan.sources.items()
                 if source.icd10_edition is not None
+            },
+            observed={
+                name: rule
+                for name, source in plan.sources.items()
+                if (rule := observed_by(source)) is not None
             },
         )
     except BaseException:
@@ -63,7 +178,7 @@ def read_extracts(study: Study, scratch: Path) -> Extracts:
     return Extracts(hub, intake, file)
 
 
-def server_states(study: Study) -> dict[str, str]:
+def server_states(plan: HubPlan) -> dict[str, str]:
     """State of every table that a study reads from a server, by its place in the study file.
 
     A run holds them as it holds the hashes of its files: where rows have changed since, an interrupted run is not
@@ -75,14 +190,14 @@ def server_states(study: Study) -> dict[str, str]:
         A server cannot be reached, or lacks a table.
     """
     states: dict[str, str] = {}
-    for name, source in study.sources.items():
+    for name, source in plan.sources.items():
         model = source.read_from()
         if isinstance(model, (PostgresSource, OmopSource)):
             states |= {f"sources.{name}.{table}": state for table, state in model.states().items()}
     return states
 
 
-def check_shares(study: Study, intake: Intake) -> None:
+def check_shares(plan: HubPlan, intake: Intake) -> None:
     """Stop where more of a source was refused than it declares as bearable.
 
     Raises
@@ -90,7 +205,7 @@ def check_shares(study: Study, intake: Intake) -> None:
     InputError
         Naming the source, the table and the share.
     """
-    for name, source in study.sources.items():
+    for name, source in plan.sources.items():
         if (most := source.most_rejected) is None:
             continue
         for table, refused, read in intake.worst_shares(name):
@@ -105,7 +220,7 @@ def check_shares(study: Study, intake: Intake) -> None:
                 )
 
 
-def stop_at_limits(study: Study, extracts: Extracts) -> None:
+def stop_at_limits(plan: HubPlan, extracts: Extracts) -> None:
     """As :func:`check_shares`; what was read is deleted where it stops.
 
     Raises
@@ -114,17 +229,17 @@ def stop_at_limits(study: Study, extracts: Extracts) -> None:
         Naming the source, the table and the share.
     """
     try:
-        check_shares(study, extracts.intake)
+        check_shares(plan, extracts.intake)
     except InputError:
         drop_intake(extracts.hub)
         extracts.file.unlink(missing_ok=True)
         raise
 
 
-def rejects_path(study: Study) -> Path:
+def rejects_path(plan: HubPlan) -> Path:
     """Where the places of refused rows are kept: a custodian's place, since who holds the files can look them up."""
-    declared = study.privacy.rejects
-    return declared or study.privacy.key.with_name(f"{study.study.name}-rejected-rows.parquet")
+    declared = plan.privacy.rejects
+    return declared or plan.privacy.key.with_name(f"{plan.study.name}-rejected-rows.parquet")
 
 
 def write_rejects(extracts: Extracts, path: Path) -> int:
@@ -154,9 +269,9 @@ def write_rejects(extracts: Extracts, path: Path) -> int:
     return written
 
 
-def link_records(study: Study, extracts: Extracts, scratch: Path) -> Links:
+def link_records(plan: HubPlan, extracts: Extracts, scratch: Path) -> Links:
     """Link as the study declares, with what clerks have decided, and list what they should look at."""
-    declared = study.linkage
+    declared = plan.linkage
     with ExitStack() as closing:
         backend = None
         if declared.engine == "spark":
@@ -169,11 +284,11 @@ def link_records(study: Study, extracts: Extracts, scratch: Path) -> Links:
         links = link(
             extracts.hub,
             threshold=declared.threshold,
-            seed=study.study.seed,
+            seed=plan.study.seed,
             decisions=read_decisions(declared.decisions),
             review=declared.review_band,
             review_most=declared.review_most,
-            on=study.study.index_date.isoformat(),
+            on=plan.study.index_date.isoformat(),
             backend=backend,
         )
     if declared.review is not None:
@@ -182,7 +297,7 @@ def link_records(study: Study, extracts: Extracts, scratch: Path) -> Links:
 
 
 def pseudonymous_hub(
-    study: Study, extracts: Extracts, links: Links, scratch: Path, *, key: bytes, run: str
+    plan: HubPlan, extracts: Extracts, links: Links, scratch: Path, *, key: bytes, run: str
 ) -> tuple[BuiltHub, ConsentResult]:
     """Leave out who objected, give everybody else a pseudonym, and delete what was identified.
 
@@ -197,7 +312,7 @@ def pseudonymous_hub(
     )
     drop_intake(extracts.hub)
     extracts.file.unlink()
-    keep_crosswalk(study, built.crosswalk, run)
+    keep_crosswalk(plan, built.crosswalk, run)
     return built, consent
 
 

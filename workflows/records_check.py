@@ -5,7 +5,6 @@ Nothing about a person: counts, reasons, years and codes counted by system.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,11 @@ from pathlib import Path
 import pandas as pd
 
 from cohorts.hub import Hub
+from cohorts.observed import observed_lines
 from cohorts.sources import Intake, drop_intake
 from workflows.frames import each_row
-from workflows.outputs import private_folder
-from workflows.records import Extracts, read_extracts, write_rejects
-from workflows.study import Study
+from workflows.hub_plan import HubPlan
+from workflows.records import Extracts, identified_scratch, read_extracts, write_rejects
 
 # columns that say when, of each table that has some
 DATED = {
@@ -54,27 +53,27 @@ class RecordsAccount:
 
 
 def check_records(
-    study: Study, *, rejects: Path | None = None, scratch: Path | None = None
+    plan: HubPlan, *, rejects: Path | None = None, scratch: Path | None = None
 ) -> RecordsAccount:
     """Read the sources of a study and give the account of them; what was read is deleted.
 
     Parameters
     ----------
+    plan
+        A study, or its part about the hub.
     rejects
         Where to keep the places of refused rows, as Parquet; None keeps none.
     scratch
-        Folder in which the identified rows lie for the time of the reading, for the owner alone; by default beside
-        the project key, which is the custodian's own place.
+        Folder in which the identified rows lie for the time of the reading
+        (:func:`workflows.records.identified_scratch`).
 
     Raises
     ------
     InputError
         A source cannot be read.
     """
-    place = scratch or study.privacy.key.parent
-    private_folder(place)
-    with tempfile.TemporaryDirectory(prefix=".records-", dir=place) as folder:
-        extracts = read_extracts(study, Path(folder))
+    with identified_scratch(plan, scratch) as folder:
+        extracts = read_extracts(plan, folder)
         try:
             account = account_of(extracts)
             if rejects is not None:
@@ -141,6 +140,7 @@ def account_lines(account: RecordsAccount) -> Iterator[str]:
                 yield f"    rejected {reason.rows:,}: {reason.reason}"
             for note in each_row(_of(intake.notes, str(source), str(row.table))):
                 yield f"    noted {note.rows:,}: {note.note}"
+    yield from observed_lines(intake.observed)
     total = intake.counts[["read", "accepted", "rejected"]].sum()
     for row in each_row(intake.lost):
         yield f"{row.source}: {row.lost:,} of {row.files:,} files are damaged, and everybody in them is missing"

@@ -9,12 +9,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cohorts.linkage import Links
 from phenotypes.derivation import Derived
 from phenotypes.status import STATUSES
-from workflows.findings import Findings
+from workflows.findings import Findings, GenomeFindings, RecordsFindings
 from workflows.folder import RunFolder
 from workflows.frames import each_row
 from workflows.outputs import atomic_path, write_parquet, write_tsv
+from workflows.reports.counts import SUPPRESSED
 
 #: Rows of a phenotype written together.
 ROWS = 1_000_000
@@ -22,13 +24,16 @@ ROWS = 1_000_000
 
 def write(findings: Findings, folder: RunFolder) -> None:
     """Write every table below ``results/`` and note the main counts for the manifest."""
-    for name, frame in tables(findings).items():
+    records, genome = findings.records, findings.genome
+    made = records_tables(records) | ({} if genome is None else genome_tables(genome))
+    for name, frame in made.items():
         write_parquet(folder.results / f"{name}.parquet", frame)
-    write_statuses(folder.results / "phenotypes.parquet", findings.derived)
-    write_tsv(folder.results / "top_loci.tsv", loci(findings))
-    for trait, score in findings.scores.traits.items():
-        if score.weights is not None:
-            write_parquet(folder.results / "weights" / f"{trait}.parquet", score.weights.frame)
+    write_statuses(folder.results / "phenotypes.parquet", records.derived)
+    if genome is not None:
+        write_tsv(folder.results / "top_loci.tsv", loci(genome))
+        for trait, score in genome.scores.traits.items():
+            if score.weights is not None:
+                write_parquet(folder.results / "weights" / f"{trait}.parquet", score.weights.frame)
     folder.counts |= counts(findings)
 
 
@@ -65,56 +70,80 @@ def write_statuses(path: Path, derived: Derived) -> None:
             writer.write_table(pa.table(columns, schema=schema), row_group_size=ROWS)
 
 
-def tables(findings: Findings) -> dict[str, pd.DataFrame]:
+def records_tables(records: RecordsFindings) -> dict[str, pd.DataFrame]:
     """Name to table, as written to ``results/NAME.parquet``; statuses, which are many, apart."""
-    person = findings.joined.person_id
-    kinship = findings.quality.kinship.copy()
+    linked, diagnostics = records.linked, records.derived.diagnostics
+    return {
+        "intake": linked.intake.counts,
+        "intake_rejects": linked.intake.rejects,
+        "linkage": linked.links.summary,
+        "linkage_quality": linked.links.quality,
+        "linkage_model": linked.links.model,
+        "linkage_rules": linked.links.blocking,
+        "linkage_doubts": _linkage_doubts(linked.links),
+        "objections": linked.consent.counts,
+        "objections_without_effect": linked.consent.notes,
+        "attrition": records.people.attrition,
+        "people": records.table.reset_index(),
+        "survival": records.derived.survival,
+        "code_counts": diagnostics.codes,
+        "trait_measurements": diagnostics.traits,
+        "outcome_flow": diagnostics.outcomes,
+        "prevalence": hidden_as_null(records.frequency.prevalence),
+        "incidence": hidden_as_null(records.frequency.incidence),
+    }
+
+
+def hidden_as_null(released: pd.DataFrame) -> pd.DataFrame:
+    """A released table with whole numbers in its columns of counts, null where one is hidden.
+
+    Examples
+    --------
+    >>> hidden_as_null(pd.DataFrame({"people": pd.Series([25, "<10"], dtype=object)}))["people"].tolist()
+    [25, <NA>]
+    """
+    shown = {
+        name: pd.array([None if n == SUPPRESSED else n for n in released[name]], dtype="Int64")
+        for name in ("people", "person_years", "cases", "events")
+        if name in released
+    }
+    return released.assign(**shown)
+
+
+def genome_tables(genome: GenomeFindings) -> dict[str, pd.DataFrame]:
+    """Name to table of the genome's half."""
+    person = genome.joined.person_id
+    kinship = genome.quality.kinship.copy()
     for end in ("1", "2"):
         kinship.insert(0, f"person_id{end}", person.reindex(kinship.pop(f"iid{end}")).to_numpy())
-    samples = findings.quality.sample_table.copy()
+    samples = genome.quality.sample_table.copy()
     samples.insert(0, "person_id", person.reindex(samples.index).to_numpy())
-    placed = findings.components.scores.copy()
-    placed.insert(0, "person_id", findings.kept.person_id.to_numpy())
-    placed.insert(1, "part", findings.part)
+    placed = genome.components.scores.copy()
+    placed.insert(0, "person_id", genome.kept.person_id.to_numpy())
+    placed.insert(1, "part", genome.part)
     made = {
-        "intake": findings.intake.counts,
-        "intake_rejects": findings.intake.rejects,
-        "linkage": findings.links.summary,
-        "linkage_quality": findings.links.quality,
-        "linkage_model": findings.links.model,
-        "linkage_rules": findings.links.blocking,
-        "linkage_doubts": _linkage_doubts(findings),
-        "objections": findings.consent.counts,
-        "objections_without_effect": findings.consent.notes,
-        "attrition": findings.people.attrition,
-        "people": findings.table.reset_index(),
-        "survival": findings.derived.survival,
-        "code_counts": findings.derived.diagnostics.codes,
-        "trait_measurements": findings.derived.diagnostics.traits,
-        "outcome_flow": findings.derived.diagnostics.outcomes,
-        "genotyped": findings.joined.flow,
+        "genotyped": genome.joined.flow,
         "qc_samples": samples.reset_index(drop=True),
-        "qc_variants": findings.quality.variant_table,
-        "qc_sample_flow": findings.quality.sample_flow,
-        "qc_variant_flow": findings.quality.variant_flow,
-        "qc_checks": findings.quality.checks,
+        "qc_variants": genome.quality.variant_table,
+        "qc_sample_flow": genome.quality.sample_flow,
+        "qc_variant_flow": genome.quality.variant_flow,
+        "qc_checks": genome.quality.checks,
         "kinship": kinship.reset_index(drop=True),
-        "gwas_people": _gwas_people(findings),
+        "gwas_people": _gwas_people(genome),
         "components": placed.reset_index(drop=True),
     }
-    if findings.quality.reference is not None:
-        made["qc_reference"] = findings.quality.reference
-    if len(findings.quality.trios):
-        trios = findings.quality.trios.drop(columns="fid")
+    if genome.quality.reference is not None:
+        made["qc_reference"] = genome.quality.reference
+    if len(genome.quality.trios):
+        trios = genome.quality.trios.drop(columns="fid")
         for role in ("father", "mother", "child"):
             trios[role] = person.reindex(trios[role]).to_numpy()
         made["qc_trios"] = trios
-    return made | _score_tables(findings) | _risk_tables(findings)
+    return made | _score_tables(genome) | _risk_tables(genome)
 
 
-def _linkage_doubts(findings: Findings) -> pd.DataFrame:
+def _linkage_doubts(links: Links) -> pd.DataFrame:
     """``what``, ``count``: guards met, pairs by probability, pairs for review, clerks' decisions."""
-    links = findings.links
     bands = [
         (f"scored pairs of probability {row.low:g} to {row.high:g}", row.pairs)
         for row in each_row(links.borderline)
@@ -129,30 +158,30 @@ def _linkage_doubts(findings: Findings) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["what", "count"])
 
 
-def _gwas_people(findings: Findings) -> pd.DataFrame:
+def _gwas_people(genome: GenomeFindings) -> pd.DataFrame:
     """``person_id`` and, for each trait, whether the person is among those analysed: for later withdrawals."""
-    person = findings.kept.person_id.reindex(findings.design.samples).to_numpy()
-    masks = {trait.name: findings.design.mask(trait) for trait in findings.design.traits}
+    person = genome.kept.person_id.reindex(genome.design.samples).to_numpy()
+    masks = {trait.name: genome.design.mask(trait) for trait in genome.design.traits}
     return pd.DataFrame({"person_id": person, **masks})
 
 
-def _score_tables(findings: Findings) -> dict[str, pd.DataFrame]:
-    scored = findings.scores.scored
+def _score_tables(genome: GenomeFindings) -> dict[str, pd.DataFrame]:
+    scored = genome.scores.scored
     if scored is None:
         return {}
-    person = findings.kept.person_id
+    person = genome.kept.person_id
     scores = pd.DataFrame(
         {"person_id": person.reindex(scored.scores.index).to_numpy()}, index=scored.scores.index
     )
-    for name in findings.scores.published:
+    for name in genome.scores.published:
         scores[name] = scored.scores[name]
-    for trait, chosen in findings.scores.traits.items():
+    for trait, chosen in genome.scores.traits.items():
         if chosen.standardised is not None:
             scores[f"{trait}_raw"] = scored.scores[chosen.name]
             scores[f"{trait}_standardised"] = chosen.standardised
     performance = [
         chosen.performance.metrics.assign(trait=trait, score=chosen.name).rename_axis("metric").reset_index()
-        for trait, chosen in findings.scores.traits.items()
+        for trait, chosen in genome.scores.traits.items()
         if chosen.performance is not None and len(chosen.performance.metrics)
     ]
     made = {
@@ -165,9 +194,9 @@ def _score_tables(findings: Findings) -> dict[str, pd.DataFrame]:
     return made
 
 
-def _risk_tables(findings: Findings) -> dict[str, pd.DataFrame]:
+def _risk_tables(genome: GenomeFindings) -> dict[str, pd.DataFrame]:
     made: dict[str, pd.DataFrame] = {}
-    for prediction in findings.predictions:
+    for prediction in genome.predictions:
         name = prediction.spec.outcome
         risks = prediction.clinical_risks[["risk", "low", "high", "status"]].add_prefix("clinical_")
         if prediction.risks is not None:
@@ -182,47 +211,63 @@ def _risk_tables(findings: Findings) -> dict[str, pd.DataFrame]:
     return made
 
 
-def loci(findings: Findings) -> pd.DataFrame:
+def loci(genome: GenomeFindings) -> pd.DataFrame:
     """Lead variants of every trait below P 5e-8, one a locus, strongest first within a trait."""
-    found = [stats.top_loci().assign(TRAIT=trait) for trait, stats in findings.stats.items()]
+    found = [stats.top_loci().assign(TRAIT=trait) for trait, stats in genome.stats.items()]
     table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["TRAIT"])
     return table[["TRAIT", *[column for column in table if column != "TRAIT"]]]
 
 
 def counts(findings: Findings) -> dict[str, int]:
     """Numbers for the manifest; sums over many people, none of a small group."""
-    return {
-        "rows_read": int(findings.intake.counts["read"].sum()),
-        "rows_accepted": int(findings.intake.counts["accepted"].sum()),
-        "rows_rejected": int(findings.intake.counts["rejected"].sum()),
-        "people_in_study": len(findings.people.persons),
-        "samples_analysed": findings.kept.genotypes.n_samples,
-        "variants_analysed": findings.kept.genotypes.n_variants,
-        "traits_tested": len(findings.stats),
-    }
+    records, genome = findings.records, findings.genome
+    intake = records.linked.intake.counts
+    found = {f"rows_{name}": int(intake[name].sum()) for name in ("read", "accepted", "rejected")}
+    found["people_in_study"] = len(records.people.persons)
+    if genome is not None:
+        found["samples_analysed"] = genome.kept.genotypes.n_samples
+        found["variants_analysed"] = genome.kept.genotypes.n_variants
+        found["traits_tested"] = len(genome.stats)
+    return found
 
 
 def summary(findings: Findings, folder: RunFolder) -> tuple[str, ...]:
     """What to print at the end of a run."""
-    found = counts(findings)
-    lines = [
-        f"{found['people_in_study']:,} people in the study, {found['samples_analysed']:,} with genotypes, "
-        f"{found['variants_analysed']:,} variants",
+    people = f"{counts(findings)['people_in_study']:,} people in the study"
+    report = f"Cohort report: {folder.reports / 'cohort.html'}"
+    if findings.genome is None:
+        return (*_records_summary(findings.records, people), report)
+    return (
+        *_genome_summary(findings.genome, people),
+        report,
+        f"Risk reports:  {folder.reports / 'patients'}",
+    )
+
+
+def _records_summary(records: RecordsFindings, people: str) -> list[str]:
+    return [
+        people,
+        *(
+            f"{records.study.label_of(str(row.phenotype))}: "
+            + (f"{row.prevalence:.1%} on {row.on:%Y-%m-%d}" if row.cases != SUPPRESSED else "too few to show")
+            for row in each_row(records.frequency.overall)
+        ),
     ]
-    table = loci(findings)
-    for trait, stats in findings.stats.items():
+
+
+def _genome_summary(genome: GenomeFindings, people: str) -> list[str]:
+    genotypes = genome.kept.genotypes
+    lines = [f"{people}, {genotypes.n_samples:,} with genotypes, {genotypes.n_variants:,} variants"]
+    table = loci(genome)
+    for trait, stats in genome.stats.items():
         n = int((table["TRAIT"] == trait).sum()) if len(table) else 0
         lines.append(
-            f"{findings.study.label_of(trait)}: {n} {'locus' if n == 1 else 'loci'} below P 5e-8, "
+            f"{genome.study.label_of(trait)}: {n} {'locus' if n == 1 else 'loci'} below P 5e-8, "
             f"lambda {stats.lambda_gc:.3f}"
         )
-    for trait, reason in findings.design.skipped.items():
-        lines.append(f"{findings.study.label_of(trait)}: not tested, {reason}")
-    for prediction in findings.predictions:
-        lines.append(_risk_line(prediction.label, prediction.reason, prediction.evaluation))
-    lines.append(f"Cohort report: {folder.reports / 'cohort.html'}")
-    lines.append(f"Risk reports:  {folder.reports / 'patients'}")
-    return tuple(lines)
+    for trait, reason in genome.design.skipped.items():
+        lines.append(f"{genome.study.label_of(trait)}: not tested, {reason}")
+    return lines + [_risk_line(p.label, p.reason, p.evaluation) for p in genome.predictions]
 
 
 def _risk_line(label: str, reason: str, evaluation: object) -> str:

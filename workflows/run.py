@@ -19,13 +19,16 @@ from gwas.reference_comparison import read_reference
 from phenotypes.codelist import CodeList
 from workflows import results
 from workflows.analysis import analysis_table, association_design, test_phenome, traits_by_sample
-from workflows.answers import kept_answers
+from workflows.answers import KeptAnswers, kept_answers
 from workflows.cohort_content import cohort_content
 from workflows.crate import run_crate
 from workflows.deriving import derive_declared
-from workflows.findings import Findings, Receipt
+from workflows.findings import Findings, GenomeFindings, Receipt, RecordsFindings
 from workflows.folder import RunFolder, open_run_folder
+from workflows.frequency import frequency
+from workflows.genome_study import GenomeStudy
 from workflows.genotyped import join_genotypes, one_sample_each, sampled_after
+from workflows.hub_plan import canonical_text
 from workflows.installation import version
 from workflows.keys import read_project_key
 from workflows.outputs import sha256_of, write_json, write_text
@@ -33,21 +36,14 @@ from workflows.patient_contents import patient_contents
 from workflows.polygenic_scores import derive_weights, score_people
 from workflows.prediction import people_at_risk, predict_outcome
 from workflows.progress import Progress
-from workflows.records import (
-    link_records,
-    pseudonymous_hub,
-    read_extracts,
-    rejects_path,
-    server_states,
-    stop_at_limits,
-    write_rejects,
-)
+from workflows.records import linked_hub, server_states
 from workflows.reports.cohort import build_cohort_report
+from workflows.reports.counts import Disclosure
 from workflows.reports.patient import build_patient_report
-from workflows.study import Study, canonical_text
+from workflows.study import Study
 from workflows.study_file import check_inputs
 
-STEPS = 12
+STEPS, GENOME_STEPS = 13, 5
 # Components beyond the real structure are all but equal: asking for more only turns them among themselves.
 COMPONENT_TOLERANCE = 1e-2
 
@@ -62,7 +58,7 @@ class RunResult:
 
 
 def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> RunResult:
-    """Run a study from extracts and genotypes to both reports.
+    """Run a study from extracts, and genotypes where it has some, to its reports.
 
     Parameters
     ----------
@@ -87,151 +83,15 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
     served = server_states(study)
     inputs |= served
     text = canonical_text(study)
-    index_date = study.study.index_date
     with (
         kept_answers(study, out=out) as answers,
         open_run_folder(out, study=text, inputs=inputs, version=version()) as folder,
-        progress or Progress(total_steps=STEPS) as progress,
+        progress or Progress(total_steps=steps(study)) as progress,
     ):
-        with progress.step("Reading the extracts"):
-            extracts = read_extracts(study, folder.scratch)
-            write_rejects(extracts, rejects_path(study))
-            stop_at_limits(study, extracts)
-            read = extracts.intake.counts[["read", "accepted", "rejected"]].sum()
-            folder.audit.record("extracts read", **{str(name): int(rows) for name, rows in read.items()})
+        records = run_records(study, folder, progress, key=key, inputs=inputs, answers=answers)
+        genome = run_genome(study, records, folder, progress) if isinstance(study, GenomeStudy) else None
+        findings = Findings(records, genome)
 
-        with progress.step("Linking people across sources"):
-            links = link_records(study, extracts, folder.scratch)
-            folder.audit.record(
-                "records linked", to_review=links.review_found, decided=int(links.decisions["honoured"].sum())
-            )
-
-        with progress.step("Applying objections, replacing identifiers"):
-            built, consent = pseudonymous_hub(
-                study, extracts, links, folder.scratch, key=key, run=folder.fingerprint[:12]
-            )
-            hub = built.hub
-            if filled := built.births.get("month", 0) + built.births.get("year", 0):
-                progress.note(
-                    f"{filled:,} people: birth date known to the month or the year only, ages are rough"
-                )
-            folder.audit.record("objections applied", people=len(consent.excluded))
-            folder.audit.record("identifiers dropped", crosswalk_kept=study.privacy.crosswalk is not None)
-
-        with progress.step("Choosing the population"):
-            rule = study.population
-            people = population(hub, on=index_date, age=rule.age, registered_days=rule.registered_days)
-
-        with progress.step("Deriving phenotypes, traits and outcomes"):
-            codelists = {name: CodeList.read(path, name) for name, path in study.codelists.items()}
-            derived = derive_declared(
-                study,
-                hub,
-                people.persons,
-                codelists,
-                folder=folder,
-                progress=progress,
-                inputs=inputs,
-                key=key,
-                answers=answers,
-            )
-            table = analysis_table(study, hub, people, derived)
-
-        with progress.step("Joining genotypes, quality control"):
-            genotypes = study.genotypes.source().open()
-            taken = "dosages" if genotypes.values == "dosage" else "hard calls"
-            progress.note(f"genotypes: {taken} are used; {genotypes.reader.coding}")
-            joined = join_genotypes(hub, people.persons, genotypes)
-            on_record = joined.person_id.map(people.persons.set_index("person_id")["sex"])
-            traits = traits_by_sample(study, table, joined)
-            quality = qc(
-                joined.genotypes,
-                plan=qc_plan(study),
-                expected_sex=on_record,
-                controls=without_disease(study, traits),
-                cases=diseases(study, traits),
-                reference=frequency_reference(study),
-                rng=generator(study, "quality control"),
-            )
-            quality = one_sample_each(quality, joined.person_id)
-            kept = joined.select(quality.samples, quality.variants)
-            unrelated = np.isin(quality.samples, quality.unrelated)
-
-        with progress.step("Principal components"):
-            components = pca(
-                kept.genotypes,
-                components=study.association.components,
-                fit_on=unrelated,
-                build=tabled_build(study),
-                tolerance=COMPONENT_TOLERANCE,
-                rng=generator(study, "components"),
-            )
-
-        with progress.step("Testing every trait against every variant") as advance:
-            related = families(list(kept.person_id.index), quality.kinship)
-            part = split_families(related, fractions=study.split.model_dump(), rng=generator(study, "split"))
-            discovery = kept.select(np.flatnonzero((part == "discovery") & unrelated))
-            design = association_design(study, table, discovery, components)
-            stats = test_phenome(study, discovery, design, folder, advance)
-
-        with progress.step("Polygenic weights and scores"):
-            weights, without = derive_weights(study, stats, discovery)
-            without |= design.skipped
-            untouched = np.flatnonzero(part != "discovery")
-            others = kept.select(untouched)
-            covariates = association_design(study, table, others, None)
-            scores = score_people(
-                study,
-                weights,
-                without,
-                discovery=discovery,
-                others=others,
-                part=part[untouched],
-                outcomes=traits_by_sample(study, table, others),
-                covariates=pd.DataFrame(covariates.covariates, columns=list(covariates.covariate_names)),
-                components=components.scores.iloc[untouched],
-                eigenvalues=components.eigenvalues,
-                rng=generator(study, "scores"),
-            )
-
-        with progress.step("Absolute risk"):
-            at_risk = people_at_risk(
-                table, joined, others, part[untouched], sampled_later=sampled_after(hub, index_date)
-            )
-            predictions = [
-                predict_outcome(
-                    study,
-                    spec,
-                    survival=derived.survival,
-                    table=at_risk,
-                    score=scores.traits[spec.score_for],
-                    discovery=frozenset(kept.person_id[part == "discovery"]),
-                    rng=generator(study, f"risk {number}"),
-                )
-                for number, spec in enumerate(study.risk)
-            ]
-
-        findings = Findings(
-            study=study,
-            intake=extracts.intake,
-            links=links,
-            consent=consent,
-            hub_flow=built.flow,
-            people=people,
-            derived=derived,
-            table=table,
-            joined=joined,
-            quality=quality,
-            kept=kept,
-            unrelated=unrelated,
-            components=components,
-            part=part,
-            design=design,
-            stats=stats,
-            scores=scores,
-            predictions=tuple(predictions),
-            codelists=codelists,
-        )
         with progress.step("Writing results"):
             results.write(findings, folder)
 
@@ -246,17 +106,170 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
             )
             write_text(folder.reports / "cohort.html", build_cohort_report(cohort_content(findings, receipt)))
             folder.audit.record("report written", report="cohort")
-            for content in patient_contents(findings, receipt):
+            for content in patient_contents(genome, receipt) if genome is not None else ():
                 folder.audit.record("report written", report="patient", pseudonym=content.pseudonym)
                 write_text(
                     folder.reports / "patients" / f"{content.pseudonym}.html", build_patient_report(content)
                 )
-        hub.close()
+        records.linked.hub.close()
         finish(study, folder, inputs, receipt)
         return RunResult(out, findings, results.summary(findings, folder))
 
 
-def qc_plan(study: Study) -> QcPlan:
+def steps(study: Study) -> int:
+    """How many steps a run of the study shows."""
+    return STEPS if isinstance(study, GenomeStudy) else STEPS - GENOME_STEPS
+
+
+def run_records(
+    study: Study,
+    folder: RunFolder,
+    progress: Progress,
+    *,
+    key: bytes,
+    inputs: dict[str, str],
+    answers: KeptAnswers | None,
+) -> RecordsFindings:
+    """The records' half: from extracts to people under pseudonyms, and what the study derives of them."""
+    linked = linked_hub(
+        study,
+        folder.scratch,
+        key=key,
+        run=folder.fingerprint[:12],
+        record=folder.audit.record,
+        progress=progress,
+    )
+
+    with progress.step("Choosing the population"):
+        rule = study.population
+        people = population(
+            linked.hub, on=study.study.index_date, age=rule.age, registered_days=rule.registered_days
+        )
+
+    with progress.step("Deriving phenotypes, traits and outcomes"):
+        codelists = {name: CodeList.read(path, name) for name, path in study.codelists.items()}
+        derived = derive_declared(
+            study,
+            linked.hub,
+            people.persons,
+            codelists,
+            folder=folder,
+            progress=progress,
+            inputs=inputs,
+            key=key,
+            answers=answers,
+        )
+        table = analysis_table(study, linked.hub, people, derived)
+
+    with progress.step("Counting how common and how often new"):
+        common = frequency(study, linked.hub, people.persons, derived, Disclosure())
+
+    return RecordsFindings(
+        study=study,
+        linked=linked,
+        people=people,
+        codelists=codelists,
+        derived=derived,
+        table=table,
+        frequency=common,
+    )
+
+
+def run_genome(
+    study: GenomeStudy, records: RecordsFindings, folder: RunFolder, progress: Progress
+) -> GenomeFindings:
+    """The genome's half: from samples of people in the study to associations, scores and risk."""
+    hub, persons, table = records.linked.hub, records.people.persons, records.table
+    with progress.step("Joining genotypes, quality control"):
+        genotypes = study.genotypes.source().open()
+        taken = "dosages" if genotypes.values == "dosage" else "hard calls"
+        progress.note(f"genotypes: {taken} are used; {genotypes.reader.coding}")
+        joined = join_genotypes(hub, persons, genotypes)
+        on_record = joined.person_id.map(persons.set_index("person_id")["sex"])
+        traits = traits_by_sample(study, table, joined)
+        quality = qc(
+            joined.genotypes,
+            plan=qc_plan(study),
+            expected_sex=on_record,
+            controls=without_disease(study, traits),
+            cases=diseases(study, traits),
+            reference=frequency_reference(study),
+            rng=generator(study, "quality control"),
+        )
+        quality = one_sample_each(quality, joined.person_id)
+        kept = joined.select(quality.samples, quality.variants)
+        unrelated = np.isin(quality.samples, quality.unrelated)
+
+    with progress.step("Principal components"):
+        components = pca(
+            kept.genotypes,
+            components=study.association.components,
+            fit_on=unrelated,
+            build=tabled_build(study),
+            tolerance=COMPONENT_TOLERANCE,
+            rng=generator(study, "components"),
+        )
+
+    with progress.step("Testing every trait against every variant") as advance:
+        related = families(list(kept.person_id.index), quality.kinship)
+        part = split_families(related, fractions=study.split.model_dump(), rng=generator(study, "split"))
+        discovery = kept.select(np.flatnonzero((part == "discovery") & unrelated))
+        design = association_design(study, table, discovery, components)
+        stats = test_phenome(study, discovery, design, folder, advance)
+
+    with progress.step("Polygenic weights and scores"):
+        weights, without = derive_weights(study, stats, discovery)
+        without |= design.skipped
+        untouched = np.flatnonzero(part != "discovery")
+        others = kept.select(untouched)
+        covariates = association_design(study, table, others, None)
+        scores = score_people(
+            study,
+            weights,
+            without,
+            discovery=discovery,
+            others=others,
+            part=part[untouched],
+            outcomes=traits_by_sample(study, table, others),
+            covariates=pd.DataFrame(covariates.covariates, columns=list(covariates.covariate_names)),
+            components=components.scores.iloc[untouched],
+            eigenvalues=components.eigenvalues,
+            rng=generator(study, "scores"),
+        )
+
+    with progress.step("Absolute risk"):
+        later = sampled_after(hub, study.study.index_date)
+        at_risk = people_at_risk(table, joined, others, part[untouched], sampled_later=later)
+        predictions = [
+            predict_outcome(
+                study,
+                spec,
+                survival=records.derived.survival,
+                table=at_risk,
+                score=scores.traits[spec.score_for],
+                discovery=frozenset(kept.person_id[part == "discovery"]),
+                rng=generator(study, f"risk {number}"),
+            )
+            for number, spec in enumerate(study.risk)
+        ]
+
+    return GenomeFindings(
+        study=study,
+        records=records,
+        joined=joined,
+        quality=quality,
+        kept=kept,
+        unrelated=unrelated,
+        components=components,
+        part=part,
+        design=design,
+        stats=stats,
+        scores=scores,
+        predictions=tuple(predictions),
+    )
+
+
+def qc_plan(study: GenomeStudy) -> QcPlan:
     """Thresholds of the study file as the plan of :func:`gwas.quality.qc`."""
     declared = study.qc
     return QcPlan(
@@ -288,7 +301,7 @@ def qc_plan(study: Study) -> QcPlan:
     )
 
 
-def frequency_reference(study: Study) -> pd.DataFrame | None:
+def frequency_reference(study: GenomeStudy) -> pd.DataFrame | None:
     """The frequencies that the study compares its own with, where it names a file of them."""
     declared = study.qc
     if declared.reference is None:
@@ -296,17 +309,17 @@ def frequency_reference(study: Study) -> pd.DataFrame | None:
     return read_reference(declared.reference, frequency_column=declared.reference_column)
 
 
-def tabled_build(study: Study) -> str | None:
+def tabled_build(study: GenomeStudy) -> str | None:
     """The genome build, where its pseudo-autosomal and long-range LD regions are known; else None."""
     return study.genotypes.build if study.genotypes.build in PSEUDO_AUTOSOMAL else None
 
 
-def diseases(study: Study, traits: pd.DataFrame) -> pd.DataFrame:
+def diseases(study: GenomeStudy, traits: pd.DataFrame) -> pd.DataFrame:
     """The analysed diseases among the traits: 1 case, 0 control, else NaN."""
     return traits[[name for name in study.association.traits if name in study.phenotypes]]
 
 
-def without_disease(study: Study, traits: pd.DataFrame) -> np.ndarray:
+def without_disease(study: GenomeStudy, traits: pd.DataFrame) -> np.ndarray:
     """Bool (samples,): people who are a case of no analysed disease."""
     return ~(diseases(study, traits) == 1).any(axis=1).to_numpy()
 

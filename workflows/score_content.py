@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gwas.risk_model import RiskModel
-from workflows.findings import Findings
+from workflows.findings import GenomeFindings
 from workflows.frames import cell, each_row, row_of
 from workflows.polygenic_scores import TraitScore
 from workflows.prediction import GENOTYPED, SCORE, Prediction
@@ -43,30 +43,30 @@ RISK_METRICS = {
 }
 
 
-def score_summaries(findings: Findings, rule: Disclosure) -> tuple[ScorePerformance, ...]:
+def score_summaries(genome: GenomeFindings, rule: Disclosure) -> tuple[ScorePerformance, ...]:
     """The chosen score of each trait in the validation people, and the published scores."""
     found = [
-        _trait_score(findings, score, rule)
-        for score in findings.scores.traits.values()
+        _trait_score(genome, score, rule)
+        for score in genome.scores.traits.values()
         if score.performance is not None and score.weights is not None
     ]
-    return (*found, *_published(findings, rule))
+    return (*found, *_published(genome, rule))
 
 
-def _trait_score(findings: Findings, score: TraitScore, rule: Disclosure) -> ScorePerformance:
+def _trait_score(genome: GenomeFindings, score: TraitScore, rule: Disclosure) -> ScorePerformance:
     assert score.performance is not None
     assert score.weights is not None
     assert score.standardised is not None
-    kept, performance = findings.kept, score.performance
-    part = pd.Series(findings.part, index=kept.person_id.index)
+    kept, performance = genome.kept, score.performance
+    part = pd.Series(genome.part, index=kept.person_id.index)
     standing = score.standardised[part.reindex(score.standardised.index) == "validation"]
     person = kept.person_id.reindex(standing.index)
-    outcome = pd.Series(findings.table.loc[person, score.trait].to_numpy(), index=standing.index)
+    outcome = pd.Series(genome.records.table.loc[person, score.trait].to_numpy(), index=standing.index)
     disease = performance.kind == "binary"
-    label = findings.study.label_of(score.trait)
-    spec = findings.study.traits.get(score.trait)
+    label = genome.study.label_of(score.trait)
+    spec = genome.study.traits.get(score.trait)
     unit = getattr(spec, "unit", "")
-    summary = row_of(findings.scores.scored.summary, score.name) if findings.scores.scored is not None else {}
+    summary = row_of(genome.scores.scored.summary, score.name) if genome.scores.scored is not None else {}
     threshold = score.name.rpartition("_p")[2]
     return ScorePerformance(
         name=score.trait,
@@ -132,8 +132,8 @@ def _t_interval(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean()) - half, float(values.mean()) + half
 
 
-def _published(findings: Findings, rule: Disclosure) -> tuple[ScorePerformance, ...]:
-    scored = findings.scores.scored
+def _published(genome: GenomeFindings, rule: Disclosure) -> tuple[ScorePerformance, ...]:
+    scored = genome.scores.scored
     if scored is None:
         return ()
     return tuple(
@@ -149,20 +149,20 @@ def _published(findings: Findings, rule: Disclosure) -> tuple[ScorePerformance, 
             events=None,
             metrics=(),
         )
-        for name in findings.scores.published
+        for name in genome.scores.published
     )
 
 
-def risk_summaries(findings: Findings, rule: Disclosure) -> tuple[RiskModelSummary, ...]:
+def risk_summaries(genome: GenomeFindings, rule: Disclosure) -> tuple[RiskModelSummary, ...]:
     """Each risk model that could be fitted and judged."""
     return tuple(
-        _risk_summary(findings, prediction, rule)
-        for prediction in findings.predictions
+        _risk_summary(genome, prediction, rule)
+        for prediction in genome.predictions
         if prediction.clinical.status != "abstained" and prediction.clinical_evaluation.status == "evaluated"
     )
 
 
-def _risk_summary(findings: Findings, prediction: Prediction, rule: Disclosure) -> RiskModelSummary:
+def _risk_summary(genome: GenomeFindings, prediction: Prediction, rule: Disclosure) -> RiskModelSummary:
     integrated = prediction.evaluation is not None and prediction.evaluation.status == "evaluated"
     model = prediction.integrated if integrated and prediction.integrated is not None else prediction.clinical
     evaluation = (
@@ -180,7 +180,7 @@ def _risk_summary(findings: Findings, prediction: Prediction, rule: Disclosure) 
         evaluated_in=rule.show(evaluation.n),
         evaluated_events=rule.show(evaluation.events),
         competing_deaths=rule.show(evaluation.competing),
-        coefficients=tuple(_coefficients(findings, prediction, model.coefficients)),
+        coefficients=tuple(_coefficients(genome, prediction, model.coefficients)),
         metrics=tuple(_metrics(evaluation.metrics, RISK_METRICS)),
         clinical_metrics=tuple(_metrics(prediction.clinical_evaluation.metrics, RISK_METRICS))
         if integrated
@@ -221,15 +221,15 @@ def _calibration(groups: pd.DataFrame, rule: Disclosure) -> list[CalibrationPoin
     ]
 
 
-def _coefficients(findings: Findings, prediction: Prediction, table: pd.DataFrame) -> list[Coefficient]:
+def _coefficients(genome: GenomeFindings, prediction: Prediction, table: pd.DataFrame) -> list[Coefficient]:
     target = prediction.people[prediction.people["part"] != "validation"]
     filled = prediction.filled.loc[target.index]
     rows = []
     for row in each_row(table[table["cause"] == "event"]):
-        unit, step = _step(findings, str(row.factor), target, filled)
+        unit, step = _step(genome, str(row.factor), target, filled)
         rows.append(
             Coefficient(
-                label=label_of(findings, prediction, str(row.factor)),
+                label=label_of(genome, prediction, str(row.factor)),
                 unit=unit,
                 hazard_ratio=float(row.hr**step),
                 low=float(row.low**step),
@@ -239,16 +239,18 @@ def _coefficients(findings: Findings, prediction: Prediction, table: pd.DataFram
     return rows
 
 
-def label_of(findings: Findings, prediction: Prediction, factor: str) -> str:
+def label_of(genome: GenomeFindings, prediction: Prediction, factor: str) -> str:
     """What a factor of a risk model is called in front of people."""
     if factor == GENOTYPED:
         return "Gave a DNA sample"
     if factor == SCORE:
-        return f"Polygenic score of {findings.study.label_of(prediction.spec.score_for).lower()}"
-    return findings.study.label_of(factor)
+        return f"Polygenic score of {genome.study.label_of(prediction.spec.score_for).lower()}"
+    return genome.study.label_of(factor)
 
 
-def _step(findings: Findings, factor: str, target: pd.DataFrame, filled: pd.DataFrame) -> tuple[str, float]:
+def _step(
+    genome: GenomeFindings, factor: str, target: pd.DataFrame, filled: pd.DataFrame
+) -> tuple[str, float]:
     if factor == "age":
         return "per 10 years", 10.0
     if factor == "sex":
@@ -260,9 +262,7 @@ def _step(findings: Findings, factor: str, target: pd.DataFrame, filled: pd.Data
     if set(target.loc[~filled[factor], factor].unique()) <= {0.0, 1.0}:
         return "yes against no", 1.0
     spread = float(target[factor].std())
-    return f"per standard deviation ({spread:.3g} {findings.study.unit_of(factor)})".replace(
-        " )", ")"
-    ), spread
+    return f"per standard deviation ({spread:.3g} {genome.study.unit_of(factor)})".replace(" )", ")"), spread
 
 
 def _metrics(table: pd.DataFrame, wording: dict[str, tuple[str, str, int]]) -> list[Metric]:

@@ -1,4 +1,4 @@
-"""Reading a study file: YAML in, a checked :class:`~workflows.study.Study` out, or the line that is wrong.
+"""Reading a study file: YAML in, a checked study out, or the line that is wrong.
 
 Every complaint names file, line and key, what was found, what was expected and what to do.
 """
@@ -9,15 +9,22 @@ import difflib
 import types
 import typing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from cohorts.errors import StudyError
-from workflows.study import Study
+from workflows.genome_study import GENOME_KEYS, NEEDED, GenomeStudy
+from workflows.hub_plan import HubPlan, Named
+from workflows.study import About, Study
 
 Location = tuple[int | str, ...]
+Plan = TypeVar("Plan", bound=HubPlan)
+
+# What a study file may say that its hub does not depend on: keys of the file, and keys below 'study'.
+BEYOND_HUB = set(GenomeStudy.model_fields) - set(HubPlan.model_fields)
+BEYOND_NAME = set(About.model_fields) - set(Named.model_fields)
 
 
 def read_study(path: Path) -> Study:
@@ -31,29 +38,44 @@ def read_study(path: Path) -> Study:
     Returns
     -------
     Study
-        With every path made absolute.
+        With every path made absolute; a :class:`~workflows.genome_study.GenomeStudy` where the file says anything
+        about genotypes.
 
     Raises
     ------
     StudyError
         With ``file:line``, the key, what was found, what was expected and what to do.
     """
+    tree, content = _compose(path)
+    kind = GenomeStudy if any(key in content for key in GENOME_KEYS) else Study
+    return _checked(kind, path, tree, content)
+
+
+def read_hub_plan(path: Path) -> HubPlan:
+    """Read and check what a study file says about its hub, whatever else it says or leaves out.
+
+    Parameters
+    ----------
+    path
+        A YAML file.
+
+    Raises
+    ------
+    StudyError
+        As :func:`read_study`.
+    """
+    tree, content = _compose(path)
+    plan = {key: value for key, value in content.items() if key not in BEYOND_HUB}
+    if isinstance(about := plan.get("study"), dict):
+        plan["study"] = {key: value for key, value in about.items() if key not in BEYOND_NAME}
+    return _checked(HubPlan, path, tree, plan)
+
+
+def _checked(kind: type[Plan], path: Path, tree: yaml.Node, content: Any) -> Plan:
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise StudyError(
-            "no such study file", where=path, fix="check the path; 'careome demo' makes one to start from"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(
-            "cannot be read as text", where=path, expected="a YAML file in UTF-8", fix="check the file"
-        ) from error
-    tree, content = _compose(path, text)
-    try:
-        study = Study.model_validate(content, context={"folder": path.resolve().parent})
+        return kind.model_validate(content, context={"folder": path.resolve().parent})
     except ValidationError as error:
         raise _first_fault(path, tree, error) from error
-    return study
 
 
 class _PlainDates(yaml.SafeLoader):
@@ -66,7 +88,17 @@ _PlainDates.yaml_implicit_resolvers = {
 }
 
 
-def _compose(path: Path, text: str) -> tuple[yaml.Node, Any]:
+def _compose(path: Path) -> tuple[yaml.Node, dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise StudyError(
+            "no such study file", where=path, fix="check the path; 'careome demo' makes one to start from"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(
+            "cannot be read as text", where=path, expected="a YAML file in UTF-8", fix="check the file"
+        ) from error
     try:
         tree = yaml.compose(text, Loader=_PlainDates)
     except yaml.YAMLError as error:
@@ -128,7 +160,7 @@ def _first_fault(path: Path, tree: yaml.Node, error: ValidationError) -> StudyEr
     where, key = f"{path}:{line}", ".".join(map(str, keys)) or "the file"
     if fault["type"] == "extra_forbidden":
         bad = str(fault["loc"][-1])
-        known = _keys_at(Study, keys[:-1])
+        known = _keys_at(GenomeStudy, keys[:-1])
         near = difflib.get_close_matches(bad, known, n=1)
         return StudyError(
             f"unknown key '{key}'",
@@ -139,6 +171,8 @@ def _first_fault(path: Path, tree: yaml.Node, error: ValidationError) -> StudyEr
         )
     if fault["type"] == "missing":
         missing = str(fault["loc"][-1])
+        if not keys and missing in NEEDED:
+            return _half_a_genome(path, tree)
         full = ".".join([*map(str, keys), missing]) if missing not in keys else key
         return StudyError(
             f"key '{full}' is missing",
@@ -155,6 +189,19 @@ def _first_fault(path: Path, tree: yaml.Node, error: ValidationError) -> StudyEr
         found=_shown(node),
         expected=expected,
         fix="correct this value; 'careome study schema' lists what is allowed",
+    )
+
+
+def _half_a_genome(path: Path, tree: yaml.Node) -> StudyError:
+    """Something is asked of genotypes that the file does not name."""
+    lines = {key.value: key.start_mark.line + 1 for key, _ in tree.value}
+    asked = [key for key in GENOME_KEYS if key in lines]
+    absent = [f"'{key}'" for key in NEEDED if key not in lines]
+    return StudyError(
+        f"'{asked[0]}' needs {' and '.join(absent)}",
+        where=f"{path}:{lines[asked[0]]}",
+        found=f"no key {' and no key '.join(absent)}",
+        fix=f"add {' and '.join(absent)}, or leave out {', '.join(asked)} for a study of records alone",
     )
 
 
@@ -237,7 +284,7 @@ def _expected(kind: str, message: str) -> str | None:
     return wanted[:1].lower() + wanted[1:] if wanted != message else None
 
 
-def check_inputs(study: Study, path: Path | None = None) -> dict[str, Path]:
+def check_inputs(study: HubPlan, path: Path | None = None) -> dict[str, Path]:
     """Make sure that every file and connection a study names is there, before hours are spent.
 
     Raises

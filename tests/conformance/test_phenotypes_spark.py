@@ -18,7 +18,8 @@ from phenotypes.phecode_map import PhecodeMap
 from phenotypes.phenome import phecodes
 from phenotypes.session import HubLike
 from workflows.deriving import engine_hub
-from workflows.study import Study, canonical_text
+from workflows.hub_plan import canonical_text
+from workflows.study import Study
 from workflows.study_file import read_study
 from workflows.synth import write_hub
 

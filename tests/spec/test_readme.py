@@ -13,8 +13,9 @@ import cohorts.errors as errors
 from phenotypes import CodeList, explain
 from phenotypes.spec import OutcomeSpec, TraitSpec, references
 from workflows.exposures import ExposureSpec
+from workflows.hub_plan import Privacy
 from workflows.source_specs import Source
-from workflows.study import Privacy, RecordsEngine
+from workflows.study import RecordsEngine
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 TEXT = README.read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -194,7 +195,7 @@ def phenotypes(rng: np.random.Generator) -> tuple[c.PhenotypeSummary, ...]:
             cells=tuple(cells),
         )
 
-    return (
+    t2d, chd, asthma = (
         one(
             "t2d",
             "Type 2 diabetes",
@@ -211,6 +212,45 @@ def phenotypes(rng: np.random.Generator) -> tuple[c.PhenotypeSummary, ...]:
             0.78,
         ),
         one("asthma", "Asthma", "Asthma codes on two dates, or one code and an inhaler.", 0.09, 0.02),
+    )
+    return (
+        dataclasses.replace(
+            t2d, overall=0.042, prevalence=prevalence(t2d.cells), incidence=incidence(range(2012, 2020))
+        ),
+        dataclasses.replace(
+            chd, prevalence=prevalence(()), incidence=incidence((), hidden=range(2012, 2016))
+        ),
+        dataclasses.replace(
+            asthma, prevalence=prevalence(asthma.cells), incidence=incidence((), hidden=range(2012, 2016))
+        ),
+    )
+
+
+def prevalence(cells: tuple[c.AgeSexCell, ...]) -> tuple[c.PrevalenceCell, ...]:
+    def one(cell: c.AgeSexCell) -> c.PrevalenceCell:
+        share = None
+        if isinstance(cell.cases, int) and isinstance(cell.people, int):
+            share = cell.cases / cell.people
+        return c.PrevalenceCell(
+            age_band=cell.age_band,
+            sex=cell.sex,
+            cases=cell.cases,
+            people=cell.people,
+            share=share,
+            low=None if share is None else 0.9 * share,
+            high=None if share is None else 1.1 * share,
+        )
+
+    return tuple(one(cell) for cell in cells)
+
+
+def incidence(shown: Iterable[int], *, hidden: Iterable[int] = ()) -> tuple[c.IncidenceYear, ...]:
+    return (
+        *(c.IncidenceYear(year=y, events=40, person_years=9_000, rate=4.4, low=3.2, high=6.0) for y in shown),
+        *(
+            c.IncidenceYear(year=y, events="<10", person_years=9_000, rate=None, low=None, high=None)
+            for y in hidden
+        ),
     )
 
 

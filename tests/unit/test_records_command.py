@@ -15,9 +15,9 @@ import workflows
 from cohorts.errors import StudyError
 from cohorts.tables import SYSTEMS, TABLES
 from phenotypes.code_systems import EDITIONS
+from workflows.genome_study import study_schema
 from workflows.outputs import sha256_of
 from workflows.source_specs import Edition, FileSource, Relations, System
-from workflows.study import study_schema
 from workflows.study_file import check_inputs, read_study
 
 DEMO = Path(workflows.__file__).parent / "demo" / "study.yaml"

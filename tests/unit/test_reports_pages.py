@@ -176,7 +176,7 @@ def test_a_hostile_label_is_text_and_never_markup() -> None:
     assert Page(person).faults == []
 
 
-def test_empty_study_says_so_and_does_not_fail() -> None:
+def test_what_a_study_does_not_say_has_neither_a_heading_nor_a_line_of_contents() -> None:
     whole = example.cohort()
     bare = c.CohortContent(
         title="Bare",
@@ -188,8 +188,33 @@ def test_empty_study_says_so_and_does_not_fail() -> None:
         receipts=whole.receipts,
     )
     page = Page(build_cohort_report(bare))
-    assert page.words.count("Not part of this study.") >= 5
     assert page.faults == []
+    ids = [attrs["id"] for tag, attrs in page.tags if tag == "section" and "id" in attrs]
+    assert ids == ["methods", "limits", "receipts"]
+    links = [attrs["href"] for tag, attrs in page.tags if tag == "a"]
+    assert links == [f"#{name}" for name in ids]
+
+
+def test_every_section_of_a_full_study_is_in_its_contents_once() -> None:
+    page = Page(build_cohort_report(example.cohort(variants=200)))
+    ids = [attrs["id"] for tag, attrs in page.tags if tag == "section" and "id" in attrs]
+    assert len(ids) == 10
+    assert [attrs["href"] for tag, attrs in page.tags if tag == "a"] == [f"#{name}" for name in ids]
+
+
+def test_how_common_and_how_often_new_are_drawn_and_told_where_any_is_shown() -> None:
+    whole = example.cohort(variants=200)
+    page = build_cohort_report(whole)
+    words = Page(page).words
+    assert "How common, and how often new" in words
+    assert "4.2% of everybody on the index date" in words
+    assert page.count("prevalence-t2d-t") == page.count("incidence-t2d-t") == 2
+    # Of asthma every year is hidden, and of coronary disease everything.
+    assert "prevalence-asthma-t" in page
+    assert "incidence-asthma-t" not in page
+    assert "prevalence-chd-t" not in page
+    bare = [dataclasses.replace(p, prevalence=(), incidence=()) for p in whole.phenotypes]
+    assert "How common" not in build_cohort_report(dataclasses.replace(whole, phenotypes=tuple(bare)))
 
 
 def test_sentence_icons_and_table_say_the_same(patient_html: str) -> None:

@@ -13,8 +13,9 @@ import yaml
 import workflows
 from cohorts.errors import StudyError
 from gwas.quality import QcPlan
+from workflows.genome_study import QcSpec, study_schema
+from workflows.hub_plan import canonical_text
 from workflows.run import qc_plan
-from workflows.study import QcSpec, canonical_text, study_schema
 from workflows.study_file import check_inputs, read_study
 
 DEMO = Path(workflows.__file__).parent / "demo" / "study.yaml"

@@ -59,7 +59,8 @@ def run_demo(
             write_region(config, folder / "region", bfile=bfile)
             lay_out_study(folder, build=build)
         result = run_study(read_study(folder / "study.yaml"), folder / "run", progress=progress)
-    comparison = compare_with_truth(folder, result.findings)
+    assert result.findings.genome is not None
+    comparison = compare_with_truth(folder, result.findings.genome)
     write_tsv(folder / "comparison.tsv", comparison)
     typer.echo("\nFound")
     for line in result.summary:

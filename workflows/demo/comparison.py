@@ -12,20 +12,20 @@ import pandas as pd
 
 from cohorts.linkage_quality import pair_quality
 from workflows.custodian import open_crosswalks
-from workflows.findings import Findings
+from workflows.findings import GenomeFindings
 from workflows.results import loci
 
 NEAR = 500_000
 
 
-def compare_with_truth(folder: Path, findings: Findings) -> pd.DataFrame:
+def compare_with_truth(folder: Path, genome: GenomeFindings) -> pd.DataFrame:
     """Compare, measure by measure.
 
     Parameters
     ----------
     folder
         Holds ``region/truth`` and the custodian's crosswalk.
-    findings
+    genome
         What the study found.
 
     Returns
@@ -41,9 +41,9 @@ def compare_with_truth(folder: Path, findings: Findings) -> pd.DataFrame:
     who = _true_person(crosswalk, links)
     rows = [
         *_linkage(crosswalk, held),
-        *_phenotypes(findings, who, people, pd.read_parquet(truth / "outcomes.parquet")),
-        *_loci(findings, pd.read_parquet(truth / "variants.parquet")),
-        *_scores(findings, who, people),
+        *_phenotypes(genome, who, people, pd.read_parquet(truth / "outcomes.parquet")),
+        *_loci(genome, pd.read_parquet(truth / "variants.parquet")),
+        *_scores(genome, who, people),
     ]
     return pd.DataFrame(rows, columns=["what", "value"])
 
@@ -64,13 +64,15 @@ def _linkage(crosswalk: pd.DataFrame, held: pd.DataFrame) -> list[tuple[str, str
 
 
 def _phenotypes(
-    findings: Findings, who: pd.Series, people: pd.DataFrame, outcomes: pd.DataFrame
+    genome: GenomeFindings, who: pd.Series, people: pd.DataFrame, outcomes: pd.DataFrame
 ) -> list[tuple[str, str]]:
-    end = pd.Timestamp(findings.study.study.data_end)
+    end = pd.Timestamp(genome.study.study.data_end)
     rows = []
-    for name in findings.study.association.traits:
+    for name in genome.study.association.traits:
         had = outcomes[(outcomes["disease"] == name) & (outcomes["onset"] <= end)]["true_person"]
-        found = findings.table[name].dropna() if name in findings.study.phenotypes else pd.Series(dtype=float)
+        found = (
+            genome.records.table[name].dropna() if name in genome.study.phenotypes else pd.Series(dtype=float)
+        )
         if found.empty or had.empty:
             continue
         case = found == 1
@@ -78,7 +80,7 @@ def _phenotypes(
         both = int((case & truly).sum())
         rows.append(
             (
-                f"{findings.study.label_of(name)}, cases",
+                f"{genome.study.label_of(name)}, cases",
                 f"sensitivity {both / max(int(truly.sum()), 1):.3f}, "
                 f"positive predictive value {both / max(int(case.sum()), 1):.3f}",
             )
@@ -86,10 +88,10 @@ def _phenotypes(
     return rows
 
 
-def _loci(findings: Findings, planted: pd.DataFrame) -> list[tuple[str, str]]:
-    found = loci(findings)
+def _loci(genome: GenomeFindings, planted: pd.DataFrame) -> list[tuple[str, str]]:
+    found = loci(genome)
     rows = []
-    for trait in findings.stats:
+    for trait in genome.stats:
         mine = found[found["TRAIT"] == trait]
         truth = planted[planted["trait"] == trait]
         large = truth[truth["large"]]
@@ -97,7 +99,7 @@ def _loci(findings: Findings, planted: pd.DataFrame) -> list[tuple[str, str]]:
         seen = sum(_is_near(row["chrom"], row["pos"], _places(mine)) for _, row in large.iterrows())
         rows.append(
             (
-                f"{findings.study.label_of(trait)}, loci",
+                f"{genome.study.label_of(trait)}, loci",
                 f"{near} of {len(mine)} found are planted; {seen} of {len(large)} large effects found",
             )
         )
@@ -112,21 +114,21 @@ def _is_near(chrom: object, pos: int, places: pd.DataFrame) -> bool:
     return bool(((places["chrom"].astype(str) == str(chrom)) & ((places["pos"] - pos).abs() <= NEAR)).any())
 
 
-def _scores(findings: Findings, who: pd.Series, people: pd.DataFrame) -> list[tuple[str, str]]:
+def _scores(genome: GenomeFindings, who: pd.Series, people: pd.DataFrame) -> list[tuple[str, str]]:
     rows = []
-    part = pd.Series(findings.part, index=findings.kept.person_id.index)
-    for trait, score in findings.scores.traits.items():
+    part = pd.Series(genome.part, index=genome.kept.person_id.index)
+    for trait, score in genome.scores.traits.items():
         column = f"g_{trait}"
         if score.standardised is None or column not in people:
             continue
         mine = score.standardised[part.reindex(score.standardised.index) == "validation"]
-        person = who.reindex(findings.kept.person_id.reindex(mine.index)).to_numpy()
+        person = who.reindex(genome.kept.person_id.reindex(mine.index)).to_numpy()
         genetic = people[column].reindex(person).to_numpy(dtype=float)
         both = np.isfinite(genetic) & np.isfinite(mine.to_numpy())
         correlation = np.corrcoef(mine.to_numpy()[both], genetic[both])[0, 1]
         rows.append(
             (
-                f"{findings.study.label_of(trait)}, score",
+                f"{genome.study.label_of(trait)}, score",
                 f"correlation {correlation:.3f} with the true genetic value in the validation part",
             )
         )

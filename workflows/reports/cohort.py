@@ -13,6 +13,7 @@ from markupsafe import Markup
 from gwas.sumstats import lambda_gc
 from workflows.reports.content import SUPPRESSED, CohortContent, FlowStep, PhenotypeSummary, VariantStep
 from workflows.reports.counts import require_shown
+from workflows.reports.frequency_figures import incidence_figure, prevalence_figure
 from workflows.reports.genome_figures import manhattan_figure, qq_figure, regional_figure
 from workflows.reports.identifiers import require_no_identifier
 from workflows.reports.margins import require_no_subtraction
@@ -68,12 +69,18 @@ def build_cohort_report(content: CohortContent) -> str:
     require_shown(content, disclosure=content.disclosure)
     require_no_subtraction(content)
     require_no_identifier(content)
+    figures = _figures(content)
     return render(
         "cohort.html.j2",
         sheets=("style.css", "cohort.css"),
         study=content,
-        sections=SECTIONS,
-        figures=_figures(content),
+        sections=tuple((key, label) for key, label in SECTIONS if _says(content, key)),
+        figures=figures,
+        frequent=[
+            phenotype
+            for phenotype in content.phenotypes
+            if {f"prevalence-{phenotype.name}", f"incidence-{phenotype.name}"} & set(figures)
+        ],
         inflation={
             scan.name: scan.lambda_gc if scan.lambda_gc is not None else lambda_gc(scan.log10_p)
             for scan in content.associations
@@ -86,6 +93,20 @@ def build_cohort_report(content: CohortContent) -> str:
     )
 
 
+def _says(content: CohortContent, section: str) -> bool:
+    """Whether the study has something to say in a section."""
+    needs: Mapping[str, tuple[object, ...]] = {
+        "findings": (content.findings, content.truth),
+        "people": (content.intake, content.linkage, content.attrition),
+        "phenotypes": (content.phenotypes, content.traits),
+        "genotypes": (content.qc, content.pca),
+        "associations": (content.associations,),
+        "scores": (content.scores,),
+        "risk": (content.risk_models, content.risk_note),
+    }
+    return any(needs.get(section, (True,)))
+
+
 def _figures(content: CohortContent) -> Mapping[str, Markup]:
     """Every picture by name; what the study lacks has none."""
     figures: dict[str, Markup] = {}
@@ -93,6 +114,10 @@ def _figures(content: CohortContent) -> Mapping[str, Markup]:
     for phenotype in content.phenotypes:
         if phenotype.cells:
             figures[f"ages-{phenotype.name}"] = pyramid_figure(phenotype, largest=largest)
+        if any(cell.share is not None for cell in phenotype.prevalence):
+            figures[f"prevalence-{phenotype.name}"] = prevalence_figure(phenotype)
+        if any(year.rate is not None for year in phenotype.incidence):
+            figures[f"incidence-{phenotype.name}"] = incidence_figure(phenotype)
     for trait in content.traits:
         if trait.distribution is not None:
             name = f"trait-{trait.name}"

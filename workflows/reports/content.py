@@ -7,7 +7,7 @@ stands in a field has already been decided, rounded and released. Conventions:
   or at least 10 and rounded (use ``Disclosure.show``); counts of *variants* are plain integers;
 * risks, frequencies and fractions are 0 to 1; dates are ISO strings; texts are plain words, never HTML;
 * intervals are 95% unless a field says otherwise; ``None`` means "not available" and is said so in words;
-* an empty tuple leaves its section out, and the report says that the study did not ask for it.
+* where there is nothing to say the report has no section, nor a line of its contents.
 
 The patient's side of the seam is in :mod:`workflows.reports.patient_content` and importable from here.
 """
@@ -55,11 +55,13 @@ from workflows.reports.people_content import (
     AgeSexCell,
     FlowStep,
     Histogram,
+    IncidenceYear,
     IntakeRow,
     Linkage,
     LinkageGroup,
     NamedCount,
     PhenotypeSummary,
+    PrevalenceCell,
     RejectReason,
     TraitSummary,
 )
@@ -83,6 +85,7 @@ __all__ = [
     "Gene",
     "GeneticResult",
     "Histogram",
+    "IncidenceYear",
     "InputFile",
     "InputValue",
     "IntakeRow",
@@ -97,6 +100,7 @@ __all__ = [
     "PcaGroup",
     "PcaMap",
     "PhenotypeSummary",
+    "PrevalenceCell",
     "QcSummary",
     "Reason",
     "Receipts",

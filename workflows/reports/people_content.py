@@ -94,8 +94,39 @@ class AgeSexCell:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PrevalenceCell:
+    """Share of the people of one age band and one sex who have a disease on the index date, with its interval.
+
+    It is made of the counts as shown, and None where one of them is hidden.
+    """
+
+    age_band: str
+    sex: str
+    cases: Count
+    people: Count
+    share: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IncidenceYear:
+    """New cases of a disease per 1,000 person-years in one calendar year, made of the counts as shown."""
+
+    year: int
+    events: Count
+    person_years: Count
+    rate: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class PhenotypeSummary:
-    """One disease: its definition in plain English and its counts at the index date or the data's end."""
+    """One disease: its definition in plain English and its counts at the index date or the data's end.
+
+    ``overall`` is the share of everybody who has it on the index date.
+    """
 
     name: str
     label: str
@@ -105,6 +136,9 @@ class PhenotypeSummary:
     excluded: Count
     unknown: Count
     cells: tuple[AgeSexCell, ...] = ()
+    overall: float | None = None
+    prevalence: tuple[PrevalenceCell, ...] = ()
+    incidence: tuple[IncidenceYear, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,110 @@
+"""How common the phenotypes of a study are on its index date, and how often they begin after it.
+
+Exact counts stay in here: what leaves is hidden where it is small and rounded elsewhere (:mod:`workflows.release`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+
+from phenotypes.definitions import Phenotype
+from phenotypes.derivation import Derived
+from phenotypes.prevalence import incidence, prevalence
+from phenotypes.session import HubLike
+from phenotypes.status import Statuses
+from workflows.release import released_incidence, released_prevalence
+from workflows.reports.counts import Disclosure
+from workflows.study import Study
+
+#: Youngest age of each age band.
+AGE_EDGES = (0, 18, 40, 50, 60, 70, 80)
+
+PREVALENCE = ["phenotype", "on", "age_band", "sex", "people", "cases", "prevalence", "low", "high"]
+INCIDENCE = ["phenotype", "year", "people", "person_years", "events", "rate", "low", "high"]
+
+
+@dataclass(frozen=True, eq=False)
+class Frequency:
+    """Released tables of frequencies.
+
+    Attributes
+    ----------
+    overall, prevalence
+        Share of the study population that has each phenotype on the day `on`: all together, and by age and sex
+        (:func:`workflows.release.released_prevalence`). The day is the index date; the day before it for a phenotype
+        that reads no record from the index date on.
+    incidence
+        New cases per 1,000 person-years by calendar year, from the index date to the end of the data
+        (:func:`workflows.release.released_incidence`).
+    uncounted
+        Phenotype to the reason why it is in neither.
+    """
+
+    overall: pd.DataFrame
+    prevalence: pd.DataFrame
+    incidence: pd.DataFrame
+    uncounted: Mapping[str, str]
+
+
+def frequency(
+    study: Study, hub: HubLike, persons: pd.DataFrame, derived: Derived, rule: Disclosure
+) -> Frequency:
+    """Count how common and how often new each phenotype is in the study population.
+
+    Parameters
+    ----------
+    study
+        With the index date and the end of the data.
+    hub, persons, derived
+        The pseudonymous hub, the study population, and what was derived for it.
+    rule
+        What may be shown.
+    """
+    uncounted = {
+        name: why
+        for name, found in derived.statuses.items()
+        if (why := _why_not(derived.phenotypes[name], found))
+    }
+    about = study.study
+    before, later = (
+        _some(derived, [n for n, p in derived.phenotypes.items() if n not in uncounted and p.until == until])
+        for until in ("index", "end")
+    )
+    parts = [
+        prevalence(hub, persons, some, on=day, age_edges=AGE_EDGES)
+        for some, day in ((before, about.index_date - timedelta(days=1)), (later, about.index_date))
+        if some.statuses
+    ]
+    cells = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=PREVALENCE)
+    together = cells.groupby(["phenotype", "on"], sort=False)[["people", "cases"]].sum().reset_index()
+    new = pd.DataFrame(columns=INCIDENCE)
+    if later.statuses:
+        # everybody has been registered for so long on the index date: what was found on joining is not new
+        washout = study.population.registered_days
+        after = about.data_end + timedelta(days=1)
+        new = incidence(
+            hub, persons, later, start=about.index_date, end=after, washout_days=washout, by=["year"]
+        )
+    return Frequency(
+        released_prevalence(together, rule),
+        released_prevalence(cells, rule),
+        released_incidence(new, rule),
+        uncounted,
+    )
+
+
+def _some(derived: Derived, names: list[str]) -> Derived:
+    return replace(derived, statuses={name: derived.statuses[name] for name in names})
+
+
+def _why_not(phenotype: Phenotype, found: Statuses) -> str:
+    if phenotype.must_be_new:
+        return "its definition is of new cases only"
+    if np.isnan(found.days).any():
+        return "its cases need not have a date"
+    return ""
