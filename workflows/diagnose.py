@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+import numpy as np
 import pandas as pd
 
 from cohorts.hub import Hub
 from phenotypes.codelist import CodeList
 from phenotypes.definitions import Phenotype
-from phenotypes.derivation import derive
+from phenotypes.derivation import Derived, derive
 from phenotypes.library import Band
+from phenotypes.narrow import last_day
 from phenotypes.overlap import overlap
-from phenotypes.prevalence import compare_with_bands, incidence, prevalence
+from phenotypes.prevalence import NobodyObserved, compare_with_bands, incidence, prevalence
+from phenotypes.session import session
 from phenotypes.why_zero import why_zero
 from workflows.release import (
     released_counts,
@@ -53,6 +56,8 @@ class Described:
         phenotype, codelist, codes, in_use: entries of each list, and how many enough people have a record of.
     nobody
         Released tables of :func:`phenotypes.why_zero.why_zero` for each phenotype without a case.
+    left_out
+        By table ('prevalence', 'incidence'), what it does not tell and why.
     """
 
     prevalence: pd.DataFrame
@@ -61,6 +66,7 @@ class Described:
     bands: pd.DataFrame
     codes: pd.DataFrame
     nobody: Mapping[str, pd.DataFrame]
+    left_out: Mapping[str, tuple[str, ...]]
 
 
 def describe(
@@ -76,7 +82,8 @@ def describe(
     """Describe phenotypes among everybody of a hub.
 
     Definitions are asked of all records, and without their `onset` and `washout_days`: prevalence wants whoever
-    has a condition, and incidence has a wash-out of a year.
+    has a condition, and incidence has a wash-out of a year. What cannot be counted, because nobody is registered then
+    or a definition dates nobody, is left out and said; the rest is given.
 
     Parameters
     ----------
@@ -98,10 +105,15 @@ def describe(
         name: replace(p, onset="any", washout_days=0, until="end") for name, p in phenotypes.items()
     }
     persons = hub.frame(_PEOPLE, {"on": on})
+    with session(hub) as opened:
+        last = last_day(opened)
+    data_end = max(last, on + timedelta(days=1))
+    ended = () if last >= on else (f"the last record of the hub is of {last}, before that day",)
     derived = derive(
         hub,
         persons,
         index_date=on,
+        data_end=data_end,
         phenotypes=phenotypes,
         codelists={
             f"{name}: {codes.name}": codes for name, p in phenotypes.items() for codes in _lists(p).values()
@@ -110,9 +122,18 @@ def describe(
     without_year = [column for column in by if column != "year"]
     start = date(on.year - years, on.month, min(on.day, 28))
     end = on + timedelta(days=1)
-    common = prevalence(hub, persons, derived, on=on, by=without_year)
-    new = incidence(hub, persons, derived, start=start, end=end, by=by)
-    compared = compare_with_bands(hub, persons, derived, bands or {}, on=on)
+    dated = {name: found for name, found in derived.statuses.items() if not np.isnan(found.days).any()}
+    placed = replace(derived, statuses=dated)
+    undated = tuple(
+        f"{name} is left out: its cases have no date, since nothing dated must happen to be one"
+        for name in derived.statuses
+        if name not in dated
+    )
+    common = prevalence(hub, persons, placed, on=on, by=without_year)
+    absent = () if len(common) or not dated else (f"nobody is registered on {on}",)
+    new, unobserved = _new_cases(hub, persons, placed, start=start, end=end, by=by)
+    asked = {name: listed for name, listed in (bands or {}).items() if name in dated and len(common)}
+    compared = compare_with_bands(hub, persons, placed, asked, on=on)
     shared = overlap(derived).sort_values("jaccard", ascending=False, kind="stable")
     empty = [name for name, found in derived.statuses.items() if not len(found.who)]
     return Described(
@@ -122,10 +143,24 @@ def describe(
         _compared(compared, rule),
         _codes(derived.diagnostics.codes, rule),
         {
-            name: released_counts(why_zero(hub, persons, phenotypes[name], index_date=on), ["people"], rule)
+            name: released_counts(
+                why_zero(hub, persons, phenotypes[name], index_date=on, data_end=data_end), ["people"], rule
+            )
             for name in empty
         },
+        {"prevalence": ended + absent + undated, "incidence": unobserved + undated},
     )
+
+
+def _new_cases(
+    hub: Hub, persons: pd.DataFrame, derived: Derived, *, start: date, end: date, by: Sequence[str]
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Incidence, or why there is none."""
+    try:
+        return incidence(hub, persons, derived, start=start, end=end, by=by), ()
+    except NobodyObserved as error:
+        columns = ["phenotype", *by, "people", "person_years", "events", "rate", "low", "high"]
+        return pd.DataFrame(columns=columns), (f"{error.problem} ({error.found}): {error.fix}",)
 
 
 def _lists(phenotype: Phenotype) -> dict[str, CodeList]:
@@ -153,8 +188,8 @@ def _codes(codes: pd.DataFrame, rule: Disclosure) -> pd.DataFrame:
 def tables(described: Described) -> list[tuple[str, str]]:
     """Headings and tables as plain text."""
     parts = [
-        ("Prevalence", _text(described.prevalence)),
-        ("New cases per 1,000 person-years", _text(described.incidence)),
+        ("Prevalence", _with(described.prevalence, described.left_out["prevalence"])),
+        ("New cases per 1,000 person-years", _with(described.incidence, described.left_out["incidence"])),
         ("Codes in use by people enough to be shown", _text(described.codes)),
     ]
     if len(described.bands):
@@ -173,6 +208,11 @@ def _steps(table: pd.DataFrame) -> str:
         said = f"{row['what']}: {row['people']}" + (f" ({row['note']})" if row["note"] else "")
         lines += textwrap.wrap(said, 100, initial_indent=f"  {row['step']:<7} ", subsequent_indent=" " * 12)
     return "\n".join(lines)
+
+
+def _with(table: pd.DataFrame, left_out: Sequence[str]) -> str:
+    """A table, where it has a row, and what it does not tell."""
+    return "\n".join([*([_text(table)] if len(table) else []), *left_out])
 
 
 def _text(table: pd.DataFrame) -> str:

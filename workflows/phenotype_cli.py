@@ -143,7 +143,10 @@ def check(
 def diagnose(
     names: Annotated[
         list[str],
-        typer.Argument(help="A study file, or entries of the catalogue, definition.yaml files or folders."),
+        typer.Argument(
+            help="A study file and, if not all, which of its phenotypes; or entries of the catalogue, "
+            "definition.yaml files or folders."
+        ),
     ],
     hub: Annotated[Path, typer.Option(help="Pseudonymous hub (DuckDB file).")],
     on: Annotated[
@@ -179,7 +182,13 @@ def diagnose(
 def _asked(
     names: list[str],
 ) -> tuple[dict[str, Phenotype], dict[str, list[Band]], date | None]:
-    """Definitions, their published bands, and the day that a study file says."""
+    """Definitions, their published bands, and the day that a study file says.
+
+    Raises
+    ------
+    StudyError
+        Where something that is named is not there.
+    """
     if not _is_study(names[0]):
         entries = {entry.name: entry for entry in map(_entry, names)}
         return (
@@ -187,15 +196,30 @@ def _asked(
             {name: entry.spec.related_bands for name, entry in entries.items()},
             None,
         )
-    if len(names) > 1:
-        raise typer.BadParameter("one study file, or definitions")
+    from cohorts.errors import StudyError
     from phenotypes.codelist import CodeList
+    from phenotypes.library import CatalogueSpec, load
     from workflows.study_file import read_study
 
     study = read_study(Path(names[0]))
+    unknown = [name for name in names[1:] if name not in study.phenotypes]
+    if unknown or not study.phenotypes:
+        raise StudyError(
+            "no such phenotype in the study" if unknown else "the study has no phenotypes",
+            where=names[0],
+            found=", ".join(unknown) or None,
+            expected=", ".join(study.phenotypes) or "a mapping 'phenotypes'",
+            fix="after a study file, name phenotypes of it, or none for all",
+        )
+    asked = {name: spec for name, spec in study.phenotypes.items() if name in (names[1:] or study.phenotypes)}
     lists = {name: CodeList.read(file, name) for name, file in study.codelists.items()}
-    built = {name: spec.build(lists, name) for name, spec in study.phenotypes.items()}
-    return built, {}, study.study.index_date
+    built = {name: spec.build(lists, name) for name, spec in asked.items()}
+    bands = {
+        name: load(spec.catalogue).spec.related_bands
+        for name, spec in asked.items()
+        if isinstance(spec, CatalogueSpec)
+    }
+    return built, bands, study.study.index_date
 
 
 def _entry(name: str) -> Entry:
