@@ -268,6 +268,8 @@ CONVERSIONS: dict[tuple[str, str, str], Conversion] = {
     ("hba1c", "mmol/mol", "%"): Conversion(1 / 10.929, 2.15),
     ("albumin_creatinine_ratio", "mg/g", "mg/mmol"): Conversion(1 / 8.84),
     ("albumin_creatinine_ratio", "mg/mmol", "mg/g"): Conversion(8.84),
+    ("albumin_creatinine_ratio", "ug/mg", "mg/mmol"): Conversion(1 / 8.84),
+    ("albumin_creatinine_ratio", "mg/mmol", "ug/mg"): Conversion(8.84),
     ("sodium", "mEq/L", "mmol/L"): Conversion(1.0),
     ("sodium", "mmol/L", "mEq/L"): Conversion(1.0),
     ("potassium", "mEq/L", "mmol/L"): Conversion(1.0),
