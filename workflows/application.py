@@ -5,12 +5,15 @@ click keeps the last of ``--chr 1-3 --chr 22`` and says nothing, so that a comma
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Container
 from typing import Any
 
 import click
 import typer
 from typer.core import TyperCommand
+from typer.main import get_command_name
+from typer.models import CommandInfo
 
 
 class OnceCommand(TyperCommand):
@@ -30,6 +33,24 @@ class OnceCommand(TyperCommand):
 class Application(typer.Typer):
     """A group of such commands."""
 
+    def keep(self, names: Container[str]) -> None:
+        """Forget every command but these."""
+        self.registered_commands = [info for info in self.registered_commands if _name_of(info) in names]
+
     def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
         """Add a command."""
         return super().command(name, **{"cls": OnceCommand, **options})
+
+
+def _name_of(info: CommandInfo) -> str:
+    return info.name or get_command_name(getattr(info.callback, "__name__", ""))
+
+
+def use_threads(threads: int | None) -> int:
+    """Set the number of threads before numpy and numba are loaded, which read it once."""
+    count = threads or len(os.sched_getaffinity(0))
+    for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+        os.environ[f"{library}_NUM_THREADS"] = str(count)
+    # Threads that wait for work must not keep a processor busy from those that have some.
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    return count

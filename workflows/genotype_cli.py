@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
+from workflows.application import Application, use_threads
 from workflows.genotype_inputs import Filters, GenotypeSource
 from workflows.genotype_options import filter_options, source_options, takes
 
@@ -279,15 +280,13 @@ COMMANDS: Final[dict[str, Callable[..., Options]]] = {
 }
 
 
-def register(app: typer.Typer, use_threads: Callable[[int | None], int]) -> None:
-    """Add every genotype command to ``app``; ``use_threads`` sets the threads and says how many."""
+def register(app: Application) -> None:
+    """Add every genotype command."""
     for name, own in COMMANDS.items():
-        app.command(name)(_command(name, own, use_threads))
+        app.command(name)(_command(name, own))
 
 
-def _command(
-    name: str, own: Callable[..., Options], use_threads: Callable[[int | None], int]
-) -> Callable[..., None]:
+def _command(name: str, own: Callable[..., Options]) -> Callable[..., None]:
     def command(
         source: GenotypeSource,
         filters: Filters,

@@ -7,13 +7,14 @@ Options are given as the lists below, each a function that checks its own and ma
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from workflows.application import Application, use_threads
 from workflows.genotype_inputs import Filters, GenotypeSource
 from workflows.genotype_options import filter_options, source_options, takes, words
 from workflows.gwas_options import ModelOptions, OutputOptions, TraitOptions
@@ -234,62 +235,52 @@ def output_options(
     return OutputOptions(format=out_format, layout=out_columns, p_below=pfilter, confidence=ci)
 
 
-def register(app: typer.Typer, use_threads: Callable[[int | None], int]) -> None:
-    """Add the command to an application.
-
-    Parameters
-    ----------
-    app
-        Where to.
-    use_threads
-        Sets the number of threads before numpy is loaded.
-    """
-
-    @takes(
-        tables=table_options,
-        source=source_options,
-        filters=filter_options,
-        traits=trait_options,
-        tests=model_options,
-        output=output_options,
-    )
-    def gwas(
-        tables: Tables,
-        source: GenotypeSource,
-        filters: Filters,
-        traits: TraitOptions,
-        tests: HowTested,
-        output: OutputOptions,
-        out: Annotated[Path, typer.Option("--out", help="Prefix of the result files.")],
-        missing_genotypes: Annotated[
-            Literal["mean", "complete-case"], typer.Option(help="complete-case is what PLINK 2 does.")
-        ] = "mean",
-        threads: Annotated[int | None, typer.Option("--threads", min=1)] = None,
-        pred: Annotated[
-            Path | None, typer.Option("--pred", help="OUT_pred.list of careome wgr or of REGENIE's step 1.")
-        ] = None,
-        pred_inflation: Annotated[
-            Path | None,
-            typer.Option(help="OUT_pred.inflation of careome wgr --calibrate: divide chi-squares by it."),
-        ] = None,
-        ignore_pred: Annotated[
-            bool, typer.Option("--ignore-pred", help="REGENIE's for going without --pred.")
-        ] = False,
-        step: Annotated[
-            int, typer.Option("--step", min=2, max=2, help="REGENIE's; step 1 is careome wgr.")
-        ] = 2,
-    ) -> None:
-        """Association of every trait with every variant, with PLINK 2's and REGENIE's options."""
-        del step
-        if ignore_pred and pred is not None:
-            raise typer.BadParameter("--pred and --ignore-pred exclude each other")
-        if pred_inflation is not None and pred is None:
-            raise typer.BadParameter("--pred-inflation goes with --pred")
-        threads = use_threads(threads)
-        offsets = (pred, pred_inflation)
-        _run(tables, source, filters, traits, tests, output, out, missing_genotypes, threads, offsets)
-
+def register(app: Application) -> None:
+    """Add the command."""
     app.command()(gwas)
+
+
+@takes(
+    tables=table_options,
+    source=source_options,
+    filters=filter_options,
+    traits=trait_options,
+    tests=model_options,
+    output=output_options,
+)
+def gwas(
+    tables: Tables,
+    source: GenotypeSource,
+    filters: Filters,
+    traits: TraitOptions,
+    tests: HowTested,
+    output: OutputOptions,
+    out: Annotated[Path, typer.Option("--out", help="Prefix of the result files.")],
+    missing_genotypes: Annotated[
+        Literal["mean", "complete-case"], typer.Option(help="complete-case is what PLINK 2 does.")
+    ] = "mean",
+    threads: Annotated[int | None, typer.Option("--threads", min=1)] = None,
+    pred: Annotated[
+        Path | None, typer.Option("--pred", help="OUT_pred.list of careome wgr or of REGENIE's step 1.")
+    ] = None,
+    pred_inflation: Annotated[
+        Path | None,
+        typer.Option(help="OUT_pred.inflation of careome wgr --calibrate: divide chi-squares by it."),
+    ] = None,
+    ignore_pred: Annotated[
+        bool, typer.Option("--ignore-pred", help="REGENIE's for going without --pred.")
+    ] = False,
+    step: Annotated[int, typer.Option("--step", min=2, max=2, help="REGENIE's; step 1 is careome wgr.")] = 2,
+) -> None:
+    """Association of every trait with every variant, with PLINK 2's and REGENIE's options."""
+    del step
+    if ignore_pred and pred is not None:
+        raise typer.BadParameter("--pred and --ignore-pred exclude each other")
+    if pred_inflation is not None and pred is None:
+        raise typer.BadParameter("--pred-inflation goes with --pred")
+    threads = use_threads(threads)
+    offsets = (pred, pred_inflation)
+    _run(tables, source, filters, traits, tests, output, out, missing_genotypes, threads, offsets)
 
 
 def _run(

@@ -9,7 +9,7 @@ import typer
 from click.testing import CliRunner
 
 from workflows.application import OnceCommand
-from workflows.cli import app
+from workflows.cli import application
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from workflows.cli import app
     ],
 )
 def test_an_option_given_twice_is_refused(words: list[str], tmp_path: Path) -> None:
-    done = CliRunner().invoke(typer.main.get_command(app), words)
+    done = CliRunner().invoke(typer.main.get_command(application()), words)
     assert done.exit_code == 2
     assert "is given more than once" in done.output
 
@@ -33,12 +33,12 @@ def test_every_command_refuses_repeats() -> None:
         inner = getattr(group, "commands", None)
         return [group] if inner is None else [leaf for item in inner.values() for leaf in commands(item)]
 
-    found = commands(typer.main.get_command(app))
+    found = commands(typer.main.get_command(application()))
     assert len(found) > 20
     assert all(isinstance(command, OnceCommand) for command in found)
 
 
 def test_an_option_of_many_values_may_be_repeated() -> None:
-    once = typer.main.get_command(app).commands["gwas"]  # type: ignore[attr-defined]
+    once = typer.main.get_command(application()).commands["gwas"]  # type: ignore[attr-defined]
     words = ["--bfile", "a", "--pheno", "p", "--out", "o", "--condition", "rs1", "--condition", "rs2"]
     assert tuple(once.make_context("gwas", words).params["condition"]) == ("rs1", "rs2")

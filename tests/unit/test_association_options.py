@@ -106,10 +106,10 @@ def test_options_that_contradict_each_other_are_refused(
 ) -> None:
     from typer.testing import CliRunner
 
-    from workflows.cli import app
+    from workflows.cli import application
 
     given = ["gwas", "--bfile", str(study), "--pheno", str(study.with_suffix(".txt")), *words]
-    done = CliRunner().invoke(app, _joined([*given, "--out", str(tmp_path / "x")]))
+    done = CliRunner().invoke(application(), _joined([*given, "--out", str(tmp_path / "x")]))
     assert done.exit_code == 2
     assert message in " ".join(done.output.replace("│", " ").split())
 
@@ -134,7 +134,7 @@ def test_words_choose_the_test_of_binary_traits(
     from typer.testing import CliRunner
 
     from workflows import association
-    from workflows.cli import app
+    from workflows.cli import application
 
     asked: dict[str, Any] = {}
 
@@ -144,7 +144,7 @@ def test_words_choose_the_test_of_binary_traits(
 
     monkeypatch.setattr(association, "run_gwas", run)
     given = ["gwas", "--bfile", "none", "--pheno", "none.txt", *words, "--out", str(tmp_path / "x")]
-    CliRunner().invoke(app, _joined(given))
+    CliRunner().invoke(application(), _joined(given))
     assert asked["logistic"] == logistic
     assert asked["model"].firth_se is firth_se
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cohorts.errors import InputError, OutputError
-from workflows.cli import app
+from workflows.cli import application
 from workflows.plots import forest_frame, phewas_frame, scan_of, variant_rows
 
 STARTS = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
@@ -41,7 +41,7 @@ def results(path: Path, *, seed: int = 1, turned: bool = False) -> Path:
 
 
 def plot(*arguments: object) -> str:
-    done = CliRunner().invoke(app, ["plot", *map(str, arguments)], catch_exceptions=False)
+    done = CliRunner().invoke(application(), ["plot", *map(str, arguments)], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.output
 
