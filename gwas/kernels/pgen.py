@@ -44,10 +44,13 @@ FAULTS: Final[dict[int, str]] = {
 """What is wrong with a record, by the status that the loops give."""
 
 _RECORDS: Final = ("uint8:1", "int64:2", "int64:2", "int64")
-_SCRATCH: Final = ("uint8:2", "int32:1")
-_CALLS: Final = MachineCode("pgen_loops", "decode_calls", *_RECORDS, *_SCRATCH, "uint8:2", "int64:1")
+_PLACES: Final = ("int64:1", "int64:1")
+_MAIN: Final = MachineCode("pgen_loops", "decode_main", *_RECORDS, "uint8:2", "int32:1", "uint8:2", *_PLACES)
+_ALLELES: Final = MachineCode(
+    "pgen_allele_loops", "decode_alleles", *_RECORDS, "uint8:1", "int32:1", "uint8:2", *_PLACES
+)
 _DOSAGES: Final = MachineCode(
-    "pgen_loops", "decode_dosages", *_RECORDS, *_SCRATCH, "float32:2", "float32:2", "int64:1"
+    "pgen_dosage_loops", "decode_dosages", *_RECORDS, "int32:1", "uint8:2", "float32:2", "float32:2", *_PLACES
 )
 
 
@@ -88,7 +91,8 @@ class Scratch:
 
     def __init__(self, n: int) -> None:
         self.n = n
-        self.rows = np.zeros((3, (n + 3) // 4), dtype=np.uint8)
+        self.base = np.zeros((1, (n + 3) // 4), dtype=np.uint8)
+        self.main = np.empty((n + 3) // 4, dtype=np.uint8)
         self.samples = np.empty(n, dtype=np.int32)
 
 
@@ -122,9 +126,9 @@ def decode_calls(
     >>> decode(out, 5).tolist()
     [[0, 1, 2, -9, 1]]
     """
-    fault = np.zeros(2, dtype=np.int64)
-    _CALLS(data, steps.spans, steps.told, scratch.n, scratch.rows, scratch.samples, out, fault)
-    return (int(fault[0]), int(fault[1])) if fault[1] else None
+    fault, places = _decode(data, steps, scratch, out)
+    # what dosages there are is not looked at
+    return fault or _behind(steps, places, steps.told[:, 0] & 0x60 == 0)
 
 
 def decode_dosages(
@@ -152,6 +156,33 @@ def decode_dosages(
     >>> out.tolist()
     [[0.0, 0.625]]
     """
+    calls = np.empty((len(out), len(scratch.main)), dtype=np.uint8)
+    wrong, places = _decode(data, steps, scratch, calls)
+    if wrong:
+        return wrong
     fault = np.zeros(2, dtype=np.int64)
-    _DOSAGES(data, steps.spans, steps.told, scratch.n, scratch.rows, scratch.samples, _VALUES, out, fault)
+    _DOSAGES(data, *steps, scratch.n, scratch.samples, calls, _VALUES, out, places, fault)
+    return _first(fault) or _behind(steps, places, True)
+
+
+def _decode(
+    data: npt.NDArray[np.uint8], steps: Steps, scratch: Scratch, out: npt.NDArray[np.uint8]
+) -> tuple[tuple[int, int] | None, npt.NDArray[np.int64]]:
+    """Decode calls; the first fault, and where dosages would begin in each record."""
+    fault, places = np.zeros(2, dtype=np.int64), np.empty(len(steps.spans), dtype=np.int64)
+    _MAIN(data, *steps, scratch.n, scratch.base, scratch.samples, out, places, fault)
+    if not fault[1] and ((steps.told[:, 0] & 0x10 > 0) | (steps.told[:, 3] > 1)).any():
+        _ALLELES(data, *steps, scratch.n, scratch.main, scratch.samples, out, places, fault)
+    return _first(fault), places
+
+
+def _first(fault: npt.NDArray[np.int64]) -> tuple[int, int] | None:
     return (int(fault[0]), int(fault[1])) if fault[1] else None
+
+
+def _behind(
+    steps: Steps, places: npt.NDArray[np.int64], whole: npt.NDArray[np.bool_] | bool
+) -> tuple[int, int] | None:
+    """The first record, of those looked at whole, that goes on behind what was read."""
+    rest = np.flatnonzero((places != steps.spans[:, 1]) & (steps.told[:, 1] >= 0) & whole)
+    return (int(rest[0]), LONG) if len(rest) else None

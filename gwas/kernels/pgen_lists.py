@@ -11,31 +11,22 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from gwas.kernels.pgen import LIST, PADDED, REPEATED, SHORT
+from gwas.kernels.pgen import LIST, PADDED, SHORT
 
 
-@njit(inline="always")
+@njit
 def clean(data: Any, at: Any, bits: Any) -> Any:
     """Whether the bits behind the last of a packed array are zero."""
     return (bits & 7) == 0 or (np.int64(data[at + (bits >> 3)]) >> (bits & 7)) == 0
 
 
-@njit(inline="always")
+@njit
 def number(data: Any, at: Any, width: Any) -> Any:
     """A whole number of ``width`` bytes."""
     value = np.int64(0)
     for byte in range(width):
         value |= np.int64(data[at + byte]) << np.int64(8 * byte)
     return value
-
-
-@njit(inline="always")
-def packed_number(data: Any, at: Any, k: Any, bits: Any) -> Any:
-    """Number ``k`` of a packed array of numbers of 1, 2, 4, 8, 16 or 24 bits."""
-    if bits >= 8:
-        return number(data, at + k * (bits >> 3), bits >> 3)
-    place = k * bits
-    return (np.int64(data[at + (place >> 3)]) >> (place & 7)) & ((np.int64(1) << bits) - 1)
 
 
 @njit
@@ -105,43 +96,6 @@ def samples_of_list(data: Any, at: Any, end: Any, n: Any, with_calls: Any, sampl
 
 
 @njit
-def patch(data: Any, at: Any, end: Any, n: Any, samples: Any, common: Any, row: Any) -> Any:
-    """Put the calls of a difflist into a row; none may be there already, nor be ``common``."""
-    count, calls, place = samples_of_list(data, at, end, n, True, samples)
-    if place < 0:
-        return place
-    repeated = False
-    for k in range(count):
-        code = plink1_code(np.int64(data[calls + (k >> 2)]) >> np.int64(2 * (k & 3)))
-        sample = np.int64(samples[k])
-        byte, shift = sample >> 2, 2 * (sample & 3)
-        old = np.int64(row[byte])
-        change = ((old >> shift) & 3) ^ code
-        repeated |= (change == 0) | (code == common)
-        row[byte] = old ^ (change << shift)
-    return np.int64(REPEATED) if repeated else place
-
-
-@njit(inline="always")
-def plink1_code(call: Any) -> Any:
-    """PLINK 1's code of one of the four calls: 0, 1, 2 copies, missing in the low two bits."""
-    return (~call & 2) | (~(call ^ (call >> 1)) & 1)
-
-
-@njit
-def count_code(row: Any, n: Any, code: Any) -> Any:
-    """Samples that have this code."""
-    flip = np.uint8((~code & 3) * 0x55)
-    total = np.int64(0)
-    for byte in range(row.shape[0]):
-        x = row[byte] ^ flip
-        both = x & (x >> 1) & 0x55
-        pairs = (both & 0x33) + ((both >> 2) & 0x33)
-        total += (pairs & 0x0F) + (pairs >> 4)
-    return total - (4 * row.shape[0] - n if code == 0 else 0)
-
-
-@njit
 def count_bits(data: Any, at: Any, bytes_: Any) -> Any:
     """Ones in some bytes."""
     total = np.int64(0)
@@ -151,22 +105,3 @@ def count_bits(data: Any, at: Any, bytes_: Any) -> Any:
         x = (x & 0x33) + ((x >> 2) & 0x33)
         total += (x & 0x0F) + (x >> 4)
     return total
-
-
-@njit
-def samples_of_code(data: Any, at: Any, end: Any, row: Any, n: Any, code: Any, samples: Any) -> Any:
-    """Write the samples marked in an array of a bit for each that has ``code``; how many, and the place behind."""
-    bits = count_code(row, n, code)
-    place = at + ((bits + 7) >> 3)
-    count = np.int64(0)
-    if place > end:
-        return count, np.int64(SHORT)
-    if not clean(data, at, bits):
-        return count, np.int64(PADDED)
-    bit = np.int64(0)
-    for sample in range(n):
-        if (np.int64(row[sample >> 2]) >> (2 * (sample & 3))) & 3 == code:
-            samples[count] = sample
-            count += (np.int64(data[at + (bit >> 3)]) >> (bit & 7)) & 1
-            bit += 1
-    return count, place

@@ -1,4 +1,7 @@
-"""Records of a PGEN one after another; see :mod:`gwas.kernels.pgen`, which runs them as machine code."""
+"""The first part of PGEN records, the calls of whatever ALT; see :mod:`gwas.kernels.pgen`, which runs the loops.
+
+Rows are PLINK 1 codes: ``11`` no copy of ALT, ``10`` one, ``00`` two, ``01`` missing.
+"""
 
 from __future__ import annotations
 
@@ -7,91 +10,138 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from gwas.kernels.pgen import LONG
-from gwas.kernels.pgen_lists import count_code
-from gwas.kernels.pgen_tracks import allele_track, dosage_tracks, main_track, phase_track
+from gwas.kernels.pgen import CATEGORIES, PADDED, REPEATED, SHORT
+from gwas.kernels.pgen_lists import clean, samples_of_list
 
 
 @njit
-def _follows(told: Any, step: Any) -> Any:
-    """Whether the next record is told by its differences from this one."""
-    main = told[step, 0] & 7
-    after = told[step + 1, 0] & 7 if step + 1 < told.shape[0] else np.int64(2)
-    return (main < 2 or main > 3) and (after == 2 or after == 3)
+def decode_main(
+    data: Any, spans: Any, told: Any, n: Any, base: Any, samples: Any, out: Any, places: Any, fault: Any
+) -> None:
+    """Write the calls of records into uint8 (m, ceil(n / 4)), and where what follows in each begins.
+
+    ``base`` (1, ceil(n / 4)) is the row that differences are told from; ``fault`` is the step and the fault.
+    """
+    for step in range(spans.shape[0]):
+        row = out[told[step, 1]] if told[step, 1] >= 0 else base[0]
+        at = _main_track(data, spans[step, 0], spans[step, 1], told[step, 0] & 7, n, base[0], samples, row)
+        if at < 0:
+            fault[0] = step
+            fault[1] = at
+            return
+        places[step] = at
+        if told[step, 1] >= 0 and _leads(told, step):
+            for byte in range(row.shape[0]):
+                base[0, byte] = row[byte]
 
 
 @njit
-def _calls(
-    data: Any, at: Any, end: Any, told: Any, step: Any, n: Any, rows: Any, samples: Any, row: Any
-) -> Any:
-    """Calls of the asked allele of one record; the place behind them and their phases, or a fault."""
-    kind, alts = told[step, 0], told[step, 3]
-    base, main = rows[0], rows[1]
-    target = row if alts == 1 else main
-    at = main_track(data, at, end, kind & 7, n, base, samples, target)
-    if at < 0:
-        return at
-    if _follows(told, step):
-        for byte in range(base.shape[0]):
-            base[byte] = target[byte]
-    if told[step, 1] < 0:
-        return end
-    mixed = np.int64(0)
-    if alts > 1:
-        at, mixed = allele_track(data, at, end, kind, n, alts, told[step, 2], main, samples, row)
+def _leads(told: Any, step: Any) -> Any:
+    """Whether the next record is told, or might be, by its differences from this one."""
+    return (told[step, 0] & 6) != 2 and (step + 1 == told.shape[0] or (told[step + 1, 0] & 6) == 2)
+
+
+@njit
+def _main_track(data: Any, at: Any, end: Any, kind: Any, n: Any, base: Any, samples: Any, row: Any) -> Any:
+    """Write the calls of one record; the place behind them, or a fault."""
+    width = row.shape[0]
+    common = np.int64(-1)
+    if kind == 0:
+        return _as_they_are(data, at, end, n, row)
+    if kind == 1:
+        at, common = _two_common(data, at, end, n, row)
         if at < 0:
             return at
-    elif kind & 0x10:
-        mixed = count_code(row, n, 2)
-    if kind & 0x10:
-        at = phase_track(data, at, end, mixed)
+    elif kind <= 3:
+        for byte in range(width):
+            row[byte] = base[byte]
+    else:
+        code = _plink1_code(kind & 3)
+        for byte in range(width):
+            row[byte] = code * 0x55
+    _end(row, n)
+    at = _patch(data, at, end, n, samples, common, row)
+    if kind == 3 and at >= 0:
+        for byte in range(width):
+            x = row[byte]
+            row[byte] = x ^ ((~(x ^ (x >> 1)) & 0x55) * 3)
+        _end(row, n)
     return at
 
 
 @njit
-def decode_calls(
-    data: Any, spans: Any, told: Any, n: Any, rows: Any, samples: Any, out: Any, fault: Any
-) -> None:
-    """Write the calls of the asked records into uint8 (m, ceil(n / 4)); ``fault`` is the step and the fault."""
-    for step in range(spans.shape[0]):
-        end = spans[step, 1]
-        row = out[told[step, 1]] if told[step, 1] >= 0 else rows[2]
-        at = _calls(data, spans[step, 0], end, told, step, n, rows, samples, row)
-        # what dosages follow is not looked at
-        if at >= 0 and at != end and told[step, 0] & 0x60 == 0:
-            at = np.int64(LONG)
-        if at < 0:
-            fault[0] = step
-            fault[1] = at
-            return
+def _end(row: Any, n: Any) -> None:
+    if n & 3:
+        row[row.shape[0] - 1] &= (1 << (2 * (n & 3))) - 1
 
 
 @njit
-def decode_dosages(
-    data: Any, spans: Any, told: Any, n: Any, rows: Any, samples: Any, values: Any, out: Any, fault: Any
-) -> None:
-    """Write the dosages of the asked records into float32 (m, n); ``values`` float32 (256, 4) are of bytes."""
-    row = rows[2]
-    for step in range(spans.shape[0]):
-        end = spans[step, 1]
-        at = _calls(data, spans[step, 0], end, told, step, n, rows, samples, row)
-        if at >= 0 and told[step, 1] >= 0:
-            dosages = out[told[step, 1]]
-            _of_calls(row, n, values, dosages)
-            if told[step, 0] & 0x60:
-                at = dosage_tracks(data, at, end, told[step, 0], n, samples, dosages)
-            if at >= 0 and at != end:
-                at = np.int64(LONG)
-        if at < 0:
-            fault[0] = step
-            fault[1] = at
-            return
+def _as_they_are(data: Any, at: Any, end: Any, n: Any, row: Any) -> Any:
+    width = row.shape[0]
+    if at + width > end:
+        return np.int64(SHORT)
+    if not clean(data, at, 2 * n):
+        return np.int64(PADDED)
+    for byte in range(width):
+        x = data[at + byte]
+        row[byte] = (~x & 0xAA) | (~(x ^ (x >> 1)) & 0x55)
+    _end(row, n)
+    return at + width
 
 
 @njit
-def _of_calls(row: Any, n: Any, values: Any, dosages: Any) -> None:
-    for byte in range(n >> 2):
-        for part in range(4):
-            dosages[4 * byte + part] = values[row[byte], part]
-    for sample in range(n & ~3, n):
-        dosages[sample] = values[row[sample >> 2], sample & 3]
+def _two_common(data: Any, at: Any, end: Any, n: Any, row: Any) -> Any:
+    """A byte says which two calls are common, and a bit of each sample which; also give the second's code."""
+    bits = (n + 7) >> 3
+    if at + 1 + bits > end:
+        return np.int64(SHORT), np.int64(0)
+    which = np.int64(data[at])
+    low, high = which >> 2, (which >> 2) + (which & 3)
+    if which & 3 == 0 or high > 3:
+        return np.int64(CATEGORIES), np.int64(0)
+    at += 1
+    if not clean(data, at, n):
+        return np.int64(PADDED), np.int64(0)
+    low, high = _plink1_code(low), _plink1_code(high)
+    lows, change = np.uint32(low * 0x5555), np.uint32(low ^ high)
+    width = row.shape[0]
+    for byte in range(width >> 1):
+        both = _spread(data[at + byte]) * change ^ lows
+        row[2 * byte] = both & np.uint32(0xFF)
+        row[2 * byte + 1] = both >> np.uint32(8)
+    if width & 1:
+        row[width - 1] = (_spread(data[at + bits - 1]) * change ^ lows) & np.uint32(0xFF)
+    return at + bits, high
+
+
+@njit
+def _spread(byte: Any) -> Any:
+    """Eight bits, each in the low bit of a pair."""
+    x = np.uint32(byte)
+    x = (x | (x << np.uint32(4))) & np.uint32(0x0F0F)
+    x = (x | (x << np.uint32(2))) & np.uint32(0x3333)
+    return (x | (x << np.uint32(1))) & np.uint32(0x5555)
+
+
+@njit
+def _patch(data: Any, at: Any, end: Any, n: Any, samples: Any, common: Any, row: Any) -> Any:
+    """Put the calls of a difflist into a row; none may be there already, nor be ``common``."""
+    count, calls, place = samples_of_list(data, at, end, n, True, samples)
+    if place < 0:
+        return place
+    repeated: Any = False
+    for k in range(count):
+        code = _plink1_code(np.int64(data[calls + (k >> 2)]) >> np.int64(2 * (k & 3)))
+        sample = np.int64(samples[k])
+        byte, shift = sample >> 2, 2 * (sample & 3)
+        old = np.int64(row[byte])
+        change = ((old >> shift) & 3) ^ code
+        repeated |= (change == 0) | (code == common)
+        row[byte] = old ^ (change << shift)
+    return np.int64(REPEATED) if repeated else place
+
+
+@njit
+def _plink1_code(call: Any) -> Any:
+    """PLINK 1's code of one of the four calls: 0, 1, 2 copies, missing in the low two bits."""
+    return (~call & 2) | (~(call ^ (call >> 1)) & 1)
