@@ -6,11 +6,10 @@ Options are given as the lists below, each a function that checks its own and ma
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,9 +17,6 @@ from workflows.application import Application, use_threads
 from workflows.genotype_inputs import Filters, GenotypeSource
 from workflows.genotype_options import filter_options, source_options, takes, words
 from workflows.gwas_options import ModelOptions, OutputOptions, TraitOptions
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 SHOWN = 30
 """Traits and files that are shown; the log and the folder have them all."""
@@ -303,7 +299,7 @@ def _run(
     from workflows.gwas_summary import summary_table
     from workflows.progress import Progress
 
-    tables_shown: list[Table] = []
+    table: list[str] = []
     with Progress() as progress, progress.counted("Association", "variants") as advance:
         files = run_gwas(
             source=source,
@@ -326,23 +322,14 @@ def _run(
             output=output,
             started=advance.start,
             progress=advance,
-            finished=lambda design, summary: tables_shown.append(summary_table(design, summary, most=SHOWN)),
+            finished=lambda design, summary: table.extend(summary_table(design, summary, most=SHOWN)),
         )
     lines = Path(f"{out}.log").read_text(encoding="utf-8").splitlines()
     told = lines[: lines.index(RESULTS)]
     typer.echo("\n".join(told if len(told) <= 4 * SHOWN else [*told[: 4 * SHOWN], f"(more in {out}.log)"]))
-    _show(tables_shown[0])
-    typer.echo(lines[-1])
+    typer.echo("\n".join([*table, lines[-1]]))
     for file in [*files[:SHOWN], *([files[-1]] if len(files) > SHOWN else [])]:
         typer.echo(file)
-
-
-def _show(table: Table) -> None:
-    from rich.console import Console
-
-    # a pipe has no width; a table broken to 80 columns is of no use there
-    console = Console() if sys.stdout.isatty() else Console(width=200)
-    console.print(table, highlight=False, markup=False)
 
 
 def _listed(values: Sequence[str] | None) -> list[str] | None:

@@ -14,8 +14,6 @@ from gwas.models.status import ERRCODES
 from gwas.tails import GENOME_WIDE
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from gwas.design import Design
 
 BINS: Final = 4096
@@ -87,8 +85,20 @@ class Summary:
         )
 
 
-def summary_table(design: Design, summary: Summary, *, most: int = 30) -> Table:
-    """A table for the terminal: of each trait people, cases, variants, λ, hits and reasons.
+HEADINGS: Final = (
+    "trait",
+    "people",
+    "cases",
+    "controls",
+    "tested",
+    "lambda",
+    "P <= 5e-8",
+    "without a result",
+)
+
+
+def summary_table(design: Design, summary: Summary, *, most: int = 30) -> list[str]:
+    """Lines for the terminal: of each trait people, cases, variants, λ, hits and reasons.
 
     Parameters
     ----------
@@ -99,27 +109,39 @@ def summary_table(design: Design, summary: Summary, *, most: int = 30) -> Table:
     most
         Traits to show; those with most hits come first where there are more.
     """
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for heading in ("trait", "people", "cases", "controls", "tested", "lambda", "P <= 5e-8"):
-        table.add_column(heading, justify="left" if heading == "trait" else "right")
-    table.add_column("without a result")
     people = design.people()
     order = range(len(summary.names))
     if len(summary.names) > most:
         order = sorted(order, key=lambda i: (-int(summary.hits[i]), i))[:most]  # type: ignore[assignment]
+    rows: list[Sequence[str]] = [HEADINGS]
     for i in order:
-        table.add_row(
-            summary.names[i],
-            *("" if count is None else f"{count:,}" for count in people[i]),
-            f"{summary.codes[i, 0]:,}",
-            f"{summary.inflation(i):.3f}",
-            f"{summary.hits[i]:,}",
-            ", ".join(f"{count:,} {code}" for code, count in summary.reasons(i)),
+        rows.append(
+            (
+                summary.names[i],
+                *("" if count is None else f"{count:,}" for count in people[i]),
+                f"{summary.codes[i, 0]:,}",
+                f"{summary.inflation(i):.3f}",
+                f"{summary.hits[i]:,}",
+                ", ".join(f"{count:,} {code}" for code, count in summary.reasons(i)),
+            )
         )
     for name, reason in list(design.skipped.items())[:most]:
-        table.add_row(name, *[""] * 6, f"skipped: {reason}")
+        rows.append((name, *[""] * 6, f"skipped: {reason}"))
     if len(summary.names) > most:
-        table.add_row("…", *[""] * 6, f"{len(summary.names) - most:,} more traits in the log")
-    return table
+        rows.append(("…", *[""] * 6, f"{len(summary.names) - most:,} more traits in the log"))
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Numbers to the right, the first and last columns to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True)),
+                row[-1],
+            ]
+        ).rstrip()
+        for row in rows
+    ]
