@@ -134,3 +134,37 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr[-3000:]
     (folder.parent / "printed.txt").write_text(done.stdout)
     return folder
+
+
+@pytest.fixture(scope="session")
+def records_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a small region, of a study of its records alone (study.yaml) and of that study's run (run/).
+
+    hub.yaml says what a hub needs and nothing more.
+    """
+    import yaml
+
+    from cohorts.synthetic import RegionConfig
+    from workflows.demo import lay_out_study
+    from workflows.genome_study import GENOME_KEYS
+    from workflows.synth import write_region
+
+    folder = tmp_path_factory.mktemp("records")
+    write_region(RegionConfig(people=1_500, genotyped=400, variants=400, seed=5), folder / "region")
+    lay_out_study(folder)
+    whole = yaml.safe_load((folder / "study.yaml").read_text())
+    study = {key: value for key, value in whole.items() if key not in GENOME_KEYS}
+    study["phenotypes"]["chd_new"] = {
+        "label": "New coronary disease",
+        "onset": "incident",
+        "any": [{"has": "coronary_disease"}],
+    }
+    (folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    hub = {key: study[key] for key in ("study", "privacy", "sources", "region")}
+    hub["privacy"] = {"key": study["privacy"]["key"]}
+    hub["study"] = {key: study["study"][key] for key in ("name", "index_date", "data_end")}
+    (folder / "hub.yaml").write_text(yaml.safe_dump(hub, sort_keys=False))
+    done = _careome("run", folder / "study.yaml", "--out", folder / "run", "--threads", "2")
+    assert done.returncode == 0, done.stderr[-3000:]
+    (folder / "printed.txt").write_text(done.stdout + done.stderr)
+    return folder

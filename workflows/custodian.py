@@ -185,7 +185,7 @@ def refuse_output(out: Path) -> None:
         others, or lies in a run folder.
     """
     if out.exists() or out.is_symlink():
-        raise OutputError("is there already", where=out, fix="name a new file; answers are never overwritten")
+        raise OutputError("is there already", where=out, fix="name a new file; nothing is ever overwritten")
     if not out.parent.is_dir():
         raise OutputError("no such folder", where=out.parent, fix="make it first, or correct --out")
     for folder in (out.resolve().parent, *out.resolve().parents):

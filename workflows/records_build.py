@@ -105,7 +105,7 @@ def built_lines(built: BuiltRecords) -> Iterator[str]:
         f"{linked['records']:,} records are of {linked['entities']:,} people: {linked['nhs']:,} linked by NHS number, "
         f"{linked['splink']:,} by probability, {linked['clerical']:,} by a clerk's word, {linked['single']:,} alone"
     )
-    yield f"{len(built.linked.consent.excluded):,} people left out, for they or their records object"
+    yield f"{len(built.linked.consent.excluded):,} people left out by objection"
     for row in each_row(built.linked.consent.counts):
         yield f"  {row.reason}: {row.people:,}"
     rows = {str(row.table): int(row.rows) for row in each_row(built.tables)}
