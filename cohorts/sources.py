@@ -27,6 +27,7 @@ import pyarrow as pa
 from cohorts.errors import InputError
 from cohorts.hub import Hub
 from cohorts.models.protocol import Opened, SourceModel
+from cohorts.models.vocabulary import INGREDIENTS_ADDED, add_ingredients
 from cohorts.observed import COLUMNS as OBSERVED
 from cohorts.observed import ObservedByRecords, observe_by_records
 from cohorts.readers import open_streams
@@ -159,6 +160,8 @@ def read_sources(
                 reading = _Reading(hub, source, table, TABLES[table], until)
                 account.add(source, table, reading.read(opened.tables[table]()))
             account.notes += [(source, table, note, rows) for table, note, rows in opened.notes]
+            if opened.by_ingredient and (rows := add_ingredients(hub, source)):
+                account.notes.append((source, "prescriptions", INGREDIENTS_ADDED, rows))
             if opened.lost[0]:
                 account.lost.append((source, opened.lost[1], opened.lost[0]))
         if (rule := (observed or {}).get(source)) is not None:

@@ -181,7 +181,13 @@ class OmopFiles(Closed):
         default=None, description="environment variable with the connection string of a PostgreSQL server"
     )
     db_schema: str = Field(default="public", alias="schema", description="schema of the tables there")
-    vocabulary_schema: str | None = Field(default=None, description="schema of CONCEPT, where it is another")
+    vocabulary_schema: str | None = Field(
+        default=None, description="schema of the vocabulary (CONCEPT and so on), where it is another"
+    )
+    vocabulary: StudyPath | None = Field(
+        default=None,
+        description="folder of CONCEPT and CONCEPT_ANCESTOR or DRUG_STRENGTH, where they lie apart",
+    )
     columns: dict[str, dict[str, str]] = Field(
         default_factory=dict, description="OMOP table: {OMOP column: name in the file}, where they differ"
     )
@@ -209,6 +215,7 @@ class OmopFiles(Closed):
             dsn=None if self.dsn_env is None else connection_string(self.dsn_env),
             schema=self.db_schema,
             vocabulary_schema=self.vocabulary_schema,
+            vocabulary=self.vocabulary,
             columns=self.columns,
             codes=self.codes,
             source_systems=self.source_systems,
@@ -216,9 +223,10 @@ class OmopFiles(Closed):
         )
 
     def inputs(self) -> Iterator[tuple[str, Path]]:
-        """The folder, where it is one."""
-        if self.path is not None:
-            yield "path", self.path
+        """The folders, where there are some."""
+        for name in ("path", "vocabulary"):
+            if (path := getattr(self, name)) is not None:
+                yield name, path
 
 
 class FhirFiles(Closed):
@@ -226,17 +234,23 @@ class FhirFiles(Closed):
 
     model: Literal["fhir"]
     path: StudyPath = Field(description="a file or a folder of files")
+    vocabulary: StudyPath | None = Field(
+        default=None,
+        description="folder of an OMOP vocabulary, which tells what the products of RxNorm contain",
+    )
     icd10_edition: Edition | None = ICD10
     most_rejected: float | None = MOST_REJECTED
     observed: Observed | None = OBSERVED
 
     def read_from(self) -> SourceModel:
         """The model that reads it."""
-        return FhirSource(self.path)
+        return FhirSource(self.path, self.vocabulary)
 
     def inputs(self) -> Iterator[tuple[str, Path]]:
-        """The file or folder."""
+        """The file or folder, and the vocabulary."""
         yield "path", self.path
+        if self.vocabulary is not None:
+            yield "vocabulary", self.vocabulary
 
 
 class CprdAurumFiles(Closed):

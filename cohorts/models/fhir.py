@@ -54,6 +54,7 @@ from cohorts.hub import Hub
 from cohorts.models.fhir_files import draw_entries, fhir_files
 from cohorts.models.fhir_resources import CODES, LINKS, READ, Medicines, Row, rows_of
 from cohorts.models.protocol import Opened
+from cohorts.models.vocabulary import drop_vocabulary, read_concepts, read_ingredients, vocabulary_shelf
 from cohorts.streams import FILE, NOT_TEXT, Stream, batch_schema, judged, one_line, quoted
 from cohorts.tables import DIAGNOSES, PROCEDURES
 
@@ -101,6 +102,9 @@ class FhirSource:
     path
         A file or a folder of files: ``.json`` (a bundle or one resource) and ``.ndjson`` or ``.jsonl``, each also
         with ``.gz``.
+    vocabulary
+        Folder of the vocabulary of an OMOP database that tells what the products of RxNorm contain, where ingredients
+        are to be known (:mod:`cohorts.models.vocabulary`); FHIR itself does not say it.
 
     Examples
     --------
@@ -109,6 +113,7 @@ class FhirSource:
     """
 
     path: str | Path
+    vocabulary: Path | None = None
 
     @contextmanager
     def opened(self, hub: Hub) -> Iterator[Opened]:
@@ -126,12 +131,18 @@ class FhirSource:
                     fix="ask the provider for them again",
                 )
             tables = [table for table in COLUMNS if table == "patients" or landing.counts[table]]
+            contained = False
+            if self.vocabulary is not None:
+                read_concepts(hub, [vocabulary_shelf(self.vocabulary)])
+                contained = read_ingredients(hub, [vocabulary_shelf(self.vocabulary)])
             yield Opened(
                 {table: partial(landing.streams, table) for table in tables},
                 notes,
                 (landing.lost, len(files)),
+                contained,
             )
         finally:
+            drop_vocabulary(hub)
             for table in LANDED:
                 hub.connection.execute(f"DROP TABLE IF EXISTS {_landed(table)}")
             hub.connection.execute(f"DROP TABLE IF EXISTS {LISTS}")

@@ -13,7 +13,8 @@ observation_period        registrations       its last day is within it, so the 
 condition_occurrence,     events              with number and unit where the table has them
 procedure_occurrence,
 measurement, observation
-drug_exposure             prescriptions       by its first day
+drug_exposure             prescriptions       by its first day; with a row for each ingredient, where the
+                                              vocabulary tells (:mod:`cohorts.models.vocabulary`)
 visit_occurrence          contacts            as OMOP concepts: visits have no clinical code
 death                     deaths              one cause; in its own code system
 ========================  ==================  ==============================================================
@@ -40,28 +41,17 @@ from cohorts.hub import Hub
 from cohorts.models.postgres import PostgresShelf
 from cohorts.models.protocol import Opened
 from cohorts.models.shelf import FolderShelf, Shelf
+from cohorts.models.vocabulary import (
+    CONCEPTS,
+    TABLES,
+    drop_vocabulary,
+    read_concepts,
+    read_ingredients,
+    vocabulary_shelf,
+)
 from cohorts.streams import BATCH, FAULT, LINES, REMARK, ROW, Stream, quoted
 from cohorts.table_source import TableSource
 from cohorts.tables import Field, TableSpec
-
-CONCEPTS = "intake.__concepts"
-
-# OMOP vocabulary: our system, as cohorts.tables.SYSTEMS spells it
-VOCABULARIES: Mapping[str, str] = {
-    "SNOMED": "snomed",
-    "ICD10": "icd10",
-    "ICD10CM": "icd10cm",
-    "ICD9CM": "icd9cm",
-    "OPCS4": "opcs4",
-    "Read": "read2",
-    "dm+d": "dmd",
-    "BNF": "bnf",
-    "LOINC": "loinc",
-    "RxNorm": "rxnorm",
-    "CVX": "cvx",
-    "ATC": "atc",
-    "UCUM": "ucum",
-}
 
 NO_CODE = "code: no concept, and the source code has no declared system"
 NO_CAUSE = "underlying: no concept, and the source code has no declared system"
@@ -159,7 +149,6 @@ _DEATH = TableSpec(
         _text("cause_source_value"),
     )
 )
-_CONCEPT = TableSpec((Field("concept_id", "number"), Field("vocabulary_id"), Field("concept_code")))
 
 
 @dataclass(frozen=True)
@@ -175,7 +164,9 @@ class OmopSource:
     schema
         Schema of the tables on that server.
     vocabulary_schema
-        Schema of its CONCEPT table, where it lies in another.
+        Schema of its CONCEPT and CONCEPT_ANCESTOR or DRUG_STRENGTH, where these lie in another.
+    vocabulary
+        Folder with files of these, beside those of `path` or of the server.
     columns
         OMOP table to OMOP column to the column of the file, where a file names it otherwise.
     codes
@@ -195,6 +186,7 @@ class OmopSource:
     dsn: str | None = field(default=None, repr=False)
     schema: str = "public"
     vocabulary_schema: str | None = None
+    vocabulary: Path | None = None
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     codes: Literal["standard", "source"] = "standard"
     source_systems: Mapping[str, str] = field(default_factory=dict)
@@ -204,11 +196,13 @@ class OmopSource:
     def opened(self, hub: Hub) -> Iterator[Opened]:
         """Read the concepts, then give the tables."""
         with self._shelf() as shelf:
-            _read_concepts(hub, shelf)
+            shelves = [shelf] if self.vocabulary is None else [shelf, vocabulary_shelf(self.vocabulary)]
             try:
-                yield Opened(dict(self._tables(shelf)))
+                read_concepts(hub, shelves)
+                contained = shelf.has("drug_exposure") and read_ingredients(hub, shelves)
+                yield Opened(dict(self._tables(shelf)), by_ingredient=contained)
             finally:
-                hub.connection.execute(f"DROP TABLE IF EXISTS {CONCEPTS}")
+                drop_vocabulary(hub)
 
     def states(self) -> dict[str, str]:
         """SHA-256 of the present state of each table on a server; nothing for a folder, whose files have theirs.
@@ -222,15 +216,17 @@ class OmopSource:
             return {}
         with PostgresShelf.connected(self.dsn, self.schema) as shelf:
             places = {name: f"{self.schema}.{name}" for name in _TABLES}
-            places["concept"] = f"{self.vocabulary_schema or self.schema}.concept"
-            found = PostgresShelf(
-                shelf.connection, shelf.schema, {"concept": places["concept"].rpartition(".")[0]}
-            )
+            places |= {name: f"{self.vocabulary_schema or self.schema}.{name}" for name in TABLES}
+            found = PostgresShelf(shelf.connection, shelf.schema, self._elsewhere)
             return {
                 name: shelf.state(place, TableSource(place), None)
                 for name, place in places.items()
                 if found.has(name)
             }
+
+    @property
+    def _elsewhere(self) -> dict[str, str]:
+        return dict.fromkeys(TABLES, self.vocabulary_schema or self.schema)
 
     @contextmanager
     def _shelf(self) -> Iterator[Shelf]:
@@ -246,7 +242,7 @@ class OmopSource:
             with PostgresShelf.connected(
                 self.dsn,
                 self.schema,
-                elsewhere={"concept": self.vocabulary_schema or self.schema},
+                elsewhere=self._elsewhere,
                 columns=self.columns,
             ) as server:
                 yield server
@@ -407,29 +403,4 @@ def _cells(stream: Stream, spec: TableSpec) -> str:
     return f"(SELECT {', '.join(columns)}, {LINES}, {FAULT}, {ROW} FROM {BATCH})"
 
 
-def _read_concepts(hub: Hub, shelf: Shelf) -> None:
-    """Codes of the concepts whose vocabulary is one of ours."""
-    connection = hub.connection
-    connection.execute(f"CREATE TABLE {CONCEPTS} (number BIGINT, known_system VARCHAR, known_code VARCHAR)")
-    if not shelf.has("concept"):
-        return
-    ours = " ".join(f"WHEN {quoted(theirs)} THEN {quoted(name)}" for theirs, name in VOCABULARIES.items())
-    known = ", ".join(map(quoted, VOCABULARIES))
-    for stream in shelf.streams("concept", _CONCEPT):
-        for batch in stream.batches:
-            connection.register(BATCH, batch)
-            connection.execute(
-                f"INSERT INTO {CONCEPTS} SELECT TRY_CAST(concept_id AS BIGINT), CASE vocabulary_id {ours} END, "
-                f"concept_code FROM {BATCH} WHERE vocabulary_id IN ({known}) AND {FAULT} IS NULL"
-            )
-            connection.unregister(BATCH)
-    # a concept is one row; of damaged files with two, the first in order counts
-    connection.execute(
-        f"CREATE OR REPLACE TABLE {CONCEPTS} AS SELECT number, "
-        "arg_min(known_system, row(known_system, known_code)) AS known_system, "
-        "arg_min(known_code, row(known_system, known_code)) AS known_code "
-        f"FROM {CONCEPTS} WHERE number IS NOT NULL GROUP BY 1"
-    )
-
-
-_TABLES = ("person", "observation_period", *CODED, "death", "concept")
+_TABLES = ("person", "observation_period", *CODED, "death", *TABLES)

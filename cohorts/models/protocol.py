@@ -22,6 +22,9 @@ class Opened:
         while the source is open.
     notes
         (table, note, rows) of what the source holds and is not read; looked at once all tables are drawn.
+    by_ingredient
+        The vocabulary of the source is in the hub and tells what products contain
+        (:func:`cohorts.models.vocabulary.add_ingredients`).
     lost
         How many files could not be read, of how many: nobody can say how many rows went with them.
     """
@@ -29,6 +32,7 @@ class Opened:
     tables: Mapping[str, Callable[[], Iterable[Stream]]]
     notes: list[tuple[str, str, int]] = field(default_factory=list)
     lost: tuple[int, int] = (0, 0)
+    by_ingredient: bool = False
 
 
 @runtime_checkable

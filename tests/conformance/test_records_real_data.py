@@ -14,6 +14,7 @@ import pytest
 
 from cohorts.hub import Hub, connect
 from cohorts.models import CprdAurumSource, FhirSource, OmopSource
+from cohorts.models.vocabulary import INGREDIENTS_ADDED
 from cohorts.sources import Intake, TableSource, read_sources
 
 VOCABULARY = {"SNOMED": "snomed", "LOINC": "loinc", "RxNorm": "rxnorm", "CVX": "cvx", "ICD10CM": "icd10cm"}
@@ -111,8 +112,17 @@ def test_eunomia_agrees_with_pandas(data_file):
         ["registrations", "patient_id: not in this source's patients table", 5343 - 2694]
     ]
     concepts = plain(folder / "concept.csv.gz")
-    drugs = codes_by_hand(plain(folder / "drug_exposure.csv.gz"), "drug_concept_id", concepts)
-    assert counted(hub, "prescriptions") == drugs
+    drugs = plain(folder / "drug_exposure.csv.gz")
+    contained = plain(folder / "concept_ancestor.csv.gz")
+    is_ingredient = concepts["vocabulary_id"].eq("RxNorm") & concepts["concept_class_id"].eq("Ingredient")
+    contained = contained[contained["ancestor_concept_id"].isin(concepts.loc[is_ingredient, "concept_id"])]
+    contained = contained[contained["ancestor_concept_id"] != contained["descendant_concept_id"]]
+    of_products = drugs.merge(contained, left_on="drug_concept_id", right_on="descendant_concept_id")
+    expected = codes_by_hand(drugs, "drug_concept_id", concepts)
+    expected += codes_by_hand(of_products, "ancestor_concept_id", concepts)
+    assert counted(hub, "prescriptions") == expected
+    told = dict(zip(intake.notes["note"], intake.notes["rows"], strict=True))
+    assert told[INGREDIENTS_ADDED] == len(of_products) > 30_000
     sexes = (
         hub.frame("SELECT sex, count(*) AS n FROM intake.patients GROUP BY 1").set_index("sex")["n"].to_dict()
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from cohorts.errors import InputError
 from cohorts.hub import Hub, connect
 from cohorts.models import CprdAurumSource, FhirSource, OmopSource
-from cohorts.models.omop import VOCABULARIES
+from cohorts.models.vocabulary import INGREDIENTS_ADDED, VOCABULARIES
 from cohorts.sources import Intake, TableSource, read_sources
 from cohorts.tables import SYSTEMS
 
@@ -34,6 +35,40 @@ def reasons(intake: Intake, table: str) -> dict[str, int]:
 def notes(intake: Intake, table: str) -> dict[str, int]:
     mine = intake.notes[intake.notes["table"] == table]
     return dict(zip(mine["note"], mine["rows"], strict=True))
+
+
+def medicines(folder: Path) -> Path:
+    """An OMOP database of one person, prescribed a product of two, an ingredient, one of no code, and another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "person.csv").write_text("person_id,gender_concept_id,year_of_birth\n1,8532,1950\n")
+    (folder / "drug_exposure.csv").write_text(
+        "person_id,drug_concept_id,drug_exposure_start_date,drug_source_concept_id\n"
+        "1,1594973,2010-06-01,0\n1,1503297,2010-06-02,0\n1,36000001,2010-06-03,0\n1,19018935,2010-06-04,0\n"
+    )
+    return folder
+
+
+def vocabulary(folder: Path, into: Path) -> None:
+    """Concepts of the medicines, and what contains what: metformin and repaglinide."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (into / "concept.csv").write_text(
+        "concept_id,vocabulary_id,concept_code,concept_class_id\n"
+        "1503297,RxNorm,6809,Ingredient\n1516766,RxNorm,73044,Ingredient\n"
+        "1594973,RxNorm,861820,Clinical Drug\n36000001,RxNorm Extension,OMOP1,Clinical Drug\n"
+        "19018935,RxNorm,197604,Clinical Drug\n21600001,ATC,A10,ATC 2nd\n"
+    )
+    (into / "concept_ancestor.csv").write_text(
+        "ancestor_concept_id,descendant_concept_id\n"
+        "1503297,1503297\n1503297,1594973\n1516766,1594973\n1503297,36000001\n21600001,1594973\n"
+    )
+
+
+def drugs(hub: Hub) -> list[tuple]:
+    return rows(
+        hub,
+        "SELECT patient_id, date::VARCHAR, p.system, code FROM intake.prescriptions p "
+        "JOIN intake.patients USING (record) ORDER BY ALL",
+    )
 
 
 def rows(hub: Hub, sql: str) -> list[tuple]:
@@ -114,6 +149,46 @@ class TestOmop:
         assert rows(hub, "SELECT system, underlying FROM intake.deaths") == [("snomed", "44054006")]
         hub, _ = read(OmopSource(folder, codes="source"))
         assert rows(hub, "SELECT system, underlying FROM intake.deaths") == [("icd10", "E119")]
+
+    def test_a_prescription_of_a_product_is_also_one_of_each_ingredient(self, tmp_path):
+        vocabulary(medicines(tmp_path), tmp_path)
+        hub, intake = read(OmopSource(tmp_path))
+        assert drugs(hub) == [
+            ("1", "2010-06-01", "rxnorm", "6809"),
+            ("1", "2010-06-01", "rxnorm", "73044"),
+            ("1", "2010-06-01", "rxnorm", "861820"),
+            ("1", "2010-06-02", "rxnorm", "6809"),
+            ("1", "2010-06-03", "omop", "36000001"),
+            ("1", "2010-06-03", "rxnorm", "6809"),
+            ("1", "2010-06-04", "rxnorm", "197604"),
+        ]
+        assert intake.counts.set_index("table").loc["prescriptions", "read"] == 4
+        assert notes(intake, "prescriptions")[INGREDIENTS_ADDED] == 3
+
+    def test_drug_strength_tells_ingredients_where_ancestors_do_not(self, tmp_path):
+        vocabulary(medicines(tmp_path), tmp_path)
+        (tmp_path / "concept_ancestor.csv").write_text("ancestor_concept_id,descendant_concept_id\n")
+        hub, _ = read(OmopSource(tmp_path))
+        assert ("1", "2010-06-01", "rxnorm", "73044") not in drugs(hub)
+        (tmp_path / "drug_strength.csv").write_text(
+            "drug_concept_id,ingredient_concept_id,amount_value\n1594973,1503297,500\n1594973,1516766,1\n"
+        )
+        hub, _ = read(OmopSource(tmp_path))
+        assert [code for _, day, _, code in drugs(hub) if day == "2010-06-01"] == ["6809", "73044", "861820"]
+
+    def test_a_vocabulary_may_lie_apart_and_is_of_its_source_alone(self, tmp_path):
+        told, bare = medicines(tmp_path / "told"), medicines(tmp_path / "bare")
+        vocabulary(tmp_path / "v", bare)
+        vocabulary(tmp_path / "v", told)
+        (told / "concept_ancestor.csv").rename(tmp_path / "v" / "concept_ancestor.csv")
+        (bare / "concept_ancestor.csv").unlink()
+        (told / "concept.csv").rename(tmp_path / "v" / "concept.csv")
+        hub = connect()
+        read_sources(hub, {"a": OmopSource(told, vocabulary=tmp_path / "v"), "b": OmopSource(bare)})
+        counted = "SELECT source, count(*) FROM intake.prescriptions GROUP BY 1 ORDER BY 1"
+        assert rows(hub, counted) == [("a", 7), ("b", 4)]
+        with pytest.raises(InputError, match="not a vocabulary of OMOP.*no file of concept"):
+            read(OmopSource(told, vocabulary=tmp_path / "told"))
 
     def test_every_vocabulary_is_a_system_of_ours(self):
         assert set(VOCABULARIES.values()) - {"ucum"} <= set(SYSTEMS.values())
@@ -288,6 +363,21 @@ class TestFhir:
             ("2010-01-01",),
             ("2012-03-04",),
         ]
+
+    def test_ingredients_come_from_a_vocabulary_of_omop_where_one_is_named(self, tmp_path, records_example):
+        make = records_example
+        request = {
+            "resourceType": "MedicationRequest", "id": "r", "subject": {"reference": "Patient/a"},
+            "authoredOn": "2010-01-01",
+            "medicationCodeableConcept": make.concept("http://www.nlm.nih.gov/research/umls/rxnorm", "861820"),
+        }  # fmt: skip
+        make.write_json(tmp_path / "export" / "1.json", make.bundle(make.patient("a"), request))
+        hub, _ = read(FhirSource(tmp_path / "export"))
+        assert drugs(hub) == [("a", "2010-01-01", "rxnorm", "861820")]
+        vocabulary(tmp_path / "v", tmp_path / "v")
+        hub, intake = read(FhirSource(tmp_path / "export", tmp_path / "v"))
+        assert [code for *_, code in drugs(hub)] == ["6809", "73044", "861820"]
+        assert notes(intake, "prescriptions") == {INGREDIENTS_ADDED: 2}
 
     def test_a_medicine_may_be_a_resource_of_its_own(self, tmp_path, records_example):
         make = records_example
