@@ -46,19 +46,29 @@ def _withdrawals(
     also: Annotated[
         list[Path] | None,
         typer.Option(
-            help="File or folder of other commands (.sscore, --keep lists) to search for their samples."
+            help="File or folder made beside runs: of other commands (.sscore, --keep lists), kept hubs, Parquet."
         ),
     ] = None,
+    gone: Annotated[
+        bool,
+        typer.Option("--gone", help="Also people of past runs who are in no extract any more."),
+    ] = False,
 ) -> None:
     """List which outputs of past runs hold people who have withdrawn or opted out since."""
     from workflows.custodian_withdrawals import trace_withdrawals
     from workflows.study_file import read_hub_plan
 
-    traced = trace_withdrawals(read_hub_plan(study), runs, key=key, out=out, also=also or [])
+    traced = trace_withdrawals(read_hub_plan(study), runs, key=key, out=out, also=also or [], gone=gone)
     typer.echo(
-        f"{traced.objected:,} people object; {traced.found:,} of them are in {traced.files:,} files of "
-        f"{traced.runs} of {len(runs)} runs: {out}"
+        f"{traced.objected:,} people object; {traced.found:,} people are traced to {traced.files:,} files, of "
+        f"{traced.runs} of {len(runs)} runs and beside them: {out}"
     )
+    if traced.gone:
+        done = "their outputs are listed too" if gone else "list their outputs with --gone, if some withdrew"
+        typer.echo(f"{traced.gone:,} people of past runs are in no extract any more: {done}")
+    for line in traced.unsearched:
+        typer.echo(f"not searched: {line}")
+    typer.echo("the next run of the study leaves out who objects; kept hubs and weights must be made again")
 
 
 def _review(

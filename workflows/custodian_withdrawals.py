@@ -8,7 +8,15 @@ Files that ``careome gwas``, ``careome score`` and the like made beside a run kn
 genotype file. A run writes none of these down, so nothing leads from its pseudonyms to them; but the extracts'
 ``samples`` tables name the samples of the objectors, and files named beside the runs are searched for those. They
 are told where a column IID stands: ``.sscore`` files, lists for ``--keep``, sample files. Summary statistics hold
-nobody; whether a person went into them is told by the list that they were made with.
+nobody; whether a person went into them is told by the list that they were made with. Hubs that ``careome records
+build`` kept, and Parquet files that somebody made of one, are searched for pseudonyms.
+
+What it cannot tell, and says: who is in the answers kept in ``privacy.cache`` (the next run of the study removes them
+all, since the records have changed), whom a killed run left in its ``.scratch``, and who objected and has been taken
+out of the extracts by the provider since, so that nothing says so any more; people of past crosswalks who are in no
+extract are counted, and traced with `gone`. What a model has learnt from a person it forgets when it is made again,
+not before: weights and the risks told with them are listed, not changed. The custodian's own crosswalks and review
+lists stay as they are: without them nobody could be traced.
 """
 
 from __future__ import annotations
@@ -16,7 +24,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,25 +42,37 @@ from workflows.custodian import audit, crosswalk_folder, open_crosswalks, refuse
 from workflows.custodian_review import only, region_only
 from workflows.hub_plan import HubPlan
 from workflows.keys import read_project_key
-from workflows.outputs import sha256_of
 
 COLUMNS = ("person", "reason", "run", "file", "what")
 GWAS_PEOPLE = "results/gwas_people.parquet"
 LISTED = (".sscore", ".id", ".keep", ".psam", ".fam")
+PSEUDONYMOUS = (".parquet", ".duckdb")
+GONE = "no longer in the extracts"
 
 
 @dataclass(frozen=True)
 class Traced:
-    """How many people objected, how many of them are in past outputs, and in how many files and runs."""
+    """How many people objected, how many of them are in past outputs, and in how many files and runs.
+
+    `gone` are people of past crosswalks who are in no extract any more; `unsearched` are places to look after by hand.
+    """
 
     objected: int
     found: int
     files: int
     runs: int
+    gone: int = 0
+    unsearched: tuple[str, ...] = ()
 
 
 def trace_withdrawals(
-    study: HubPlan, runs: Iterable[Path], *, key: Path, out: Path, also: Iterable[Path] = ()
+    study: HubPlan,
+    runs: Iterable[Path],
+    *,
+    key: Path,
+    out: Path,
+    also: Iterable[Path] = (),
+    gone: bool = False,
 ) -> Traced:
     """List the outputs of past runs that hold people who have objected since.
 
@@ -65,7 +85,9 @@ def trace_withdrawals(
     key
         The custodian's private key.
     also
-        Text files of other commands with samples in them, or folders of such.
+        Text files of other commands with samples in them, hubs and Parquet files with pseudonyms, or folders of such.
+    gone
+        Also trace people of past crosswalks who are in no extract any more: a provider may have taken out who withdrew.
     out
         A new file, made with mode 0600: ``person`` (pseudonym), ``reason``, ``run``, ``file``, ``what``. No
         other identifier, and nothing is written anywhere else but a line in the custodian's audit trail.
@@ -83,25 +105,41 @@ def trace_withdrawals(
             raise InputError(
                 "not a run folder", where=run, found="no folder 'results'", expected="a run folder"
             )
-    people, samples = _objectors(study, open_crosswalks(folder, key))
-    audit(folder, "withdrawals traced", objected=len(people), runs=[_run_id(run) for run in runs])
+    crosswalk, also = open_crosswalks(folder, key), list(also)
+    people, samples, left = _objectors(study, crosswalk)
+    objected = len(people)
+    if gone:
+        people = {**dict.fromkeys(left, GONE), **people}
+    audit(folder, "withdrawals traced", objected=objected, gone=gone, runs=[_run_id(run) for run in runs])
+    members = {run: set(mine.astype(int)) for run, mine in crosswalk.groupby("run")["person_id"]}
     rows = [(f"{person:016x}", people[person], run.name, file, what) for run in runs
-            for person, file, what in contained(run, people)]  # fmt: skip
-    rows += [
-        (f"{person:016x}", people[person], "", file, what) for person, file, what in sampled(also, samples)
-    ]
+            for person, file, what in contained(run, people, members.get(_run_id(run), set()))]  # fmt: skip
+    beside = [*sampled(also, samples), *pseudonymous(also, people)]
+    rows += [(f"{person:016x}", people[person], "", file, what) for person, file, what in beside]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(list(COLUMNS), ignore_index=True)
     write_private(out, table)
     return Traced(
-        len(people),
+        objected,
         table["person"].nunique(),
         len(table[["run", "file"]].drop_duplicates()),
-        table["run"].nunique(),
+        table.loc[table["run"] != "", "run"].nunique(),
+        len(left),
+        tuple(_unsearched(study, runs)),
     )
 
 
-def _objectors(study: HubPlan, crosswalk: pd.DataFrame) -> tuple[dict[int, str], dict[str, int]]:
-    """Pseudonyms of everybody who objects, with the reason, and whose their samples are.
+def _unsearched(study: HubPlan, runs: Iterable[Path]) -> Iterator[str]:
+    """Places that may hold people and cannot be searched."""
+    cache = study.privacy.cache
+    if cache is not None and cache.is_dir() and any(cache.rglob("*.parquet")):
+        yield f"{cache}: answers kept about the people of the last run; the next run removes them, or you"
+    for run in runs:
+        if (run / ".scratch").is_dir():
+            yield f"{run / '.scratch'}: left by a killed run, with records; give its command again, or remove it"
+
+
+def _objectors(study: HubPlan, crosswalk: pd.DataFrame) -> tuple[dict[int, str], dict[str, int], set[int]]:
+    """Pseudonyms of everybody who objects, with the reason; whose their samples are; and who is in no extract any more.
 
     A withdrawal goes before an opt-out.
     """
@@ -112,6 +150,7 @@ def _objectors(study: HubPlan, crosswalk: pd.DataFrame) -> tuple[dict[int, str],
                 hub, only(study, ("patients", "consents", "samples")), region_only(study, ("optouts",))
             )
             records, numbered = objectors(hub, key=read_project_key(study.privacy.key))
+            present = hub.frame("SELECT source, patient_id FROM intake.patients")
             held = hub.frame(
                 "SELECT p.source, p.patient_id, sample_id FROM intake.samples JOIN intake.patients p USING (record)"
             )
@@ -123,7 +162,9 @@ def _objectors(study: HubPlan, crosswalk: pd.DataFrame) -> tuple[dict[int, str],
     people = {int(p): str(r) for p, r in zip(unique["person_id"], unique["reason"], strict=True)}
     mine = held.merge(crosswalk, on=["source", "patient_id"])
     mine = mine[mine["person_id"].isin(people)]
-    return people, {str(s): int(p) for s, p in zip(mine["sample_id"], mine["person_id"], strict=True)}
+    samples = {str(s): int(p) for s, p in zip(mine["sample_id"], mine["person_id"], strict=True)}
+    here = crosswalk.merge(present, on=["source", "patient_id"])["person_id"]
+    return people, samples, {int(p) for p in set(crosswalk["person_id"]) - set(here)} - set(people)
 
 
 def sampled(places: Iterable[Path], samples: Mapping[str, int]) -> Iterator[tuple[int, str, str]]:
@@ -132,7 +173,8 @@ def sampled(places: Iterable[Path], samples: Mapping[str, int]) -> Iterator[tupl
     Parameters
     ----------
     places
-        Files, or folders whose ``.sscore``, ``.id``, ``.keep``, ``.psam`` and ``.fam`` files are meant. The first
+        Files, or folders whose ``.sscore``, ``.id``, ``.keep``, ``.psam`` and ``.fam`` files are meant; hubs and
+        Parquet files are left to :func:`pseudonymous`. The first
         line may name the columns; else the samples are in the second (FID IID) or the only one.
     samples
         Identifier of a sample to its person.
@@ -143,11 +185,54 @@ def sampled(places: Iterable[Path], samples: Mapping[str, int]) -> Iterator[tupl
         A file cannot be read as text.
     """
     for place in places:
-        files = sorted(p for p in place.rglob("*") if p.suffix in LISTED) if place.is_dir() else [place]
-        for path in files:
+        for path, name in _files(place, LISTED):
+            if path.suffix in PSEUDONYMOUS:
+                continue
             for person, rows in sorted(_samples_in(path, samples).items()):
-                name = path.relative_to(place).as_posix() if place.is_dir() else path.name
                 yield person, name, f"{rows} row{'s' if rows != 1 else ''} under the sample's identifier"
+
+
+def pseudonymous(places: Iterable[Path], people: Mapping[int, str]) -> Iterator[tuple[int, str, str]]:
+    """Where people are in kept hubs (``.duckdb``) and in Parquet files: person, file and how many rows.
+
+    Raises
+    ------
+    InputError
+        A file is damaged, or another program has the hub open.
+    """
+    wanted = np.array(sorted(people), np.int64)
+    for place in places:
+        for path, name in _files(place, PSEUDONYMOUS):
+            if path.suffix in PSEUDONYMOUS:
+                found = _rows_of(path, wanted) if path.suffix == ".parquet" else _in_hub(path, wanted)
+                for person, rows in sorted(found.items()):
+                    yield person, name, f"{rows} row{'s' if rows != 1 else ''} under the pseudonym"
+
+
+def _files(place: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
+    """A file, or those of a folder that end so, and their names."""
+    if not place.is_dir():
+        yield place, place.name
+        return
+    for path in sorted(p for p in place.rglob("*") if p.suffix in suffixes):
+        yield path, path.relative_to(place).as_posix()
+
+
+def _in_hub(path: Path, wanted: npt.NDArray[np.int64]) -> dict[int, int]:
+    """Rows of a hub's tables that hold each person."""
+    if not path.is_file():
+        raise InputError("file not found", where=path, fix="check the path")
+    found: Counter[int] = Counter()
+    with connect(path, read_only=True) as hub:
+        hub.connection.register("__wanted", pd.DataFrame({"person_id": wanted}))
+        for table in hub.tables():
+            quoted = ".".join(f'"{part}"' for part in table.split("."))
+            if "person_id" in hub.frame(f"SELECT * FROM {quoted} LIMIT 0").columns:
+                rows = hub.frame(
+                    f"SELECT person_id, count(*) AS n FROM {quoted} JOIN __wanted USING (person_id) GROUP BY 1"
+                )
+                found.update({int(p): int(n) for p, n in zip(rows["person_id"], rows["n"], strict=True)})
+    return dict(found)
 
 
 def _samples_in(path: Path, samples: Mapping[str, int]) -> Counter[int]:
@@ -164,8 +249,12 @@ def _samples_in(path: Path, samples: Mapping[str, int]) -> Counter[int]:
     return found
 
 
-def contained(run: Path, people: Mapping[int, str]) -> Iterator[tuple[int, str, str]]:
+def contained(
+    run: Path, people: Mapping[int, str], members: Collection[int] = ()
+) -> Iterator[tuple[int, str, str]]:
     """Where people are in one run folder: person, file and what of them it holds.
+
+    `members` are those of whom the run had records, by its crosswalk: its report counts them, even who is in no table.
 
     Every whole-number column of every table is searched, whatever its name, and floating-point ones that
     hold pseudonyms rounded (a missing parent makes a column of them). Aggregates that a person went into
@@ -188,7 +277,7 @@ def contained(run: Path, people: Mapping[int, str]) -> Iterator[tuple[int, str, 
         if person in people:
             yield person, path.relative_to(run).as_posix(), "the person's own risk report"
     if (run / "reports" / "cohort.html").is_file():
-        for person in sorted(everybody):
+        for person in sorted(everybody | set(people).intersection(members)):
             yield person, "reports/cohort.html", "counted in the cohort report"
 
 
@@ -232,9 +321,11 @@ def _analysed(path: Path, wanted: npt.NDArray[np.int64]) -> Iterator[tuple[int, 
 
 
 def _run_id(run: Path) -> str:
-    """A run's number, from its manifest; of an unfinished run the hash of its study."""
+    """A run's number, by which its crosswalk is named."""
     manifest = run / "manifest.json"
     if manifest.is_file():
         return str(json.loads(manifest.read_text(encoding="utf-8")).get("fingerprint", ""))[:12]
     state = run / "state.json"
-    return sha256_of(state)[:12] if state.is_file() else "unknown"
+    if state.is_file():
+        return str(json.loads(state.read_text(encoding="utf-8")).get("fingerprint", ""))[:12]
+    return "unknown"
