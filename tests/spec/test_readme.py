@@ -13,9 +13,11 @@ import cohorts.errors as errors
 from phenotypes import CodeList, explain
 from phenotypes.spec import OutcomeSpec, TraitSpec, references
 from workflows.exposures import ExposureSpec
+from workflows.genome_study import GenomeStudy
 from workflows.hub_plan import Privacy
 from workflows.source_specs import Source
 from workflows.study import RecordsEngine
+from workflows.study_file import read_hub_plan, read_study
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -83,6 +85,18 @@ def test_the_cache_and_the_engine_it_shows_are_ones_a_study_may_declare():
     shown = yaml.safe_load(blocks("yaml")[2])
     assert Privacy.model_validate(shown["privacy"]).cache == Path("custodian/answers")
     assert RecordsEngine.model_validate(shown["records"]).engine == "spark"
+
+
+def test_the_study_of_records_alone_it_shows_is_one(tmp_path):
+    (tmp_path / "study.yaml").write_text(blocks("yaml")[3])
+    study = read_study(tmp_path / "study.yaml")
+    assert not isinstance(study, GenomeStudy)
+    assert list(study.phenotypes) == ["t2d"]
+    shown = yaml.safe_load(blocks("yaml")[3])
+    few = {key: shown[key] for key in ("study", "privacy", "sources")}
+    few["study"] = {key: shown["study"][key] for key in ("name", "index_date", "data_end")}
+    (tmp_path / "hub.yaml").write_text(yaml.safe_dump(few))
+    assert read_hub_plan(tmp_path / "hub.yaml").sources["gp"].model == "cprd_aurum"
 
 
 @pytest.mark.parametrize("folder", ["cohorts", "phenotypes", "gwas", "workflows", "tests"])
