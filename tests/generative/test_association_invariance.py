@@ -104,6 +104,37 @@ def test_answer_does_not_depend_on_company_blocks_or_threads(
     assert_same(alone[subject], beside[subject])
 
 
+@pytest.mark.parametrize(("missing", "logistic"), [("mean", "score-spa-firth"), ("complete-case", "wald")])
+def test_a_trait_beside_999_others_has_the_answer_it_has_alone(
+    genotypes: Genotypes, tables: tuple[pd.DataFrame, pd.DataFrame], missing: str, logistic: str
+) -> None:
+    rng = np.random.default_rng(31)
+    traits = {}
+    for i in range(1000):
+        # every scale, tails that are heavy, one in ten binary; from no missing values to most of them
+        scale, cases = 10.0 ** rng.integers(-6, 7), rng.choice([0.2, 0.4])
+        y = rng.standard_t(3, N) * scale if i % 10 else (rng.random(N) < cases).astype(float)
+        traits[f"t{i}"] = np.where(rng.random(N) < (0.0, 0.01, 0.05, 0.3, 0.8)[i // 10 % 5], np.nan, y)
+    wide = pd.DataFrame(traits, index=tables[0].index)
+    ids = list(genotypes.samples["iid"])
+    together = associate(
+        genotypes, make_design(ids, wide, tables[1]), missing=missing, logistic=logistic, threads=2
+    )
+    assert len(together) == 1000
+    for name in ("t1", "t503", "t999", "t524", "t348", "t10", "t500", "t730", "t990"):
+        alone = associate(
+            genotypes,
+            make_design(ids, wide[[name]], tables[1]),
+            missing=missing,
+            logistic=logistic,
+            threads=1,
+        )[name]
+        columns = ["ID", "OBS_CT", "ERRCODE", "FIRTH?"]
+        assert alone[columns].equals(together[name][columns])
+        assert alone["T_STAT"].notna().sum() > 100
+        np.testing.assert_allclose(together[name][NUMBERS], alone[NUMBERS], rtol=1e-12, atol=0)
+
+
 def test_threads_and_block_sizes_of_whole_tiles_change_no_bit(
     genotypes: Genotypes, tables: tuple[pd.DataFrame, pd.DataFrame]
 ) -> None:
