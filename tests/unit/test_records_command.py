@@ -12,13 +12,14 @@ import pytest
 import yaml
 
 import workflows
-from cohorts.errors import StudyError
+from cohorts.errors import OutputError, StudyError
 from cohorts.tables import SYSTEMS, TABLES
 from phenotypes.code_systems import EDITIONS
 from workflows.genome_study import study_schema
 from workflows.outputs import sha256_of
+from workflows.records import identified_scratch
 from workflows.source_specs import Edition, FileSource, Relations, System
-from workflows.study_file import check_inputs, read_study
+from workflows.study_file import check_inputs, read_hub_plan, read_study
 
 DEMO = Path(workflows.__file__).parent / "demo" / "study.yaml"
 NOTHING = (
@@ -211,3 +212,27 @@ def test_a_source_that_loses_more_than_it_declares_stops_the_run(layouts, careom
         assert "sources.clinic.most_rejected" in done.stderr
         assert "1 of 2 files were damaged" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_file_of_name_days_key_and_sources_is_enough_to_look_at_records(layouts, careome):
+    whole = yaml.safe_load(layouts.read_text())
+    few = {key: whole[key] for key in ("study", "privacy", "sources")}
+    few["study"] = {key: whole["study"][key] for key in ("name", "index_date", "data_end")}
+    small = layouts.parent / "small.yaml"
+    small.write_text(yaml.safe_dump(few, sort_keys=False))
+    done = careome("records", "check", small)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == careome("records", "check", layouts).stdout
+
+
+def test_identified_rows_of_a_killed_command_go_with_the_next(layouts, tmp_path):
+    plan = read_hub_plan(layouts)
+    left = tmp_path / "custodian" / f".{plan.study.name}-records" / "rows"
+    left.mkdir(parents=True)
+    (left / "identified.duckdb").write_text("NHS number")
+    with identified_scratch(plan) as folder:
+        assert folder == left
+        assert not folder.exists()
+        with pytest.raises(OutputError, match="another run"), identified_scratch(plan):
+            pass
+    assert list((tmp_path / "custodian").iterdir()) == []

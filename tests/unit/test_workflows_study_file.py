@@ -13,10 +13,12 @@ import yaml
 import workflows
 from cohorts.errors import StudyError
 from gwas.quality import QcPlan
-from workflows.genome_study import QcSpec, study_schema
-from workflows.hub_plan import canonical_text
+from workflows import run
+from workflows.genome_study import GENOME_KEYS, GenomeStudy, QcSpec, study_schema
+from workflows.hub_plan import HubPlan, canonical_text
 from workflows.run import qc_plan
-from workflows.study_file import check_inputs, read_study
+from workflows.study import Study
+from workflows.study_file import check_inputs, read_hub_plan, read_study
 
 DEMO = Path(workflows.__file__).parent / "demo" / "study.yaml"
 
@@ -251,3 +253,60 @@ def test_a_phenotype_may_be_taken_from_the_catalogue_and_changed(tmp_path):
         with pytest.raises(StudyError, match=message) as caught:
             read_study(written(tmp_path, text.replace(chosen, wrong)))
         assert f"study.yaml:{line_of(text, chosen)}" in str(caught.value)
+
+
+def without_genome(text: str) -> str:
+    """The demo study with nothing about genotypes."""
+    whole = yaml.safe_load(text)
+    return yaml.safe_dump({k: v for k, v in whole.items() if k not in GENOME_KEYS}, sort_keys=False)
+
+
+def test_a_study_without_genotypes_is_one_of_records_alone(tmp_path):
+    alone = read_study(written(tmp_path, without_genome(DEMO.read_text())))
+    assert type(alone) is Study
+    assert isinstance(read_study(DEMO), GenomeStudy)
+    assert not [key for key in alone.input_files() if key.startswith(("genotypes", "genes", "scores", "qc"))]
+    assert run.steps(alone) < run.steps(read_study(DEMO)) == run.STEPS
+
+
+@pytest.mark.parametrize("key", GENOME_KEYS)
+def test_what_needs_genotypes_is_refused_without_them_at_its_line(tmp_path, key):
+    part = yaml.safe_dump({key: {"genes": "refGene.txt"}.get(key, yaml.safe_load(DEMO.read_text()).get(key))})
+    text = without_genome(DEMO.read_text()) + part
+    with pytest.raises(StudyError) as caught:
+        read_study(written(tmp_path, text))
+    message = str(caught.value)
+    assert f"study.yaml:{line_of(text, f'{key}:')}: '{key}' needs " in message
+    missing = {"genotypes", "association"} - {key}
+    assert all(f"no key '{name}'" in message for name in missing)
+    assert f"leave out {key} for a study of records alone" in message
+
+
+def test_the_schema_asks_for_genotypes_only_where_something_needs_them():
+    schema = study_schema()
+    assert set(schema["required"]) == {"study", "data_use", "privacy", "sources"}
+    assert set(schema["dependentRequired"]) == set(GENOME_KEYS)
+    assert schema["dependentRequired"]["risk"] == ["genotypes", "association"]
+    assert schema["dependentRequired"]["genotypes"] == ["association"]
+
+
+def test_a_few_keys_are_enough_for_a_hub(tmp_path):
+    whole = yaml.safe_load(DEMO.read_text())
+    few = {key: whole[key] for key in ("study", "privacy", "sources")}
+    few["study"] = {key: whole["study"][key] for key in ("name", "index_date", "data_end")}
+    plan = read_hub_plan(written(tmp_path, yaml.safe_dump(few)))
+    assert plan.input_files()["sources.gp.patients"] == tmp_path / "region/extracts/gp_patients.csv"
+    assert canonical_text(plan) == canonical_text(plan.model_copy())
+    with pytest.raises(StudyError, match=r"key '(data_use|study\.title)' is missing"):
+        read_study(written(tmp_path, yaml.safe_dump(few)))
+
+
+def test_a_hub_does_not_depend_on_what_else_the_file_says(tmp_path):
+    whole = read_hub_plan(DEMO)
+    assert type(whole) is HubPlan
+    other = DEMO.read_text().replace("traits: [t2d, chd, ldl, bmi, sbp]", "traits: [nonsense]")
+    assert canonical_text(read_hub_plan(written(tmp_path, other))) == canonical_text(whole)
+    with pytest.raises(StudyError, match="unknown key 'phenotype'; .*did you mean 'phenotypes'"):
+        read_hub_plan(written(tmp_path, other.replace("\nphenotypes:", "\nphenotype:")))
+    with pytest.raises(StudyError, match="unknown key 'study.titel'"):
+        read_hub_plan(written(tmp_path, other.replace("  title:", "  titel:")))
