@@ -228,7 +228,7 @@ def open_pgen(path: Path, options: OpenOptions) -> Genotypes:
     _beside(path, (".pgen",), "calls")
     pvar = _beside(path, (".pvar", ".pvar.zst", ".bim"), "variants (.pvar, .pvar.zst or .bim)")
     psam = _beside(path, (".psam", ".fam"), "samples (.psam or .fam)")
-    samples = read_fam(psam).frame() if psam.suffix == ".fam" else read_psam(psam)
+    samples = read_fam(psam) if psam.suffix == ".fam" else read_psam(psam)
     table = _bim_table(pvar) if pvar.suffix == ".bim" else read_pvar(pvar)
     header = read_header(path, n_samples=len(samples), n_records=len(table.counts))
     _check_alleles(path, header, table)
@@ -257,7 +257,7 @@ def _beside(path: Path, ends: tuple[str, ...], what: str) -> Path:
 
 
 def _bim_table(path: Path) -> PvarTable:
-    variants = read_bim(path).frame()
+    variants = read_bim(path)
     records = np.arange(len(variants), dtype=np.int64)
     return PvarTable(variants, records, np.ones_like(records), np.full_like(records, 2))
 

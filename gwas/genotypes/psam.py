@@ -10,17 +10,25 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
 
 from cohorts.errors import InputError
-from gwas.genotypes.plink_text import column_names, need_columns, open_text, read_body, read_head, unreadable
+from gwas.genotypes.columns import Columns
+from gwas.genotypes.plink_text import (
+    column_names,
+    need_columns,
+    open_text,
+    read_columns,
+    read_head,
+    unreadable,
+)
+from gwas.kernels.text import text_of_choices
 
 _SEX: Final = {"1": "M", "2": "F", "M": "M", "F": "F", "m": "M", "f": "F"}
 _KNOWN: Final = ("FID", "IID", "PAT", "MAT", "SEX")
 _OURS: Final = frozenset({"fid", "iid", "father", "mother", "sex"})
 
 
-def read_psam(path: Path) -> pd.DataFrame:
+def read_psam(path: Path) -> Columns:
     """Read a .psam.
 
     Parameters
@@ -30,7 +38,7 @@ def read_psam(path: Path) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame
+    Columns
         ``fid iid father mother sex``, file order; ``0`` where there is no family or parent, sex ``M``, ``F``
         or None. Then the file's other columns, which are phenotypes, as text; ``PHENO1`` is that of a .fam.
 
@@ -56,27 +64,30 @@ def read_psam(path: Path) -> pd.DataFrame:
                     fix="rename it",
                 )
             wanted = [name for name in columns if name != "SID"]
-            table = read_body(path, handle, head, columns, wanted)
+            table = read_columns(path, handle, head, columns, wanted)
     except OSError as error:
         raise unreadable(path, error) from error
-    twice = table["IID"].duplicated(keep="first").to_numpy()
-    if twice.any():
+    names = table["IID"].strings()
+    repeated = len(names) - len(set(names))
+    if repeated:
+        first = {name: row for row, name in reversed(list(enumerate(names)))}
+        row = next(row for row, name in enumerate(names) if first[name] != row)
         raise InputError(
             "a sample ID occurs twice",
-            where=f"{path}:{len(head.lines) + int(np.flatnonzero(twice)[0]) + 1}",
-            found=f"{int(twice.sum())} repeated IID(s)",
+            where=f"{path}:{len(head.lines) + row + 1}",
+            found=f"{repeated} repeated IID(s)",
             expected="each IID once, whatever its FID",
             fix="remove the duplicates or make the IIDs unique",
         )
-    unknown = pd.Series("0", index=table.index, dtype=object)
-    sex = table.get("SEX", unknown).map(_SEX).astype(object)
-    return pd.DataFrame(
+    unknown = text_of_choices(["0"], np.zeros(len(names), dtype=np.int64))
+    sex = [_SEX.get(word) for word in table.get("SEX", unknown).strings()]
+    return Columns(
         {
             "fid": table.get("FID", unknown),
             "iid": table["IID"],
             "father": table.get("PAT", unknown),
             "mother": table.get("MAT", unknown),
-            "sex": sex.where(sex.notna(), None),
+            "sex": np.array(sex, dtype=object),
             **{name: table[name] for name in wanted if name not in _KNOWN},
         }
     )

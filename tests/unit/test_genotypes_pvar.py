@@ -13,7 +13,6 @@ import zstandard
 from cohorts.errors import InputError
 from gwas.genotypes.psam import read_psam
 from gwas.genotypes.pvar import read_pvar
-from gwas.kernels.allele_counts import pack_counts
 
 
 def file(tmp_path: Path, name: str, text: str) -> Path:
@@ -33,7 +32,7 @@ X\t30\t.\tG\t.\t.\t.\tPR\t1
 
 def test_each_alt_is_a_row_with_its_own_quality(tmp_path: Path) -> None:
     table = read_pvar(file(tmp_path, "a.pvar", PVAR))
-    variants = table.variants
+    variants = table.variants.frame()
     assert variants["chrom"].tolist() == ["1", "1", "1", "1", "X"]
     assert variants["pos"].tolist() == [10, 20, 20, 20, 30]
     assert variants["id"].tolist() == ["rs1", "rs2", "rs2", "rs2", "."]
@@ -47,18 +46,18 @@ def test_each_alt_is_a_row_with_its_own_quality(tmp_path: Path) -> None:
 
 def test_one_quality_for_the_record_serves_all_its_alleles(tmp_path: Path) -> None:
     text = "#CHROM POS ID REF ALT INFO\n1 5 a A C,G,T DR2=0.4\n1 6 b A C AF=1\n"
-    info = read_pvar(file(tmp_path, "a.pvar", text)).variants["info"].to_numpy()
+    info = read_pvar(file(tmp_path, "a.pvar", text)).variants.frame()["info"].to_numpy()
     assert np.array_equal(info, [0.4, 0.4, 0.4, np.nan], equal_nan=True)
 
 
 @pytest.mark.parametrize("frames", [1, 3])
 def test_zstandard_of_one_or_several_frames_is_read_whole(tmp_path: Path, frames: int) -> None:
-    plain = read_pvar(file(tmp_path, "a.pvar", PVAR)).variants
+    plain = read_pvar(file(tmp_path, "a.pvar", PVAR)).variants.frame()
     raw = PVAR.encode()
     cuts = np.linspace(0, len(raw), frames + 1).astype(int)
     parts = [zstandard.compress(raw[a:b]) for a, b in pairwise(cuts)]
     (tmp_path / "a.pvar.zst").write_bytes(b"".join(parts))
-    assert read_pvar(tmp_path / "a.pvar.zst").variants.equals(plain)
+    assert read_pvar(tmp_path / "a.pvar.zst").variants.frame().equals(plain)
 
 
 def test_a_large_zstandard_file_is_streamed_and_a_cut_one_refused(tmp_path: Path) -> None:
@@ -69,7 +68,7 @@ def test_a_large_zstandard_file_is_streamed_and_a_cut_one_refused(tmp_path: Path
         writer.write(text.encode())
     path = tmp_path / "a.pvar.zst"
     path.write_bytes(whole.getvalue())
-    assert read_pvar(path).variants["pos"].iloc[-1] == 200_000
+    assert read_pvar(path).variants.frame()["pos"].iloc[-1] == 200_000
     path.write_bytes(whole.getvalue()[:-100])
     with pytest.raises(InputError, match="truncated"):
         read_pvar(path)
@@ -80,7 +79,7 @@ def test_a_large_zstandard_file_is_streamed_and_a_cut_one_refused(tmp_path: Path
     [("1 rs1 10 C A\n", "A", "C"), ("1\trs1\t0.3\t10\tC\tA\n", "A", "C")],
 )
 def test_without_a_header_it_is_a_bim(tmp_path: Path, text: str, ref: str, alt: str) -> None:
-    row = read_pvar(file(tmp_path, "a.pvar", text)).variants.iloc[0]
+    row = read_pvar(file(tmp_path, "a.pvar", text)).variants.frame().iloc[0]
     assert (row["pos"], row["ref"], row["alt"], row["id"]) == (10, ref, alt, "rs1")
 
 
@@ -121,7 +120,7 @@ def test_a_pvar_that_cannot_be_is_refused_with_its_line(tmp_path: Path, text: st
     ],
 )
 def test_psam_in_its_forms(tmp_path: Path, text: str, fid: str, sex: list[str | None], father: str) -> None:
-    samples = read_psam(file(tmp_path, "a.psam", text))
+    samples = read_psam(file(tmp_path, "a.psam", text)).frame()
     assert samples["iid"].tolist() == ["a", "b"]
     assert samples["fid"].iloc[0] == fid
     assert samples["sex"].tolist() == sex
@@ -131,14 +130,3 @@ def test_psam_in_its_forms(tmp_path: Path, text: str, fid: str, sex: list[str | 
 def test_a_sample_that_occurs_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"psam:4.*twice"):
         read_psam(file(tmp_path, "a.psam", "#IID SEX\na 1\nb 1\na 1\n"))
-
-
-@pytest.mark.parametrize("n", [1, 3, 4, 5, 63, 64, 257])
-def test_counts_are_packed_as_plink1_does(n: int) -> None:
-    counts = np.random.default_rng(n).choice(np.array([0, 1, 2, -9], dtype=np.int8), (9, n))
-    code = {0: 3, 1: 2, 2: 0, -9: 1}
-    expected = np.zeros((9, (n + 3) // 4), dtype=np.uint8)
-    for row in range(9):
-        for person in range(n):
-            expected[row, person // 4] |= code[int(counts[row, person])] << (2 * (person % 4))
-    assert np.array_equal(pack_counts(counts), expected)
