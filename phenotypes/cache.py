@@ -28,7 +28,7 @@ from phenotypes.status import Statuses
 from phenotypes.trait import TraitValues
 
 #: Raised when a release gives another answer to the same definition.
-MEANING = 2
+MEANING = 3
 #: Tables and columns on which answers depend.
 RECORDS: dict[str, tuple[str, ...]] = {
     "events": ("person_id", "date", "source", "kind", "system", "code", "value", "unit"),

@@ -22,7 +22,7 @@ computation; Verhoeff J., Error Detecting Decimal Codes, 1969; LOINC Users' Guid
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -141,6 +141,20 @@ def normalised(system: str, code: str) -> str:
     ('C10F', '0601022')
     """
     return CODE_SYSTEMS[system].normalise(code) if system in CODE_SYSTEMS else code
+
+
+def by_spelling(system: str, codes: Iterable[str]) -> dict[str, list[str]]:
+    """Codes as recorded, by their one spelling.
+
+    Examples
+    --------
+    >>> by_spelling("icd10", ["I10X", "E11.9", "I10"])
+    {'E119': ['E11.9'], 'I10': ['I10', 'I10X']}
+    """
+    written: dict[str, list[str]] = {}
+    for code in sorted(codes):
+        written.setdefault(normalised(system, code), []).append(code)
+    return written
 
 
 # The dihedral group of order ten and the permutation that Verhoeff's method steps through.

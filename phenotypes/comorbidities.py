@@ -5,7 +5,7 @@ Everything recorded in the look-back counts, main diagnosis or not, from one pas
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cohorts.errors import DesignError, InputError
-from phenotypes.code_systems import normalised
+from phenotypes.code_systems import by_spelling
 from phenotypes.codelist import build_list
 from phenotypes.codelist_files import read_rows, said_edition
 from phenotypes.comorbidity_lists import INDICES, ComorbidityIndex, comorbidity_index
@@ -203,12 +203,12 @@ def _meanings(used: pd.DataFrame, index: ComorbidityIndex, moved: Mapping[str, l
     """Recorded codes, moved ones also with the edition of their source, and the condition that each means."""
     found: list[tuple[str, str, int]] = []
     for system, group in used.groupby("system", sort=True):
-        written = _written(str(system), set(group["code"]))
+        written = by_spelling(str(system), set(group["code"]))
         for number, codes in enumerate(index.conditions.values()):
             for code, _ in codes.found_in(str(system), sorted(written)):
                 found += [(str(system), raw, number) for raw in written[code]]
     for edition, raws in moved.items():
-        written = _written("icd10", raws)
+        written = by_spelling("icd10", raws)
         for number, codes in enumerate(index.conditions.values()):
             other = respelled(codes, edition)
             for code, _ in (codes if other is None else other.codelist).found_in("icd10", sorted(written)):
@@ -216,11 +216,3 @@ def _meanings(used: pd.DataFrame, index: ComorbidityIndex, moved: Mapping[str, l
     columns = list(zip(*found, strict=True)) or [(), (), ()]
     kinds = {"system": pa.string(), "code": pa.string(), "condition": pa.int32()}
     return pa.table({n: pa.array(c, k) for (n, k), c in zip(kinds.items(), columns, strict=True)})
-
-
-def _written(system: str, codes: Iterable[str]) -> dict[str, list[str]]:
-    """Codes as recorded, by their normal spelling."""
-    written: dict[str, list[str]] = {}
-    for code in sorted(codes):
-        written.setdefault(normalised(system, code), []).append(code)
-    return written

@@ -92,10 +92,20 @@ def moved_codes(used: pd.DataFrame, editions: Mapping[str, str]) -> dict[str, li
     found: dict[str, set[str]] = {}
     mine = used.loc[(used["system"] == "icd10") & used["source"].isin(list(editions)), ["source", "code"]]
     for source, raw in mine.dropna().drop_duplicates().itertuples(index=False):
-        edition = editions[source]
-        if in_other_edition(normalised("icd10", raw), _OTHER[edition]) is not None:
+        if is_moved(raw, edition := editions[source]):
             found.setdefault(edition, set()).add(raw)
     return {edition: sorted(codes) for edition, codes in sorted(found.items())}
+
+
+def is_moved(code: str, edition: str) -> bool:
+    """Whether the other edition spells a recorded ICD-10 code of this one otherwise.
+
+    Examples
+    --------
+    >>> is_moved("B59", "2016"), is_moved("B59", "2019")
+    (True, False)
+    """
+    return in_other_edition(normalised("icd10", code), _OTHER[edition]) is not None
 
 
 def marked(events: Any, moved: Mapping[str, Iterable[str]], editions: Mapping[str, str]) -> Any:
@@ -164,31 +174,3 @@ def _other_spellings(entry: CodeEntry, written: str | None, edition: str) -> lis
         return []
     pairs = [(c.who, c.nhs) if edition == EDITIONS[0] else (c.nhs, c.who) for c in EDITION_CHANGES]
     return [ours for theirs, ours in pairs if theirs.startswith(entry.code)]
-
-
-def found_by_edition(
-    used: pd.DataFrame, codelist: CodeList, editions: Mapping[str, str]
-) -> list[tuple[str, int]]:
-    """Recorded ICD-10 codes that a list means only by another edition's spelling.
-
-    Parameters
-    ----------
-    used
-        ``source`` and ``clean``: normalised ICD-10 codes in use, by source.
-    editions
-        Source to its edition.
-
-    Returns
-    -------
-    list of tuple
-        (code, position of the entry that means it), sorted.
-    """
-    found: dict[str, int] = {}
-    for edition in sorted(set(editions.values())):
-        other = respelled(codelist, edition)
-        if other is None:
-            continue
-        mine = used.loc[used["source"].map(editions) == edition, "clean"]
-        for code, entry in other.codelist.found_in("icd10", sorted(set(mine))):
-            found.setdefault(code, other.origin[entry])
-    return sorted(found.items())

@@ -20,6 +20,7 @@ from cohorts.errors import DesignError
 from cohorts.without_rows import WithoutRows
 from phenotypes import reference
 from phenotypes.definitions import Outcome, Phenotype
+from phenotypes.editions import source_editions
 from phenotypes.narrow import checked, last_day
 from phenotypes.plain_english import long_date, phrase
 from phenotypes.reference import Event, Person
@@ -295,7 +296,7 @@ def _read(opened: Session, persons: pd.DataFrame) -> Iterator[tuple[int, Person,
         t = opened.table(name).semi_join(wanted, "person_id").select("person_id", *columns)
         return dict(tuple(opened.frame(t).groupby("person_id")))
 
-    events = rows_of("events", _RECORD)
+    events, editions = rows_of("events", _RECORD), source_editions(opened)
     spans, deaths = rows_of("registrations", ("start", "end")), rows_of("deaths", ("date",))
     nothing = pd.DataFrame(columns=list(_RECORD))
     for person_id, sex, birth in zip(ids, persons["sex"], pd.to_datetime(persons["birth_date"]), strict=True):
@@ -309,7 +310,8 @@ def _read(opened: Session, persons: pd.DataFrame) -> Iterator[tuple[int, Person,
             else tuple(zip(registered["start"], registered["end"], strict=True)),
             death=None if dead is None or dead["date"].isna().all() else dead["date"].dropna().min(),
         )
-        yield int(person_id), person, events.get(person_id, nothing)
+        mine = events.get(person_id, nothing)
+        yield int(person_id), person, mine.assign(edition=mine["source"].map(editions))
 
 
 @dataclass(frozen=True)
@@ -408,7 +410,8 @@ def _follow(
 def _event(row: Any) -> Event:
     value = None if pd.isna(row.value) else float(row.value)
     unit = row.unit if isinstance(row.unit, str) else None
-    return Event(row.date, row.system, row.code, row.kind, row.source, value, unit)
+    edition = row.edition if isinstance(row.edition, str) else None
+    return Event(row.date, row.system, row.code, row.kind, row.source, value, unit, edition)
 
 
 def _leaf_rows(step: Step) -> Iterator[int]:

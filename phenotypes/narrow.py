@@ -7,7 +7,7 @@ small integers. Everything later works on that table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -18,9 +18,9 @@ import pandas as pd
 import pyarrow as pa
 
 from cohorts.errors import DesignError
-from phenotypes.code_systems import normalised
+from phenotypes.code_systems import by_spelling
 from phenotypes.codelist import CodeList
-from phenotypes.editions import found_by_edition, source_editions
+from phenotypes.editions import mark, marked, moved_codes, respelled, source_editions
 from phenotypes.rules import KINDS
 from phenotypes.session import Session
 from phenotypes.units import LARGEST_VALUE, canonical_unit
@@ -126,10 +126,12 @@ def narrow(
     units: list[str | None] = [None, *sorted(u for u in used["unit"].dropna().unique() if u.strip())]
     sources = sorted(used["source"].dropna().unique())
     people = session.load("careome_people", _people_table(persons))
-    codes = session.load("careome_codes", _code_table(used, lists, source_editions(session)))
+    editions = source_editions(session)
+    moved = moved_codes(used, editions)
+    codes = session.load("careome_codes", _code_table(used, lists, moved))
     unit_numbers = session.load("careome_units", _numbers("unit", units[1:], first=1))
     source_numbers = session.load("careome_sources", _numbers("source", sources))
-    events = session.table("events")
+    events = marked(session.table("events"), moved, editions)
     rows = (
         events.join(codes, ["system", "code"])
         .join(people.select("who", "person_id"), "person_id")
@@ -249,33 +251,31 @@ def _people_table(persons: pd.DataFrame) -> pa.Table:
     )
 
 
-def _code_table(used: pd.DataFrame, codelists: tuple[CodeList, ...], editions: Mapping[str, str]) -> pa.Table:
+def _code_table(
+    used: pd.DataFrame, codelists: tuple[CodeList, ...], moved: Mapping[str, Sequence[str]]
+) -> pa.Table:
     """Every recorded (system, code) that a list means, with the numbers of the list and its entry.
 
-    ICD-10 codes of a source whose edition is declared are also meant by their spelling in the other edition.
+    ICD-10 codes of a source whose edition is declared are also meant by their spelling in the other edition; they bear
+    the mark of their edition.
     """
-    pairs = used[["system", "code"]].dropna().drop_duplicates().sort_values(["system", "code"])
     found: list[tuple[str, str, int, int]] = []
+    pairs = used[["system", "code"]].dropna().drop_duplicates()
     for system, group in pairs.groupby("system", sort=True):
-        # one spelling may be recorded in several ways, and each list is asked about the spelling once
-        written: dict[str, list[str]] = {}
-        for code in group["code"]:
-            written.setdefault(normalised(str(system), code), []).append(code)
+        written = by_spelling(str(system), group["code"])
         clean = sorted(written)
-        elsewhere = _by_source(used, written) if system == "icd10" and editions else None
         for number, codelist in enumerate(codelists):
-            meant = dict(codelist.found_in(str(system), clean))
-            if elsewhere is not None:
-                meant = dict(found_by_edition(elsewhere, codelist, editions)) | meant
-            for code, entry in meant.items():
+            for code, entry in codelist.found_in(str(system), clean):
                 found += [(str(system), raw, number, entry) for raw in written[code]]
+    for edition, codes in moved.items():
+        written = by_spelling("icd10", codes)
+        for number, codelist in enumerate(codelists):
+            other = respelled(codelist, edition)
+            for code, entry in (codelist if other is None else other.codelist).found_in(
+                "icd10", sorted(written)
+            ):
+                origin = entry if other is None else other.origin[entry]
+                found += [("icd10", mark(edition, raw), number, origin) for raw in written[code]]
     columns = list(zip(*found, strict=True)) or [(), (), (), ()]
     kinds = {"system": pa.string(), "code": pa.string(), "list": pa.int16(), "entry": pa.int32()}
     return pa.table({n: pa.array(c, k) for (n, k), c in zip(kinds.items(), columns, strict=True)})
-
-
-def _by_source(used: pd.DataFrame, written: dict[str, list[str]]) -> pd.DataFrame:
-    """ICD-10 codes in use, normalised, by source."""
-    clean = {raw: code for code, several in written.items() for raw in several}
-    mine = used.loc[used["system"] == "icd10", ["source", "code"]].dropna()
-    return pd.DataFrame({"source": mine["source"], "clean": mine["code"].map(clean)}).drop_duplicates()

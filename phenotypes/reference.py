@@ -20,6 +20,7 @@ from phenotypes.definitions import (
     Outcome,
     Phenotype,
 )
+from phenotypes.editions import is_moved, respelled
 from phenotypes.egfr import ckd_epi_2021, years_of_age
 from phenotypes.rules import (
     After,
@@ -58,6 +59,8 @@ class Event:
     source: str = "gp"
     value: float | None = None
     unit: str | None = None
+    # of ICD-10, where the source declares one
+    edition: str | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,11 @@ def is_meant(event: Event, leaf: Leaf, who: Person) -> bool:
     """Whether a leaf means a record of a person."""
     if (event.kind == "prescription") != isinstance(leaf, Prescribed):
         return False
-    if not leaf.codelist.matches(event.system, event.code):
+    codes = leaf.codelist
+    if event.system == "icd10" and event.edition is not None and is_moved(event.code, event.edition):
+        other = respelled(codes, event.edition)
+        codes = codes if other is None else other.codelist
+    if not codes.matches(event.system, event.code):
         return False
     if isinstance(leaf, Has):
         return leaf.source in (None, event.source) and (not leaf.kinds or event.kind in leaf.kinds)

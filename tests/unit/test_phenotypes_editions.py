@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -10,17 +11,19 @@ import pytest
 
 from cohorts.errors import InputError
 from cohorts.hub import Hub, connect, create_hub_tables
-from phenotypes import CodeList
+from phenotypes import CodeList, Phenotype, derive, has
 from phenotypes.cache import Cache
 from phenotypes.code_systems import EDITION_CHANGES
 from phenotypes.codelist import merged
 from phenotypes.codelist_lint import lint
 from phenotypes.comorbidities import comorbidity, read_index
 from phenotypes.editions import respelled
+from phenotypes.evidence import trace
 from phenotypes.narrow import narrow
 from phenotypes.phecode_map import PhecodeMap
 from phenotypes.phenome import phecodes
 from phenotypes.published_lists import read_published
+from phenotypes.reference import Event, Person, status
 from phenotypes.session import session
 
 MOVED = [
@@ -185,3 +188,47 @@ def test_merged_lists_are_of_an_edition_only_where_all_are():
     assert [merged("x", lists).edition for lists in ([one, plain], [one, other], [one, one])] == [
         "2016", None, "2016",
     ]  # fmt: skip
+
+
+LISTS = [
+    [("icd10", "B59")], [("icd10", "B48.5")], [("icd10", "B48*")], [("icd10", "B48*"), ("icd10", "!B48.5")],
+    [("icd10", "B48*"), ("icd10", "!B59")], [("icd10", "U07*")], [("icd10", "U09*"), ("icd10", "U07.3")],
+]  # fmt: skip
+CODES = ["B59", "B485", "B48", "B484", "U073", "U07", "U08", "U089", "U074", "U099"]
+
+
+def test_the_plain_engine_and_a_persons_path_tell_what_the_derivation_finds_in_every_edition():
+    sources = {"plain": None, "nhs": "2016", "who": "2019"}
+    hub = connect()
+    create_hub_tables(hub)
+    rows = [(source, code) for source in sources for code in CODES]
+    for i, (source, code) in enumerate(rows):
+        hub.connection.execute("INSERT INTO people VALUES (?, 'F', DATE '1950-01-01')", [i])
+        hub.connection.execute(
+            "INSERT INTO events VALUES (?, ?, DATE '2010-01-01', ?, 'diagnosis', 'icd10', ?, NULL, NULL)",
+            [i, i, source, code],
+        )
+    for source, edition in sources.items():
+        hub.connection.execute("INSERT INTO sources VALUES (?, ?)", [source, edition])
+    persons = hub.frame("SELECT person_id, sex, birth_date FROM people ORDER BY person_id")
+    days = {"index_date": date(2012, 1, 1), "data_end": date(2020, 1, 1)}
+    asked = {
+        f"p{n}": Phenotype(f"p{n}", has(CodeList.of("x", codes, edition=edition)))
+        for n, (codes, edition) in enumerate(product(LISTS, (None, "2016", "2019")))
+    }
+    found = derive(hub, persons, phenotypes=asked, **days).wide
+    for name, phenotype in asked.items():
+        codes = phenotype.rule.codelist
+        for i, (source, code) in enumerate(rows):
+            event = Event(date(2010, 1, 1), "icd10", code, "diagnosis", source, edition=sources[source])
+            case = status(phenotype, Person((event,), "F"), days["index_date"], 3000)[0] == "case"
+            assert case == (found.loc[i, name] == 1), (codes.entries, codes.edition, source, code)
+            if source == "plain":
+                assert case == codes.matches("icd10", code)
+    nhs = rows.index(("nhs", "B59"))
+    assert [trace(asked[name], hub, nhs, **days).status for name in ("p0", "p3", "p8")] == [
+        "case",
+        "case",
+        "case",
+    ]
+    assert trace(asked["p3"], hub, rows.index(("plain", "B59")), **days).status != "case"
