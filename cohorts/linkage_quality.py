@@ -244,7 +244,7 @@ def quality_by_group(
         return hub.frame(
             f"""
             WITH decile AS (
-                SELECT record, arg_max(imd_decile, "start") AS decile
+                SELECT record, arg_max(imd_decile, row("start", imd_decile)) AS decile
                 FROM intake.addresses JOIN intake.deprivation USING (area) GROUP BY record
             ), facts AS (
                 SELECT l.*, r.nhs IS NOT NULL AS numbered,

@@ -7,6 +7,7 @@ look; a note is harmless.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,9 @@ RULES: dict[str, tuple[Severity, str]] = {
     "spelling": ("note", "the code is written in lower case"),
     "never-seen": ("warning", "no record has the code"),
 }
+
+# Sorts behind every character of a code.
+_LAST = "\U0010ffff"
 
 COLUMNS = ["severity", "rule", "line", "system", "code", "message"]
 
@@ -285,9 +289,23 @@ def _seen(meant: dict[CodeEntry, Line], counts: pd.DataFrame) -> Iterator[_Findi
         str(system): sorted(set(group["code"].astype(str)))
         for system, group in counts[counts["records"] > 0].groupby("system")
     }
+    whole = CodeList("", tuple(sorted(meant)))
+    needs = {entry.system for entry in meant if entry.needs_terminology}
     for entry, line in meant.items():
         if entry.needs_terminology or entry.excluded:
             continue
+        if (
+            not entry.prefix
+            and entry.system not in needs
+            and CODE_SYSTEMS[entry.system].hierarchy == "prefix"
+        ):
+            recorded = used.get(entry.system, [])
+            at, after = bisect_left(recorded, entry.code), bisect_left(recorded, entry.code + _LAST)
+            below = [code for code in recorded[at:after] if not whole.matches(entry.system, code)]
+            if below:
+                yield _found(
+                    "children-left-out", line, f"{len(below)} of them are recorded, such as {below[0]}"
+                )
         alone = CodeList("", (entry,))
         if not alone.found_in(entry.system, used.get(entry.system, [])):
             reason = "" if entry.system in used else f"the records hold no code of {entry.system} at all"

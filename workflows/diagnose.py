@@ -35,7 +35,7 @@ _PEOPLE = """
     SELECT p.person_id, p.sex, p.birth_date, i.imd_decile
     FROM people p
     LEFT JOIN (
-        SELECT person_id, arg_max(area, start) AS area FROM addresses WHERE start <= $on GROUP BY person_id
+        SELECT person_id, arg_max(area, row(start, area)) AS area FROM addresses WHERE start <= $on GROUP BY person_id
     ) a USING (person_id)
     LEFT JOIN deprivation i USING (area)
     ORDER BY person_id

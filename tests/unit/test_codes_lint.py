@@ -95,3 +95,19 @@ def test_the_faults_of_the_caliber_repository_are_counted(data_file: Callable[[s
     assert found["implied"] > 300
     assert found["padding"] > 0
     assert not set(found) & {"not-a-code", "unknown-system", "no-code", "shifted-columns"}
+
+
+def test_recorded_codes_with_one_more_character_than_the_list_has_are_told() -> None:
+    rows = [
+        ("icd10", "M8180", 9, 9),
+        ("icd10", "M8185", 9, 9),
+        ("icd10", "M819", 9, 9),
+        ("snomed", "442", 9, 9),
+    ]
+    counts = pd.DataFrame(rows, columns=["system", "code", "records", "people"])
+    exact = lint(CodeList.of("bones", [("icd10", "M81.8"), ("icd10", "M81.9")]), counts=counts)
+    assert exact[["rule", "code"]].values.tolist() == [["children-left-out", "M818"], ["never-seen", "M818"]]
+    assert exact["message"][0].endswith("2 of them are recorded, such as M8180")
+    assert lint(CodeList.of("bones", [("icd10", "M81.8*")]), counts=counts).empty
+    kept_out = CodeList.of("bones", [("icd10", "M81.8"), ("icd10", "M81.80"), ("icd10", "M81.85")])
+    assert "children-left-out" not in set(lint(kept_out, counts=counts)["rule"])
