@@ -93,7 +93,7 @@ class Scratch:
         self.n = n
         self.base = np.zeros((1, (n + 3) // 4), dtype=np.uint8)
         self.main = np.empty((n + 3) // 4, dtype=np.uint8)
-        self.samples = np.empty(n, dtype=np.int32)
+        self.samples = np.empty(max(n, 64), dtype=np.int32)
 
 
 def decode_calls(

@@ -77,7 +77,7 @@ def _patched(data: Any, at: Any, end: Any, form: Any, n: Any, main: Any, code: A
         return _samples_of_code(data, at, end, main, n, code, samples)
     if form != 1:
         return np.int64(0), np.int64(ALLELES)
-    count, _, place = samples_of_list(data, at, end, n, False, samples)
+    count, place = samples_of_list(data, at, end, n, samples)
     if place >= 0:
         for k in range(count):
             sample = np.int64(samples[k])

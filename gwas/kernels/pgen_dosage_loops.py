@@ -56,7 +56,7 @@ def _dosage_tracks(data: Any, at: Any, end: Any, kind: Any, n: Any, samples: Any
     """Put the dosages of a record with one ALT into a row that holds its calls; step over their phases."""
     stored = (kind >> 5) & 3
     if stored == 1:
-        count, _, at = samples_of_list(data, at, end, n, False, samples)
+        count, at = samples_of_list(data, at, end, n, samples)
         if at >= 0:
             at = _listed(data, at, end, count, samples, row)
     elif stored == 2:

@@ -45,54 +45,84 @@ def varint(data: Any, at: Any, end: Any) -> Any:
 
 
 @njit
-def samples_of_list(data: Any, at: Any, end: Any, n: Any, with_calls: Any, samples: Any) -> Any:
-    """Write the samples of a difflist, which increase; how many, where their calls lie, and the place behind."""
+def list_head(data: Any, at: Any, end: Any, n: Any, with_calls: Any) -> Any:
+    """How many samples a difflist has, and where their calls and the steps between them lie."""
     count, at = varint(data, at, end)
-    if at < 0:
-        return count, at, at
-    if count == 0:
-        return count, at, at
+    if at < 0 or count == 0:
+        return count, at, at, at
     if count > n:
-        return count, at, np.int64(LIST)
-    width = 1 if n <= 1 << 8 else 2 if n <= 1 << 16 else 3 if n <= 1 << 24 else 4
+        return count, at, at, np.int64(LIST)
     groups = (count + 63) >> 6
-    sizes = at + groups * width
-    calls = sizes + groups - 1
-    place = calls + ((count + 3) >> 2 if with_calls else 0)
+    calls = at + groups * id_width(n) + groups - 1
+    place = calls + (((count + 3) >> 2) * with_calls)
     # a step from one sample to the next takes a byte at least
     if place + count - groups > end:
-        return count, calls, np.int64(SHORT)
+        return count, at, calls, np.int64(SHORT)
     if with_calls and not clean(data, calls, 2 * count):
-        return count, calls, np.int64(PADDED)
-    before = np.int64(-1)
-    for group in range(groups):
-        sample = number(data, at + group * width, width)
-        if sample <= before or sample >= n:
-            return count, calls, np.int64(LIST)
-        stop = end
-        if group < groups - 1:
-            stop = place + 63 + np.int64(data[sizes + group])
-            if stop > end:
-                return count, calls, np.int64(SHORT)
-        first = group << 6
-        samples[first] = sample
-        for k in range(first + 1, min(first + 64, count)):
-            if place >= stop:
-                return count, calls, np.int64(SHORT)
-            step = np.int64(data[place])
-            place += 1
-            if step >= 128:
-                step, place = varint(data, place - 1, stop)
-                if place < 0:
-                    return count, calls, place
+        return count, at, calls, np.int64(PADDED)
+    return count, at, calls, place
+
+
+@njit
+def id_width(n: Any) -> Any:
+    """Bytes of a sample's number."""
+    return 1 + np.int64(n > 1 << 8) + np.int64(n > 1 << 16) + np.int64(n > 1 << 24)
+
+
+@njit
+def next_group(
+    data: Any, at: Any, place: Any, end: Any, n: Any, count: Any, first: Any, before: Any, samples: Any
+) -> Any:
+    """Write samples of a difflist from number ``first``, up to 64, which follow ``before``; the place behind.
+
+    ``at`` is where the list's first numbers of groups lie, ``place`` where the steps of this group do.
+    """
+    groups, group, width = (count + 63) >> 6, first >> 6, id_width(n)
+    sample = number(data, at + group * width, width)
+    size = min(count - first, 64)
+    stop = end
+    if group < groups - 1:
+        stop = place + 63 + np.int64(data[at + groups * width + group])
+    if sample <= before or sample >= n:
+        return np.int64(LIST)
+    if stop > end:
+        return np.int64(SHORT)
+    samples[0] = sample
+    if stop - place == size - 1:
+        wrong = np.int64(0)
+        for k in range(1, size):
+            step = np.int64(data[np.uint64(place + k - 1)])
+            wrong |= step | (step - 1)
             sample += step
-            if step == 0 or sample >= n:
-                return count, calls, np.int64(LIST)
             samples[k] = sample
-        if group < groups - 1 and place != stop:
-            return count, calls, np.int64(LIST)
-        before = sample
-    return count, calls, place
+        return np.int64(LIST) if wrong & -128 or sample >= n else stop
+    for k in range(1, size):
+        if place >= stop:
+            return np.int64(SHORT)
+        step = np.int64(data[np.uint64(place)])
+        place += 1
+        if step >= 128:
+            step, place = varint(data, place - 1, stop)
+            if place < 0:
+                return place
+        sample += step
+        if step == 0 or sample >= n:
+            return np.int64(LIST)
+        samples[k] = sample
+    return np.int64(LIST) if group < groups - 1 and place != stop else place
+
+
+@njit
+def samples_of_list(data: Any, at: Any, end: Any, n: Any, samples: Any) -> Any:
+    """Write the samples of a difflist without calls, which increase; how many, and the place behind."""
+    count, at, _, place = list_head(data, at, end, n, np.int64(0))
+    before = np.int64(-1)
+    first = np.int64(0)
+    while place >= 0 and first < count:
+        place = next_group(data, at, place, end, n, count, first, before, samples[first:])
+        first = min(first + 64, count)
+        before = np.int64(samples[first - 1])
+    return count, place
 
 
 @njit

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from gwas.kernels.pgen import CATEGORIES, PADDED, REPEATED, SHORT
-from gwas.kernels.pgen_lists import clean, samples_of_list
+from gwas.kernels.pgen_lists import clean, list_head, next_group
 
 
 @njit
@@ -82,8 +82,9 @@ def _as_they_are(data: Any, at: Any, end: Any, n: Any, row: Any) -> Any:
         return np.int64(SHORT)
     if not clean(data, at, 2 * n):
         return np.int64(PADDED)
+    calls = data[at : at + width]
     for byte in range(width):
-        x = data[at + byte]
+        x = calls[byte]
         row[byte] = (~x & 0xAA) | (~(x ^ (x >> 1)) & 0x55)
     _end(row, n)
     return at + width
@@ -105,12 +106,13 @@ def _two_common(data: Any, at: Any, end: Any, n: Any, row: Any) -> Any:
     low, high = _plink1_code(low), _plink1_code(high)
     lows, change = np.uint32(low * 0x5555), np.uint32(low ^ high)
     width = row.shape[0]
+    marks = data[at : at + bits]
     for byte in range(width >> 1):
-        both = _spread(data[at + byte]) * change ^ lows
+        both = _spread(marks[byte]) * change ^ lows
         row[2 * byte] = both & np.uint32(0xFF)
         row[2 * byte + 1] = both >> np.uint32(8)
     if width & 1:
-        row[width - 1] = (_spread(data[at + bits - 1]) * change ^ lows) & np.uint32(0xFF)
+        row[width - 1] = (_spread(marks[bits - 1]) * change ^ lows) & np.uint32(0xFF)
     return at + bits, high
 
 
@@ -126,22 +128,30 @@ def _spread(byte: Any) -> Any:
 @njit
 def _patch(data: Any, at: Any, end: Any, n: Any, samples: Any, common: Any, row: Any) -> Any:
     """Put the calls of a difflist into a row; none may be there already, nor be ``common``."""
-    count, calls, place = samples_of_list(data, at, end, n, True, samples)
-    if place < 0:
-        return place
-    repeated: Any = False
-    for k in range(count):
-        code = _plink1_code(np.int64(data[calls + (k >> 2)]) >> np.int64(2 * (k & 3)))
-        sample = np.int64(samples[k])
-        byte, shift = sample >> 2, 2 * (sample & 3)
-        old = np.int64(row[byte])
-        change = ((old >> shift) & 3) ^ code
-        repeated |= (change == 0) | (code == common)
-        row[byte] = old ^ (change << shift)
+    count, at, calls, place = list_head(data, at, end, n, np.int64(1))
+    before = np.int64(-1)
+    repeated = np.int64(0)
+    for first in range(0, count, 64):
+        if place < 0:
+            return place
+        place = next_group(data, at, place, end, n, count, first, before, samples)
+        if place < 0:
+            return place
+        size = min(count - first, 64)
+        for k in range(size):
+            call = data[np.uint64(calls + ((first + k) >> 2))] >> (2 * (k & 3))
+            code = _plink1_code(np.int64(call) & 3)
+            sample = np.uint64(samples[k])
+            byte, shift = sample >> np.uint64(2), np.int64(2 * (sample & np.uint64(3)))
+            old = np.int64(row[byte])
+            change = ((old >> shift) & 3) ^ code
+            repeated |= np.int64(change == 0) | np.int64(code == common)
+            row[byte] = old ^ (change << shift)
+        before = np.int64(samples[size - 1])
     return np.int64(REPEATED) if repeated else place
 
 
 @njit
 def _plink1_code(call: Any) -> Any:
-    """PLINK 1's code of one of the four calls: 0, 1, 2 copies, missing in the low two bits."""
-    return (~call & 2) | (~(call ^ (call >> 1)) & 1)
+    """PLINK 1's code of one of the four calls: 0, 1, 2 copies, missing."""
+    return (np.int64(0b01001011) >> (2 * call)) & 3
