@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,9 +37,16 @@ def results(run):
     return {p.relative_to(run).as_posix(): p for p in (run / "results").rglob("*") if p.is_file()}
 
 
-def test_killed_at_any_moment_the_same_command_ends_with_the_same_results(demo, tmp_path):
-    out = tmp_path / "run"
-    for wait in ("identified.duckdb", "hub.duckdb", "parts.json"):
+@pytest.mark.parametrize(
+    ("study", "moments"),
+    [
+        ("demo", ("identified.duckdb", "hub.duckdb", "parts.json")),
+        ("records_study", ("identified.duckdb", "hub.duckdb", "prevalence.parquet")),
+    ],
+)
+def test_killed_at_any_moment_the_same_command_ends_with_the_same_results(study, moments, tmp_path, request):
+    demo, out = request.getfixturevalue(study), tmp_path / "run"
+    for wait in moments:
         process = start(demo, out)
         deadline = time.monotonic() + 300
         while not list(out.rglob(wait)) and process.poll() is None and time.monotonic() < deadline:
@@ -72,3 +80,24 @@ def test_two_runs_never_share_a_folder(demo, tmp_path, careome):
     process.communicate()
     assert second.returncode == 14, second.stderr
     assert "another run" in second.stderr
+
+
+def test_a_killed_build_leaves_no_hub_and_the_next_leaves_no_identified_rows(
+    records_study, tmp_path, careome
+):
+    place = shutil.copytree(records_study, tmp_path / "place", ignore=shutil.ignore_patterns("run"))
+    out = tmp_path / "hub.duckdb"
+    command = [sys.executable, "-m", "workflows.cli", "records", "build", place / "hub.yaml", "--out", out]
+    for wait in ("identified.duckdb", "hub.duckdb"):
+        process = subprocess.Popen(
+            list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        while not list((place / "custodian").rglob(wait)) and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert not out.exists()
+    done = careome("records", "build", place / "hub.yaml", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert out.exists()
+    assert not list((place / "custodian").rglob("*.duckdb"))
