@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from glob import escape
 from pathlib import Path
 
 import pandas as pd
@@ -80,6 +81,8 @@ def build_records(
         progress or Progress(total_steps=STEPS) as progress,
     ):
         linked = linked_hub(plan, folder, key=key, run=run, record=record, progress=progress)
+        for unfinished in out.parent.glob(f".{escape(out.name)}.*.part"):
+            unfinished.unlink()
         with progress.step("Writing the hub"), atomic_path(out) as temporary:
             tables = linked.hub.counts()
             linked.hub.connection.execute("CHECKPOINT")

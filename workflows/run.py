@@ -106,7 +106,8 @@ def run_study(study: Study, out: Path, *, progress: Progress | None = None) -> R
             )
             write_text(folder.reports / "cohort.html", build_cohort_report(cohort_content(findings, receipt)))
             folder.audit.record("report written", report="cohort")
-            for content in patient_contents(genome, receipt) if genome is not None else ():
+            patients = () if genome is None else patient_contents(genome, receipt)
+            for content in patients:
                 folder.audit.record("report written", report="patient", pseudonym=content.pseudonym)
                 write_text(
                     folder.reports / "patients" / f"{content.pseudonym}.html", build_patient_report(content)

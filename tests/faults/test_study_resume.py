@@ -97,7 +97,9 @@ def test_a_killed_build_leaves_no_hub_and_the_next_leaves_no_identified_rows(
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert not out.exists()
+    (tmp_path / ".hub.duckdb.abc.part").write_text("half a hub, copied to another disk")
     done = careome("records", "build", place / "hub.yaml", "--out", out)
     assert done.returncode == 0, done.stderr
     assert out.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hub.duckdb", "place"]
     assert not list((place / "custodian").rglob("*.duckdb"))
