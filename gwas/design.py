@@ -28,6 +28,8 @@ Mask = npt.NDArray[np.bool_]
 
 COLLINEAR: Final = 1e-10
 """A column is collinear if the preceding ones leave less than this part of its variance."""
+FEW: Final = 3
+"""Distinct values that the codings of cases and controls have at most."""
 NEARLY: Final = 1e-4
 """Part of a covariate's variance that must be left for cross products to tell it."""
 
@@ -227,7 +229,7 @@ def _trait(name: str, values: npt.NDArray[Any], kind: Kind | None) -> Trait:
         values = _numbers(name, values)
     if np.isinf(values).any():
         raise DesignError("a phenotype has infinite values", where=name, fix="set them to NA")
-    levels = set(np.unique(values[~np.isnan(values)]).tolist())
+    levels = _levels(values, FEW)
     if (
         kind is None
         and len(levels) == 2
@@ -248,10 +250,19 @@ def _trait(name: str, values: npt.NDArray[Any], kind: Kind | None) -> Trait:
     raise DesignError(
         "declared binary but has other values",
         where=name,
-        found=f"{len(levels)} distinct values",
+        found=f"{len(_levels(values))} distinct values",
         expected="0/1 or 1/2, NA where missing",
         fix="recode it or declare it quantitative",
     )
+
+
+def _levels(values: Floats, most: int | None = None) -> set[float]:
+    """The values there are, or some of them where there are more than `most`."""
+    rest, levels = values[~np.isnan(values)], set[float]()
+    while len(rest) and (most is None or len(levels) <= most):
+        levels.add(float(rest[0]))
+        rest = rest[rest != rest[0]]
+    return levels
 
 
 def _ambiguous(name: str, found: str, why: str) -> DesignError:

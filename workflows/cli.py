@@ -17,6 +17,7 @@ import typer
 
 from cohorts.errors import CareomeError
 from workflows.application import Application
+from workflows.compiling import tell_of_compiling
 from workflows.installation import check_installation, version
 
 COMMANDS: Final[Mapping[str, str]] = {
@@ -85,6 +86,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     os.umask(0o077)
     try:
         check_installation()
+        tell_of_compiling()
         application(given[0] if given else None)(args=given, prog_name="careome", standalone_mode=True)
     except CareomeError as error:
         sys.stderr.write(f"careome: {error}\n")

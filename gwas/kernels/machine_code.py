@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 import os
 import re
-import tempfile
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 
+LOG: Final = logging.getLogger("careome.kernels")
+"""Says what is being compiled: the one thing here that takes seconds."""
 _HERE: Final = Path(__file__).parent
 _IMPORTED: Final = re.compile(rb"^from gwas\.kernels\.(\w+) import", re.MULTILINE)
 _SCALARS: Final = {"int64": ctypes.c_int64, "float64": ctypes.c_double}
@@ -80,49 +83,58 @@ class MachineCode:
             if not fits or not value.flags.c_contiguous:
                 raise TypeError(f"{self.function}: not a C-contiguous array of {dtype}:{dimensions}")
             flat += [value.ctypes.data, *value.shape]
-        self._loaded[0](*flat)
+        self._loaded(*flat)
 
     @cached_property
-    def _loaded(self) -> tuple[Any, Any]:
-        """The C function, and the engine that owns its memory."""
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        machine = _target_machine()
-        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-        engine.add_object_file(llvm.ObjectFileRef.from_data(self._object(machine)))
-        engine.finalize_object()
+    def _loaded(self) -> Any:
+        """The C function."""
         types: list[Any] = []
         for dtype, dimensions in self._kinds:
             types += [ctypes.c_void_p, *[ctypes.c_int64] * dimensions] if dimensions else [_SCALARS[dtype]]
-        return ctypes.CFUNCTYPE(None, *types)(engine.get_function_address(self.function)), engine
+        memory = _memory()
+        # what was kept while the source was being changed may lack the function
+        address = memory.address(self._symbol, self._object()) or memory.address(self._symbol, self._made())
+        return ctypes.CFUNCTYPE(None, *types)(address)
 
-    def _object(self, machine: Any) -> bytes:
-        name = f"{self.module}.{self.function}.{self._key()}.code"
+    @property
+    def _symbol(self) -> str:
+        return ".".join([self.module, self.function, *self.arguments])
+
+    def _object(self) -> bytes:
         for folder in _folders():
-            kept = _read(folder / name)
+            kept = _read(folder / self._name)
             if kept is not None:
                 return kept
-        code = self._compiled(machine)
+        return self._made()
+
+    def _made(self) -> bytes:
+        code = self._compiled()
         for folder in _folders():
-            if _keep(folder / name, code):
+            if _keep(folder / self._name, code):
                 break
         return code
 
+    @cached_property
+    def _name(self) -> str:
+        return f"{self.module}.{self.function}.{self._key()}.code"
+
     def _key(self) -> str:
         """Changes with the source, the compiler and the processor."""
-        processor = [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), llvmlite.__version__]
-        text = "\0".join([*processor, self.function, *self.arguments]).encode()
+        text = "\0".join([*_processor(), llvmlite.__version__, self.function, *self.arguments]).encode()
         return hashlib.sha256(b"\0".join([text, *_sources(self.module)])).hexdigest()[:24]
 
-    def _compiled(self, machine: Any) -> bytes:
+    def _compiled(self) -> bytes:
+        LOG.info("compiling %s", self._symbol)
         import numba
+
+        machine = _target_machine()
 
         adaptor, signature = self._adaptor(numba)
         compiled = numba.cfunc(signature, nopython=True, error_model="numpy")(adaptor)
         whole = llvm.parse_assembly(compiled.inspect_llvm())
         for function in whole.functions:
             if function.name == compiled.native_name:
-                function.name = self.function
+                function.name = self._symbol
             elif not function.is_declaration:
                 function.linkage = "internal"
         # now that nothing but the kernel is visible, what never happens (a status of error) is seen to go
@@ -153,6 +165,29 @@ class MachineCode:
         return scope["adaptor"], numba.types.void(*types)
 
 
+class _Memory:
+    """Where the code of all kernels is, for as long as the process lives: to make room for each anew takes longer."""
+
+    def __init__(self) -> None:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+        self.lock = Lock()
+
+    def address(self, symbol: str, code: bytes) -> int:
+        """Where the function of an object file starts."""
+        with self.lock:
+            self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+            self.engine.finalize_object()
+            return int(self.engine.get_function_address(symbol))
+
+
+@cache
+def _memory() -> _Memory:
+    return _Memory()
+
+
+@cache
 def _sources(module: str) -> list[bytes]:
     """Source of this module and of all that a kernel's module is made of."""
     found: dict[str, bytes] = {}
@@ -173,13 +208,16 @@ def _kind(argument: str) -> tuple[str, int]:
     return dtype, int(dimensions or 0)
 
 
+@cache
+def _processor() -> tuple[str, str]:
+    """Its name and features."""
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
 def _target_machine() -> Any:
-    return llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
-        features=llvm.get_host_cpu_features().flatten(),
-        opt=3,
-        jit=True,
-    )
+    name, features = _processor()
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(cpu=name, features=features, opt=3, jit=True)
 
 
 def _folders() -> list[Path]:
@@ -204,6 +242,8 @@ def _read(path: Path) -> bytes | None:
 
 
 def _keep(path: Path, code: bytes) -> bool:
+    import tempfile
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)

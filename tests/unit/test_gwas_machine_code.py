@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -116,3 +117,52 @@ def test_counting_commands_start_without_heavy_packages(tmp_path: Path, command:
         done = subprocess.run([sys.executable, "-c", COUNTING, *words], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_compiling_is_told_once_and_nothing_where_nothing_is_compiled(tmp_path: Path) -> None:
+    (tmp_path / "a.bed").write_bytes(b"\x6c\x1b\x01" + bytes([0b11100100]))
+    (tmp_path / "a.bim").write_text("1 v1 0 5 A G\n")
+    (tmp_path / "a.fam").write_text("".join(f"f i{k} 0 0 {1 + k % 2} -9\n" for k in range(4)))
+    words = [
+        sys.executable,
+        "-m",
+        "workflows.cli",
+        "freq",
+        "--bfile",
+        str(tmp_path / "a"),
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    first, again = (subprocess.run(words, capture_output=True, text=True, env=environment) for _ in range(2))
+    assert [done.stderr.count("compiling for this processor") for done in (first, again)] == [1, 0]
+    assert len(list((tmp_path / "cache").glob("*.code"))) > 1
+
+
+def test_linear_association_starts_without_heavy_packages(tmp_path: Path) -> None:
+    n = 40
+    rng = np.random.default_rng(1)
+    (tmp_path / "a.bed").write_bytes(
+        b"\x6c\x1b\x01" + bytes(rng.choice([0, 2, 3, 8, 11, 12], n // 4).tolist())
+    )
+    (tmp_path / "a.bim").write_text("1 v1 0 5 A G\n")
+    (tmp_path / "a.fam").write_text("".join(f"f i{k} 0 0 {1 + k % 2} -9\n" for k in range(n)))
+    people = "".join(f"f i{k} {rng.normal()} {rng.normal()}\n" for k in range(n))
+    (tmp_path / "a.txt").write_text(f"FID IID Q AGE\n{people}")
+    (tmp_path / "some").write_text("v1\n")
+    words = [
+        "gwas",
+        "--bfile",
+        str(tmp_path / "a"),
+        "--out",
+        str(tmp_path / "o"),
+        "--extract",
+        str(tmp_path / "some"),
+    ]
+    for option, name in (("--pheno", "Q"), ("--covar", "AGE")):
+        words += [option, str(tmp_path / "a.txt"), f"{option}-name", name]
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", COUNTING, *words], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    # few people's t tails are scipy's
+    assert done.stderr.splitlines()[-1] in ("[]", "['scipy']")
