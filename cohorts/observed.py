@@ -26,7 +26,7 @@ inferred from records); Goldstein B.A. et al., Controlling for informed presence
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -125,13 +125,15 @@ def observe_by_records(hub: Hub, source: str, rule: ObservedByRecords) -> pd.Dat
     return told[list(COLUMNS)]
 
 
-def observed_lines(observed: pd.DataFrame) -> Iterator[str]:
+def observed_lines(observed: pd.DataFrame, *, show: Callable[[int], object] = "{:,}".format) -> Iterator[str]:
     """What was done, a line for each source.
 
     Parameters
     ----------
     observed
         Rows of :func:`observe_by_records`.
+    show
+        Writes a number of people; true ones are for the study team.
 
     Examples
     --------
@@ -141,9 +143,9 @@ def observed_lines(observed: pd.DataFrame) -> Iterator[str]:
     """
     for row in observed.to_dict("records"):
         line = (
-            f"{row['source']}: observed by records ({row['tables']}): {row['people']:,} people from their first to "
-            f"their last; {row['without']:,} have none"
+            f"{row['source']}: observed by records ({row['tables']}): {show(row['people'])} people from their first to "
+            f"their last; {show(row['without'])} have none"
         )
         if row["least_days"] > 1:
-            line += f"; {row['short']:,} observed for fewer than {row['least_days']} days do not count"
+            line += f"; {show(row['short'])} observed for fewer than {row['least_days']} days do not count"
         yield line

@@ -28,6 +28,7 @@ from workflows.custodian import keep_crosswalk, keep_review, read_decisions
 from workflows.hub_plan import HubPlan
 from workflows.outputs import atomic_path, exclusive, private_folder
 from workflows.progress import Progress
+from workflows.reports.counts import Disclosure
 from workflows.source_specs import observed_by
 
 MEMORY = "1GB"
@@ -102,7 +103,7 @@ def linked_hub(
         stop_at_limits(plan, extracts)
         read = extracts.intake.counts[["read", "accepted", "rejected"]].sum()
         record("extracts read", **{str(name): int(rows) for name, rows in read.items()})
-        for line in observed_lines(extracts.intake.observed):
+        for line in observed_lines(extracts.intake.observed, show=Disclosure().show):
             progress.note(line)
 
     with progress.step("Linking people across sources"):
