@@ -81,7 +81,7 @@ _QUERIES: Mapping[str, str] = {
     """,
     "events": """
         SELECT p.person_id, date, source, kind, system, code, value, unit FROM (
-            SELECT record, date, source, 'event' AS kind, system, code, value, unit FROM intake.events
+            SELECT record, date, source, coalesce(kind, 'event') AS kind, system, code, value, unit FROM intake.events
             UNION ALL
             SELECT record, date, source, 'prescription', system, code, NULL, NULL FROM intake.prescriptions
             UNION ALL

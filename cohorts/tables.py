@@ -31,6 +31,7 @@ Kind = Literal[
     "objection",
     "system",
     "code",
+    "record",
     "nhs",
     "sex",
 ]
@@ -65,6 +66,9 @@ SYSTEMS: Mapping[str, str] = {
     "omop": "omop",
 }
 
+# what a row of events may be: an entry of a record, the reason of a contact, a diagnosis or an operation of a stay in
+# hospital
+RECORDS = ("event", "contact", "diagnosis", "procedure")
 PRECISIONS = ("day", "month", "year")
 YEAR_ONLY = "birth_date: only the year is known, ages may be half a year out, linked on the year at most"
 MONTH_ONLY = "birth_date: only year and month are known, linked on these at most"
@@ -157,6 +161,8 @@ TABLES: Mapping[str, TableSpec] = {
             Field("code", "code", required=True),
             Field("value", "number"),
             Field("unit"),
+            # blank: an event
+            Field("kind", "record", may_lack=True),
         )
     ),
     "prescriptions": TableSpec((*_DATED_CODE, Field("code", "code", required=True))),
@@ -427,6 +433,13 @@ def _code(cell: _Cell) -> _Read:
     return [(code_sql(cell.raw, system), cell.name)], [cell.unless(plain, "signs that no code has")]
 
 
+def _record(cell: _Cell) -> _Read:
+    said = f"lower({cell.raw})"
+    return [(f"(CASE WHEN {said} IN {RECORDS} THEN {said} END)", cell.name)], [
+        cell.unless(f"{cell.read} IS NOT NULL", f"not one of {', '.join(RECORDS)}")
+    ]
+
+
 def _nhs(cell: _Cell) -> _Read:
     valid = nhs_number_sql(nhs_digits_sql(cell.raw))
     fault = cell.unless(f"{valid} IS NOT NULL", "fails its check, not used to link directly")
@@ -449,6 +462,7 @@ _KINDS: Mapping[Kind, Callable[[_Cell], _Read]] = {
     "objection": _objection,
     "system": _system,
     "code": _code,
+    "record": _record,
     "nhs": _nhs,
     "sex": _sex,
 }

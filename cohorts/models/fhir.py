@@ -13,9 +13,11 @@ Patient              patients       with the NHS number where an identifier says
                                     only a year or a month is put in the middle of it, and its precision told
 Patient.deceased     deaths         without a cause
 EpisodeOfCare        registrations
-Condition            events         by onset, else by the day of recording; refuted ones are refused
+Condition            events         by onset, else by the day of recording; refuted ones are refused; one that names the
+                                    encounter of an admission, or is named by it, is a diagnosis of a stay, save those
+                                    of lists of problems that only name it
 Observation          events         each component with a code is an event of its own (blood pressure)
-Procedure            events
+Procedure            events         one that names an encounter of an admission is a procedure of a stay
 Immunization         events
 MedicationRequest,   prescriptions  the medicine may be a resource of its own
 MedicationStatement
@@ -75,7 +77,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "address",
     ),
     "registrations": ("patient_id", "practice", "start", "end"),
-    "events": ("patient_id", "date", "system", "code", "value", "unit"),
+    "events": ("patient_id", "date", "system", "code", "value", "unit", "encounter", "resource"),
     "prescriptions": ("patient_id", "date", "system", "code"),
     "contacts": ("patient_id", "date", "system", "code"),
     "admissions": ("patient_id", "admission_date", "discharge_date", "encounter"),
@@ -237,7 +239,13 @@ class _Landing:
 
     def _columns(self, table: str) -> dict[str, str]:
         """Canonical columns of a table and the expressions that give them."""
-        own = {name: f'"{name}"' for name in COLUMNS[table] if name != "encounter"}
+        own = {name: f'"{name}"' for name in COLUMNS[table] if name not in ("encounter", "resource")}
+        if table == "events":
+            # of an admission, a condition is a diagnosis
+            stays = f"(SELECT encounter FROM {_landed('admissions')} WHERE said IS NULL)"
+            named = f"(SELECT resource FROM {_landed(LINKS)} WHERE encounter IN {stays})"
+            what = "CASE origin WHEN 'Condition' THEN 'diagnosis' WHEN 'Procedure' THEN 'procedure' END"
+            return own | {"kind": f"CASE WHEN encounter IN {stays} OR resource IN {named} THEN {what} END"}
         if table != "admissions":
             return own
         kept = (("diag", DIAGNOSES), ("opcs", PROCEDURES))

@@ -153,7 +153,7 @@ def _condition(entry: Entry, _: Medicines) -> Iterator[tuple[str, Row]]:
     resource = entry.resource
     onset = _text(_dict(resource.get("onsetPeriod")).get("start"))
     date = _best_day(resource.get("onsetDateTime"), onset, resource.get("recordedDate"))
-    yield from _coded(entry, "events", "subject", resource.get("code"), date)
+    yield from _coded(entry, "events", "subject", resource.get("code"), date, _stay(entry))
     yield from _codes_of_stay(entry)
 
 
@@ -180,7 +180,7 @@ def _procedure(entry: Entry, _: Medicines) -> Iterator[tuple[str, Row]]:
     resource = entry.resource
     start = _text(_dict(resource.get("performedPeriod")).get("start"))
     date = _best_day(resource.get("performedDateTime"), start)
-    yield from _coded(entry, "events", "subject", resource.get("code"), date)
+    yield from _coded(entry, "events", "subject", resource.get("code"), date, _stay(entry))
     yield from _codes_of_stay(entry)
 
 
@@ -241,13 +241,23 @@ def _codes_of_stay(entry: Entry) -> Iterator[tuple[str, Row]]:
     ]
     for system, code in codes:
         yield CODES, Row({"resource": _key(entry), "system": system, "code": code})
+    if codes and (stay := _encounter_of(entry)) is not None:
+        yield LINKS, Row({"encounter": stay, "resource": _key(entry), "rank": str(UNNAMED)})
+
+
+def _stay(entry: Entry) -> dict[str, str | None]:
+    """What tells whether a diagnosis or procedure is one of an admission: either may name the other."""
+    return {"encounter": _encounter_of(entry), "resource": _key(entry)}
+
+
+def _encounter_of(entry: Entry) -> str | None:
+    """The encounter that a diagnosis or procedure names; None for one of a list of problems."""
     problems = any(
         _text(c.get("code")) == "problem-list-item"
-        for category in _list(resource.get("category"))
+        for category in _list(entry.resource.get("category"))
         for c in _codings(category)
     )
-    if codes and not problems and (stay := _key_of(entry, _dict(resource.get("encounter")))) is not None:
-        yield LINKS, Row({"encounter": stay, "resource": _key(entry), "rank": str(UNNAMED)})
+    return None if problems else _key_of(entry, _dict(entry.resource.get("encounter")))
 
 
 def _key(entry: Entry) -> str:

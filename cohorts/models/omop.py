@@ -10,9 +10,9 @@ person                    patients            a birth date of which only the yea
                                               birth_datetime beside a blank day or month was filled in by
                                               OMOP's convention and counts as no more precise
 observation_period        registrations       its last day is within it, so the span ends the day after
-condition_occurrence,     events              with number and unit where the table has them
-procedure_occurrence,
-measurement, observation
+condition_occurrence,     events              with number and unit where the table has them; a condition or
+procedure_occurrence,                         procedure whose visit is a stay in hospital is a diagnosis or
+measurement, observation                      procedure of it
 drug_exposure             prescriptions       by its first day; with a row for each ingredient, where the
                                               vocabulary tells (:mod:`cohorts.models.vocabulary`)
 visit_occurrence          contacts            as OMOP concepts: visits have no clinical code
@@ -69,6 +69,12 @@ class _Coded:
     date: str
     measured: bool = False
 
+
+#: What a row of a table is where its visit is a stay in hospital.
+OF_A_STAY: Mapping[str, str] = {"condition_occurrence": "diagnosis", "procedure_occurrence": "procedure"}
+# OMOP's concepts of a stay: inpatient visit, emergency room and inpatient visit, inpatient hospital
+STAYS = (9201, 262, 8717)
+STAYED = "intake.__stays"
 
 CODED: Mapping[str, _Coded] = {
     "condition_occurrence": _Coded(
@@ -127,6 +133,7 @@ def _text(name: str) -> Field:
 
 
 _PERSON_ID = Field("person_id")
+_VISIT = "visit_occurrence_id"
 
 _PERSON = (
     _PERSON_ID,
@@ -200,9 +207,11 @@ class OmopSource:
             try:
                 read_concepts(hub, shelves)
                 contained = shelf.has("drug_exposure") and read_ingredients(hub, shelves)
+                _read_stays(hub, shelf)
                 yield Opened(dict(self._tables(shelf)), by_ingredient=contained)
             finally:
                 drop_vocabulary(hub)
+                hub.connection.execute(f"DROP TABLE IF EXISTS {STAYED}")
 
     def states(self) -> dict[str, str]:
         """SHA-256 of the present state of each table on a server; nothing for a folder, whose files have theirs.
@@ -299,6 +308,7 @@ class OmopSource:
                     Field(coded.concept, "number"),
                     _number(coded.source_concept),
                     *((_text(coded.source_value),) if name in self.source_systems else ()),
+                    *((_text(_VISIT),) if name in OF_A_STAY else ()),
                     *map(_number, measured),
                     *((_text("unit_source_value"),) if coded.measured else ()),
                 )
@@ -314,9 +324,14 @@ class OmopSource:
                 if coded.measured
                 else ""
             )
+            stay = (
+                f"CASE WHEN {_VISIT} IN (SELECT visit FROM {STAYED}) THEN {quoted(OF_A_STAY[name])} END AS kind, "
+                if name in OF_A_STAY
+                else ""
+            )
             for stream in shelf.streams(name, spec):
                 stream.view = f"""(
-                    SELECT person_id AS patient_id, "{coded.date}" AS date, {values}
+                    SELECT person_id AS patient_id, "{coded.date}" AS date, {values}{stay}
                         {self._code(name, coded.concept, coded.source_concept, coded.source_value)},
                         {LINES}, coalesce({FAULT}, CASE WHEN code IS NULL THEN {quoted(NO_CODE)} END) AS {FAULT},
                         {ROW}
@@ -325,6 +340,7 @@ class OmopSource:
                     "patient_id",
                     "date",
                     *(("value", "unit") if coded.measured else ()),
+                    *(("kind",) if name in OF_A_STAY else ()),
                     "system",
                     "code",
                 )
@@ -361,6 +377,22 @@ class OmopSource:
             f"THEN {second}.known_code WHEN {own} IS NOT NULL THEN CAST({own} AS VARCHAR) ELSE {theirs} END AS code, "
             f"CASE WHEN {known} IS NULL AND {own} IS NOT NULL THEN {quoted(OWN_NUMBER)} {lost}END AS {REMARK}"
         )
+
+
+def _read_stays(hub: Hub, shelf: Shelf) -> None:
+    """The visits that are stays in hospital."""
+    hub.connection.execute(f"CREATE TABLE {STAYED} (visit VARCHAR)")
+    if not shelf.has("visit_occurrence"):
+        return
+    spec = TableSpec((Field(_VISIT), Field("visit_concept_id", "number")))
+    for stream in shelf.streams("visit_occurrence", spec):
+        for batch in stream.batches:
+            hub.connection.register(BATCH, batch)
+            hub.connection.execute(
+                f"INSERT INTO {STAYED} SELECT {_VISIT} FROM {BATCH} "
+                f"WHERE TRY_CAST(visit_concept_id AS BIGINT) IN {STAYS} AND {FAULT} IS NULL"
+            )
+            hub.connection.unregister(BATCH)
 
 
 def _joined(concept: str, source_concept: str) -> str:

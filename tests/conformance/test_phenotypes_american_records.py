@@ -79,7 +79,7 @@ def records(data_file: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
     )
     create_hub_tables(hub)
     rows = intake.frame(
-        "SELECT record, date, source, 'event' AS kind, system, code, value, unit FROM intake.events UNION ALL "
+        "SELECT record, date, source, coalesce(kind, 'event'), system, code, value, unit FROM intake.events UNION ALL "
         "SELECT record, date, source, 'prescription', system, code, NULL, NULL FROM intake.prescriptions"
     )
     hub.connection.register("given", rows)

@@ -37,6 +37,17 @@ def one_event(tmp_path: Path, row: str) -> tuple[pd.DataFrame, list[str]]:
     ), intake.rejects["reason"].tolist()
 
 
+def test_a_record_may_say_what_it_is_and_is_an_entry_otherwise(tmp_path: Path) -> None:
+    hub, intake = read(
+        tmp_path,
+        "p,,,,,,\n",
+        events="patient_id,date,system,code,value,unit,kind\n"
+        "p,2010-03-04,icd10,J45,,,Diagnosis\np,2010-03-05,icd10,J45,,,\np,2010-03-06,icd10,J45,,,ward round\n",
+    )
+    assert hub.frame("SELECT kind FROM intake.events ORDER BY date")["kind"].tolist() == ["diagnosis", None]
+    assert intake.rejects["reason"].tolist() == ["kind: not one of event, contact, diagnosis, procedure"]
+
+
 @pytest.mark.parametrize(
     ("row", "kept"),
     [

@@ -150,6 +150,24 @@ class TestOmop:
         hub, _ = read(OmopSource(folder, codes="source"))
         assert rows(hub, "SELECT system, underlying FROM intake.deaths") == [("icd10", "E119")]
 
+    def test_what_belongs_to_a_stay_in_hospital_is_a_diagnosis_or_procedure_of_it(self, tmp_path):
+        medicines(tmp_path)
+        (tmp_path / "visit_occurrence.csv").write_text(
+            "visit_occurrence_id,person_id,visit_concept_id,visit_start_date\n"
+            "1,1,9201,2010-01-01\n2,1,9202,2010-01-02\n3,1,262,2010-01-03\n"
+        )
+        (tmp_path / "condition_occurrence.csv").write_text(
+            "person_id,condition_concept_id,condition_start_date,visit_occurrence_id\n"
+            "1,317009,2010-01-01,1\n1,317009,2010-01-02,2\n1,317009,2010-01-03,3\n1,317009,2010-01-04,\n"
+        )
+        (tmp_path / "procedure_occurrence.csv").write_text(
+            "person_id,procedure_concept_id,procedure_date,visit_occurrence_id\n1,4336464,2010-01-05,1\n"
+        )
+        hub, _ = read(OmopSource(tmp_path))
+        assert rows(hub, "SELECT right(date::VARCHAR, 2), kind FROM intake.events ORDER BY date") == [
+            ("01", "diagnosis"), ("02", None), ("03", "diagnosis"), ("04", None), ("05", "procedure"),
+        ]  # fmt: skip
+
     def test_a_prescription_of_a_product_is_also_one_of_each_ingredient(self, tmp_path):
         vocabulary(medicines(tmp_path), tmp_path)
         hub, intake = read(OmopSource(tmp_path))
@@ -363,6 +381,42 @@ class TestFhir:
             ("2010-01-01",),
             ("2012-03-04",),
         ]
+
+    def test_a_condition_of_an_admission_is_a_diagnosis_of_a_stay(self, tmp_path, records_example):
+        make = records_example
+
+        def encounter(identity: str, of: str, **more) -> dict:
+            return {
+                "resourceType": "Encounter", "id": identity, "class": {"code": of}, "status": "finished",
+                "subject": {"reference": "Patient/a"}, "period": {"start": "2010-01-01", "end": "2010-01-09"}, **more,
+            }  # fmt: skip
+
+        def seen(identity: str, when: str, **more) -> dict:
+            return make.condition(identity, "Patient/a", "195967001", when, **more)
+
+        problem = [
+            make.concept("http://terminology.hl7.org/CodeSystem/condition-category", "problem-list-item")
+        ]
+        named = {"condition": {"reference": "Condition/c4"}}
+        make.write_json(
+            tmp_path / "1.json",
+            make.bundle(
+                make.patient("a"), encounter("in", "IMP", diagnosis=[named]), encounter("out", "AMB"),
+                seen("c1", "2010-01-01", encounter={"reference": "Encounter/in"}),
+                seen("c2", "2010-01-02", encounter={"reference": "Encounter/out"}),
+                seen("c3", "2010-01-03", encounter={"reference": "Encounter/in"}, category=problem),
+                seen("c4", "2010-01-04"),
+                {
+                    "resourceType": "Procedure", "id": "p", "subject": {"reference": "Patient/a"},
+                    "code": make.concept(make.SNOMED, "232717009"), "performedDateTime": "2010-01-05",
+                    "encounter": {"reference": "Encounter/in"},
+                },
+            ),
+        )  # fmt: skip
+        hub, _ = read(FhirSource(tmp_path))
+        assert rows(hub, "SELECT right(date::VARCHAR, 2), kind FROM intake.events ORDER BY date") == [
+            ("01", "diagnosis"), ("02", None), ("03", None), ("04", "diagnosis"), ("05", "procedure"),
+        ]  # fmt: skip
 
     def test_ingredients_come_from_a_vocabulary_of_omop_where_one_is_named(self, tmp_path, records_example):
         make = records_example
