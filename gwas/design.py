@@ -229,7 +229,7 @@ def _trait(name: str, values: npt.NDArray[Any], kind: Kind | None) -> Trait:
         values = _numbers(name, values)
     if np.isinf(values).any():
         raise DesignError("a phenotype has infinite values", where=name, fix="set them to NA")
-    levels = _levels(values, FEW)
+    levels = _levels(values)
     if (
         kind is None
         and len(levels) == 2
@@ -250,16 +250,16 @@ def _trait(name: str, values: npt.NDArray[Any], kind: Kind | None) -> Trait:
     raise DesignError(
         "declared binary but has other values",
         where=name,
-        found=f"{len(_levels(values))} distinct values",
+        found=f"{len(np.unique(values[~np.isnan(values)]))} distinct values",
         expected="0/1 or 1/2, NA where missing",
         fix="recode it or declare it quantitative",
     )
 
 
-def _levels(values: Floats, most: int | None = None) -> set[float]:
-    """The values there are, or some of them where there are more than `most`."""
+def _levels(values: Floats) -> set[float]:
+    """The values there are; some of them where there are more than :data:`FEW`."""
     rest, levels = values[~np.isnan(values)], set[float]()
-    while len(rest) and (most is None or len(levels) <= most):
+    while len(rest) and len(levels) <= FEW:
         levels.add(float(rest[0]))
         rest = rest[rest != rest[0]]
     return levels

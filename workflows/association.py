@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,8 +19,10 @@ from gwas.design import Design, Kind
 from gwas.engines.blas_threads import one_blas_thread
 from gwas.engines.protocol import BlockTests
 from gwas.genotypes import Genotypes
+from gwas.models.coding import TEST_NAMES
 from gwas.models.linear import Missing
 from gwas.models.phenome import AssociationOptions
+from gwas.models.result import VariantTests
 from gwas.offsets import read_offsets
 from workflows.association_journal import Journal, journal
 from workflows.association_tables import VariantCells, parquet_parts, passing, text_rows
@@ -29,7 +31,7 @@ from workflows.gwas_filters import apply_filters
 from workflows.gwas_options import ModelOptions, OutputOptions, TraitOptions
 from workflows.gwas_summary import Summary
 from workflows.gwas_tables import read_variant_list
-from workflows.gwas_traits import describe_design, read_design
+from workflows.gwas_traits import describe_design, interactions_of, read_design
 from workflows.gwas_variants import variants_of_model
 from workflows.installation import version
 from workflows.outputs import write_text
@@ -42,9 +44,9 @@ RESULTS: Final = "results:"
 """The line of the log after which each trait has its own."""
 TEXT_ROWS: Final = 1 << 21
 PARQUET_ROWS: Final = 1 << 22
-"""Rows, variants × traits, whose results are held before they are put on the disk."""
+"""Rows, variants × traits, after which results are made safe; Parquet is held until then."""
 TEXT_SECONDS: Final = 30.0
-"""Longest time that results are held where they are text; parts of Parquet would depend on it."""
+"""Longest time until then where results are text; parts of Parquet would depend on it."""
 FEW_CASES: Final = 50
 """Controls a case, or cases a control, from which tests other than the saddle-point are warned of."""
 TOO_LIBERAL: Final[Mapping[str, str]] = {
@@ -125,6 +127,8 @@ def run_gwas(
     # in one order, however they were named: covariates in another round differently
     more = () if model.condition_list is None else read_variant_list(model.condition_list)
     model = replace(model, conditions=tuple(sorted({*model.conditions, *more})), condition_list=None)
+    if model.interactions is not None:
+        logistic = "wald"
     opened = source.open()
     lines = [
         f"careome {version()} gwas",
@@ -157,6 +161,12 @@ def run_gwas(
             covar_name=covar_name,
             conditions=conditions,
             options=traits,
+        )
+    if model.interactions is not None:
+        model, design = interactions_of(design, model, standardise=traits.standardise)
+        crossed = ", ".join(model.interactions or ())
+        lines.append(
+            f"interactions of the genotype with {crossed}, by Wald tests; these alone are counted below"
         )
     lines += filtered + left + describe_design(design) + _cautions(design, logistic)
     if pred is not None:
@@ -222,6 +232,12 @@ class _Run:
         self.genotypes, self.design, self.options = genotypes, design, options
         self.model, self.output, self.out = model, output, out
         self.kinds: dict[str, Kind] = {trait.name: trait.kind for trait in design.traits}
+        self.terms = _terms(model)
+        self.block_size = options.block_size
+        if model.interactions:
+            from gwas.interaction import variants_at_once
+
+            self.block_size = variants_at_once(genotypes, options.block_size)
         self.targets: dict[str, Path] = {}
         for name, kind in self.kinds.items():
             target = _result_path(out, name, kind, output)
@@ -235,7 +251,7 @@ class _Run:
         started: Callable[[int, int], None] | None,
         progress: Callable[[int], None] | None,
     ) -> tuple[Summary, str | None]:
-        size, most = self.options.block_size, self.genotypes.n_variants
+        size, most = self.block_size, self.genotypes.n_variants
         held = TEXT_ROWS if self.output.format == "text" else PARQUET_ROWS
         stretch = max(1, held // (size * len(self.kinds)))
         names = [path.name for path in self.targets.values()]
@@ -248,19 +264,36 @@ class _Run:
             # the next block is tested while one is written
             with ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer") as pool:
                 pending: Future[None] | None = None
-                for block in associate_tests(
-                    self.genotypes, self.design, self.options, start_block=done.blocks, threads=threads
-                ):
+                for block in self._blocks(done.blocks, threads):
                     if pending is not None:
                         pending.result()
                     pending = pool.submit(writer.add, block)
                     if progress is not None:
-                        progress(block.stop - block.start)
+                        progress((block.stop - block.start) // len(self.terms))
                 if pending is not None:
                     pending.result()
             writer.flush()
             safe.finish(self._finished(safe))
         return summary, done.note
+
+    def _blocks(self, start: int, threads: int | None) -> Iterator[BlockTests]:
+        options = self.options
+        if not self.model.interactions:
+            return associate_tests(self.genotypes, self.design, options, start_block=start, threads=threads)
+        from gwas.interaction import interaction_blocks
+
+        return interaction_blocks(
+            self.genotypes,
+            self.design,
+            self.model.interactions,
+            missing=options.missing,
+            firth=options.firth,
+            max_vif=options.max_vif,
+            max_corr=options.max_corr,
+            coding=options.coding,
+            block_size=options.block_size,
+            start_block=start,
+        )
 
     def _finished(self, safe: Journal) -> dict[str, Path]:
         if self.output.format == "text":
@@ -305,7 +338,7 @@ class _Writer:
 
     def __init__(self, run: _Run, safe: Journal, summary: Summary, stretch: int) -> None:
         self.run, self.safe, self.summary, self.stretch = run, safe, summary, stretch
-        self.cells = VariantCells.of(run.genotypes)
+        self.cells = VariantCells.of(run.genotypes, rows=len(run.terms))
         below = run.output.p_below
         self.least = None if below is None else -float(np.log10(below))
         self.waiting: list[BlockTests] = []
@@ -317,7 +350,8 @@ class _Writer:
         output = self.run.output
         for i, tests in enumerate(block.tests.values()):
             written = passing(tests, self.least)
-            self.summary.add(i, tests, withheld=0 if written is None else int((~written).sum()))
+            withheld = 0 if written is None else int((~written).sum())
+            self.summary.add(i, _summed(tests, len(self.run.terms)), withheld=withheld)
         if output.format == "text":
             for name, data in text_rows(
                 self.cells,
@@ -325,7 +359,7 @@ class _Writer:
                 kinds=self.run.kinds,
                 header_first=block.block == 0,
                 least_log10p=self.least,
-                coding=self.run.options.coding,
+                terms=self.run.terms,
                 layout=output.layout,
                 confidence=output.confidence,
             ).items():
@@ -344,14 +378,29 @@ class _Writer:
             return
         if self.waiting:
             number = (self.blocks - 1) // self.stretch
-            coding = self.run.options.coding
-            parts = parquet_parts(self.cells, self.waiting, least_log10p=self.least, coding=coding)
+            parts = parquet_parts(self.cells, self.waiting, least_log10p=self.least, terms=self.run.terms)
             at = {name: i for i, name in enumerate(self.run.kinds)}
             for name, data in parts:
                 self.safe.put(f"{at[name]}.{number:05d}.parquet", data)
             self.waiting = []
         self.safe.commit(self.blocks, self.summary.state())
         self.unsafe, self.flushed = 0, time.monotonic()
+
+
+def _terms(model: ModelOptions) -> tuple[str, ...]:
+    """What TEST says of the rows of each variant."""
+    if not model.interactions:
+        return (TEST_NAMES[model.coding],)
+    from gwas.interaction import interaction_terms
+
+    return tuple(interaction_terms(model.interactions, coding=model.coding))
+
+
+def _summed(tests: VariantTests, terms: int) -> VariantTests:
+    """What is counted of a block: where there are interactions, those."""
+    if terms == 1:
+        return tests
+    return tests.of(np.flatnonzero(np.arange(len(tests.n)) % terms))
 
 
 def _logistic(mode: LogisticMode, model: ModelOptions) -> str:

@@ -1,15 +1,14 @@
 """Results of an association run on their way to the disk, so that a killed run goes on where it stopped.
 
 Results grow in a hidden folder beside the outputs, one file each, and a journal there says, after every stretch of
-blocks, how long each file is, the checksum of all of it up to there, and what has been summed. A run that finds a
-journal of the same work verifies those checksums, cuts off what was written later and goes on; of other work, or
-with a checksum that does not hold, it starts anew. When all is done the files are renamed to their places and the
+blocks, how long each file is, the checksum (CRC-32) of all of it up to there, and what has been summed. A run that
+finds a journal of the same work verifies those checksums, cuts off what was written later and goes on; of other work,
+or with a checksum that does not hold, it starts anew. When all is done the files are renamed to their places and the
 folder is removed.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,8 @@ from workflows.outputs import PRIVATE_FILE, exclusive, private_folder
 
 Sums = Mapping[str, npt.NDArray[np.int64]]
 JOURNAL = "journal.jsonl"
+HELD = 1 << 22
+"""Bytes that wait to be written together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +67,14 @@ class Journal:
     def __init__(self, folder: Path, key: str, names: Sequence[str]) -> None:
         self.folder, self.key, self.names = folder, key, list(names)
         self._sums: str | None = None
-        self._made: dict[str, str] = {}
+        self._made: dict[str, int] = {}
         self._start()
 
     def _start(self) -> None:
         self._lengths = dict.fromkeys(self.names, 0)
-        self._digests = {name: hashlib.blake2b(digest_size=16) for name in self.names}
+        self._checksums = dict.fromkeys(self.names, 0)
         self._waiting: dict[str, list[bytes]] = {name: [] for name in self.names}
+        self._held = 0
 
     def resume(self) -> Done:
         """Take up what is there, or clear it away."""
@@ -100,30 +103,30 @@ class Journal:
     def write(self, name: str, data: bytes) -> None:
         """Add to a result; it is safe after the next :meth:`commit`."""
         self._waiting[name].append(data)
+        self._held += len(data)
+        if self._held >= HELD:
+            with self._writing():
+                self._append_waiting()
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file of its own; it belongs to the results after the next :meth:`commit`."""
-        (self.folder / name).write_bytes(data)
-        self._made[name] = hashlib.blake2b(data, digest_size=16).hexdigest()
+        with self._writing():
+            (self.folder / name).write_bytes(data)
+        self._made[name] = crc32(data)
 
     def commit(self, blocks: int, sums: Sums) -> None:
-        """Put everything written on the disk and say that `blocks` blocks are done.
-
-        Files are opened one after another, so that a thousand traits never hold a thousand of them.
-        """
-        try:
-            for name, chunks in self._waiting.items():
-                self._append(name, b"".join(chunks))
-                chunks.clear()
+        """Put everything written on the disk and say that `blocks` blocks are done."""
+        with self._writing():
+            self._append_waiting()
             saved = f"sums-{blocks}.npz"
             arrays: dict[str, Any] = dict(sums)
             np.savez(self.folder / saved, **arrays)
             entry = {
                 "blocks": blocks,
                 "sums": saved,
-                "sums_digest": _digest(self.folder / saved),
+                "sums_checksum": _checksum(self.folder / saved),
                 "lengths": [self._lengths[name] for name in self.names],
-                "digests": [self._digests[name].hexdigest() for name in self.names],
+                "checksums": [self._checksums[name] for name in self.names],
                 "made": self._made,
             }
             self._log(entry)
@@ -131,6 +134,19 @@ class Journal:
             if self._sums not in (None, saved):
                 (self.folder / str(self._sums)).unlink(missing_ok=True)
             self._sums = saved
+
+    def _append_waiting(self) -> None:
+        """Put what waits into the files, opened one after another: a thousand traits never hold a thousand."""
+        for name, chunks in self._waiting.items():
+            if chunks:
+                self._append(name, chunks[0] if len(chunks) == 1 else b"".join(chunks))
+                chunks.clear()
+        self._held = 0
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise OutputError(
                 "cannot be written",
@@ -153,7 +169,7 @@ class Journal:
         with open(self.folder / name, "ab") as handle:
             handle.write(data)
         self._lengths[name] += len(data)
-        self._digests[name].update(data)
+        self._checksums[name] = crc32(data, self._checksums[name])
 
     def _log(self, entry: Mapping[str, Any]) -> None:
         with open(self.folder / JOURNAL, "ab") as handle:
@@ -167,22 +183,21 @@ class Journal:
 
     def _verified(self, entries: Sequence[Mapping[str, Any]]) -> bool:
         entry = entries[-1]
-        made = {name: digest for each in entries[1:] for name, digest in each["made"].items()}
-        for name, digest in made.items():
-            if not (self.folder / name).exists() or _digest(self.folder / name) != digest:
+        made = {name: checksum for each in entries[1:] for name, checksum in each["made"].items()}
+        for name, checksum in [*made.items(), (entry["sums"], entry["sums_checksum"])]:
+            if not (self.folder / name).exists() or _checksum(self.folder / name) != checksum:
                 return False
-        sums = self.folder / entry["sums"]
-        if not sums.exists() or _digest(sums) != entry["sums_digest"]:
-            return False
-        for name, length, digest in zip(self.names, entry["lengths"], entry["digests"], strict=True):
+        for name, length, checksum in zip(self.names, entry["lengths"], entry["checksums"], strict=True):
             part = self.folder / name
+            if length == 0 and not part.exists():
+                continue
             if not part.exists() or part.stat().st_size < length:
                 return False
             os.truncate(part, length)
             with open(part, "rb") as handle:
                 while chunk := handle.read(1 << 20):
-                    self._digests[name].update(chunk)
-            if self._digests[name].hexdigest() != digest:
+                    self._checksums[name] = crc32(chunk, self._checksums[name])
+            if self._checksums[name] != checksum:
                 return False
             self._lengths[name] = length
         return True
@@ -237,5 +252,5 @@ def _flush(path: Path) -> None:
         os.fsync(handle.fileno())
 
 
-def _digest(path: Path) -> str:
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+def _checksum(path: Path) -> int:
+    return crc32(path.read_bytes())

@@ -174,9 +174,9 @@ def _check_padding(bed: Path, *, n_samples: int, n_variants: int) -> None:
     if n_samples % 4 == 0:
         return
     width = (n_samples + 3) // 4
-    rows = np.unique(np.linspace(0, n_variants - 1, PADDING_ROWS).astype(np.int64))
+    rows = set(np.linspace(0, n_variants - 1, PADDING_ROWS).astype(np.int64).tolist())
     with open(bed, "rb", buffering=0) as handle:
-        last = [os.pread(handle.fileno(), 1, len(MAGIC) + (int(row) + 1) * width - 1) for row in rows]
+        last = [os.pread(handle.fileno(), 1, len(MAGIC) + (row + 1) * width - 1) for row in rows]
     if any(byte and byte[0] >> (2 * (n_samples % 4)) for byte in last):
         raise InputError(
             "has calls of more samples than its .fam names, or is damaged",
