@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gwas.harmonising import harmonise
     from gwas.hwe import hwe_exact, hwe_exact_x
     from gwas.imputation_quality import imputation_r2
+    from gwas.interaction import associate_interactions
     from gwas.ld import ld_matrix, ld_prune, ld_r2
     from gwas.ld_score_sums import ld_scores
     from gwas.ld_table import ld_pairs, ld_region
@@ -53,6 +54,7 @@ _HOME = {
     "rank_normal_design": "gwas.rank_normal",
     "associate": "gwas.association",
     "associate_blocks": "gwas.association",
+    "associate_interactions": "gwas.interaction",
     "compare_missingness": "gwas.differential_missingness",
     "compare_reference": "gwas.reference_comparison",
     "duplicate_variants": "gwas.duplicates",
@@ -112,6 +114,7 @@ __all__ = [
     "assign_ancestry",
     "associate",
     "associate_blocks",
+    "associate_interactions",
     "compare_missingness",
     "compare_reference",
     "condition_on",

@@ -18,7 +18,6 @@ import numpy.typing as npt
 from gwas.design import Kind
 from gwas.engines.protocol import BlockTests
 from gwas.genotypes import Genotypes
-from gwas.kernels.recode import Coding
 from gwas.kernels.text import (
     TextColumn,
     joined_lines,
@@ -28,7 +27,6 @@ from gwas.kernels.text import (
     text_of_integers,
     text_of_strings,
 )
-from gwas.models.coding import TEST_NAMES
 from gwas.models.result import VariantTests
 from gwas.models.status import ERRCODES
 from gwas.tails import p_text
@@ -47,7 +45,7 @@ _REGENIE_CHROMOSOMES: Final = {"X": "23", "Y": "24", "XY": "25", "MT": "26"}
 
 @dataclass(frozen=True, eq=False)
 class VariantCells:
-    """What a row says of its variant, as text for every variant of a run; positions also int64 (m,)."""
+    """What a row says of its variant, as text for every row of a run; positions also int64 (m,)."""
 
     positions: npt.NDArray[np.int64]
     chrom: TextColumn
@@ -57,10 +55,10 @@ class VariantCells:
     alt: TextColumn
 
     @classmethod
-    def of(cls, genotypes: Genotypes) -> VariantCells:
-        """From the variants of a file; no frame is made."""
+    def of(cls, genotypes: Genotypes, *, rows: int = 1) -> VariantCells:
+        """From the variants of a file, each with so many rows; no frame is made."""
         positions = np.asarray(genotypes.variant_values("pos"), dtype=np.int64)
-        return cls(
+        once = cls(
             positions,
             genotypes.variant_text("chrom"),
             text_of_integers(positions),
@@ -68,6 +66,7 @@ class VariantCells:
             genotypes.variant_text("ref"),
             genotypes.variant_text("alt"),
         )
+        return once if rows == 1 else once.take(np.repeat(np.arange(len(positions)), rows))
 
     def take(self, rows: npt.NDArray[np.int64]) -> VariantCells:
         """Some of them."""
@@ -98,7 +97,7 @@ def lines(
     tests: VariantTests,
     *,
     kind: Kind,
-    coding: Coding = "additive",
+    terms: Sequence[str] = ("ADD",),
     layout: Layout = "plink2",
     only: Mask | None = None,
     confidence: float | None = None,
@@ -108,13 +107,15 @@ def lines(
     Parameters
     ----------
     cells
-        The variants of the whole run.
+        The rows of the whole run.
     start
-        First variant of the block.
+        First row of the block.
     tests
         The block's results for the trait.
-    kind, coding
-        The trait's kind, and how genotypes were counted.
+    kind
+        The trait's kind.
+    terms
+        What TEST says, of one row after another in turn: each variant has a row for each.
     layout
         ``plink2``: tab-separated, ``#CHROM POS ID REF ALT A1 A1_FREQ TEST OBS_CT BETA SE T_STAT P LOG10_P ERRCODE``
         for a quantitative trait, ``FIRTH?`` after A1_FREQ and ``OR LOG(OR)_SE Z_STAT`` for a binary one;
@@ -132,11 +133,15 @@ def lines(
     chosen = np.arange(len(tests.n)) if only is None else np.flatnonzero(only)
     if not len(chosen):
         return b""
-    here = cells.take(start + chosen)
+    here, test = cells.take(start + chosen), _terms(start + chosen, terms)
     found = tests if only is None else tests.of(chosen)
     if layout == "plink2":
-        return _plink_lines(_start_of_line(here, found, kind, TEST_NAMES[coding]), found, kind, confidence)
-    return joined_lines(_regenie_cells(here, found, TEST_NAMES[coding]), between=_BETWEEN[layout])
+        return _plink_lines(_start_of_line(here, found, kind, test), found, kind, confidence)
+    return joined_lines(_regenie_cells(here, found, test), between=_BETWEEN[layout])
+
+
+def _terms(rows: npt.NDArray[np.int64], terms: Sequence[str]) -> TextColumn:
+    return text_of_choices(terms, rows % len(terms))
 
 
 def _plink_names(kind: Kind, confidence: float | None) -> list[str]:
@@ -149,14 +154,14 @@ def _plink_names(kind: Kind, confidence: float | None) -> list[str]:
     return [*start, *effect, "P", "LOG10_P", "ERRCODE"]
 
 
-def _start_of_line(cells: VariantCells, tests: VariantTests, kind: Kind, test: str) -> TextColumn:
+def _start_of_line(cells: VariantCells, tests: VariantTests, kind: Kind, test: TextColumn) -> TextColumn:
     """Up to the number of people: the same for all traits of the same people."""
     firth = [text_of_choices(["N", "Y"], tests.firth.astype(np.int64))] if kind == "binary" else []
     columns = [
         *(cells.chrom, cells.pos, cells.id, cells.ref, cells.alt, cells.alt),
         text_of_floats(tests.alt_frequency),
         *firth,
-        text_of_choices([test], np.zeros(len(tests.n), dtype=np.int64)),
+        test,
         text_of_integers(tests.n),
     ]
     length = sum((column.length for column in columns), np.full(len(tests.n), len(columns) - 1))
@@ -187,7 +192,7 @@ def _p_cells(log10p: npt.NDArray[np.float64]) -> TextColumn:
     return text_of_floats(np.power(10.0, -log10p), digits=6)
 
 
-def _regenie_cells(cells: VariantCells, tests: VariantTests, test: str) -> list[TextColumn]:
+def _regenie_cells(cells: VariantCells, tests: VariantTests, test: TextColumn) -> list[TextColumn]:
     constant = np.zeros(len(tests.n), dtype=np.int64)
     names, lengths = cells.chrom.runs()
     chromosomes = [_REGENIE_CHROMOSOMES.get(name, name) for name in names]
@@ -200,7 +205,7 @@ def _regenie_cells(cells: VariantCells, tests: VariantTests, test: str) -> list[
         text_of_floats(tests.alt_frequency),
         text_of_choices(["1"], constant),
         text_of_integers(tests.n),
-        text_of_choices([test], constant),
+        test,
         text_of_floats(tests.beta),
         text_of_floats(tests.se),
         text_of_floats(tests.statistic**2),
@@ -216,7 +221,7 @@ def text_rows(
     kinds: Mapping[str, Kind],
     header_first: bool,
     least_log10p: float | None = None,
-    coding: Coding = "additive",
+    terms: Sequence[str] = ("ADD",),
     layout: Layout = "plink2",
     confidence: float | None = None,
 ) -> dict[str, bytes]:
@@ -228,8 +233,8 @@ def text_rows(
         if layout == "plink2" and kind == "quantitative" and only is None:
             shared = (id(tests.n), id(tests.alt_frequency))
             if shared not in starts:
-                here = cells.take(np.arange(block.start, block.stop))
-                starts[shared] = _start_of_line(here, tests, kind, TEST_NAMES[coding])
+                rows = np.arange(block.start, block.stop)
+                starts[shared] = _start_of_line(cells.take(rows), tests, kind, _terms(rows, terms))
             data = _plink_lines(starts[shared], tests, kind, confidence)
         else:
             data = lines(
@@ -237,7 +242,7 @@ def text_rows(
                 block.start,
                 tests,
                 kind=kind,
-                coding=coding,
+                terms=terms,
                 layout=layout,
                 only=only,
                 confidence=confidence,
@@ -251,20 +256,20 @@ def parquet_parts(
     blocks: Sequence[BlockTests],
     *,
     least_log10p: float | None = None,
-    coding: Coding = "additive",
+    terms: Sequence[str] = ("ADD",),
 ) -> Iterator[tuple[str, bytes]]:
     """Results in consecutive blocks as one Parquet file (zstd) a trait.
 
     Parameters
     ----------
     cells
-        The variants of the whole run.
+        The rows of the whole run.
     blocks
         At least one, without a gap.
     least_log10p
         See :func:`passing`.
-    coding
-        What TEST says.
+    terms
+        What TEST says, as in :func:`lines`.
 
     Yields
     ------
@@ -276,7 +281,8 @@ def parquet_parts(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    here = cells.take(np.arange(blocks[0].start, blocks[-1].stop))
+    rows = np.arange(blocks[0].start, blocks[-1].stop)
+    here = cells.take(rows)
     alt = pa.array(here.alt.strings(), type=pa.string())
     variants = pa.table(
         {
@@ -294,7 +300,7 @@ def parquet_parts(
         for column, values in {
             "A1_FREQ": tests.alt_frequency,
             "FIRTH?": np.where(tests.firth, "Y", "N"),
-            "TEST": np.full(len(tests.n), TEST_NAMES[coding]),
+            "TEST": np.array(terms)[rows % len(terms)],
             "OBS_CT": tests.n,
             "BETA": tests.beta,
             "SE": tests.se,

@@ -22,7 +22,7 @@ SHOWN = 30
 """Traits and files that are shown; the log and the folder have them all."""
 MODIFIERS = {
     "hide-covar", "omit-ref", "allow-no-covars", "skip-invalid-pheno", "log10", "firth", "firth-fallback",
-    "no-firth", "dominant", "recessive", "hetonly",
+    "no-firth", "dominant", "recessive", "hetonly", "interaction",
 }  # fmt: skip
 """PLINK 2's words after --glm that have a meaning here; the first five say what is done anyway."""
 BUILDS = {
@@ -82,7 +82,11 @@ def trait_options(
         bool, typer.Option("--pheno-quantile-normalize", help="The same by PLINK 2's formula.")
     ] = False,
     standardize: Annotated[
-        bool, typer.Option("--covar-variance-standardize", help="Done anyway; changes no result.")
+        bool,
+        typer.Option(
+            "--covar-variance-standardize",
+            help="Covariates to variance 1; changes no result but interactions.",
+        ),
     ] = False,
 ) -> TraitOptions:
     """The options that say what traits and covariates are."""
@@ -98,6 +102,7 @@ def trait_options(
         categories=tuple(_listed(categories) or ()),
         complete=strict,
         rank_normal="blom" if apply_rint else "plink" if quantile_normalize else None,
+        standardise=standardize,
     )
 
 
@@ -137,6 +142,12 @@ def model_options(
     p_thresh: Annotated[
         float, typer.Option("--pThresh", min=0, max=1, help="Score P below which --firth and --spa begin.")
     ] = 0.05,
+    interaction: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--interaction", help="Covariates to multiply the genotype with; --glm interaction: all of them."
+        ),
+    ] = None,
     condition: Annotated[
         list[str] | None, typer.Option("--condition", help="Variant to condition on; may be repeated.")
     ] = None,
@@ -184,12 +195,18 @@ def model_options(
         raise typer.BadParameter("one of --firth, --spa and --glm's firth, firth-fallback and no-firth")
     if (approx or firth_se) and not firth:
         raise typer.BadParameter(f"{'--approx' if approx else '--firth-se'} goes with --firth")
+    crossed = tuple(_listed(interaction) or ()) if interaction or "interaction" in given else None
+    if crossed is not None and (spa or firth or "firth" in given):
+        raise typer.BadParameter(
+            "interactions are tested by maximum likelihood, and by Firth where it fails: leave --spa and firth out"
+        )
     logistic = "score-spa" if spa else "score-firth" if firth or "firth" in given else "score-spa-firth"
-    if logistic == "score-spa-firth" and glm is not None:
+    if logistic == "score-spa-firth" and (glm is not None or crossed is not None):
         logistic = "wald"
     return HowTested(
         model=ModelOptions(
             coding=codings[0] if codings else "additive",  # type: ignore[arg-type]
+            interactions=crossed,
             conditions=tuple(_listed(condition) or ()),
             condition_list=condition_list,
             condition_missing=condition_missing,
@@ -272,6 +289,8 @@ def gwas(
     del step
     if ignore_pred and pred is not None:
         raise typer.BadParameter("--pred and --ignore-pred exclude each other")
+    if tests.model.interactions is not None and (pred is not None or output.layout == "regenie"):
+        raise typer.BadParameter("interactions go without --pred, and with PLINK 2's columns")
     if pred_inflation is not None and pred is None:
         raise typer.BadParameter("--pred-inflation goes with --pred")
     threads = use_threads(threads)

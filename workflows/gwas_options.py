@@ -28,6 +28,9 @@ class TraitOptions:
         Analyse only those who have every trait (``--strict``).
     rank_normal
         Replace quantitative traits by normal scores, see :mod:`gwas.rank_normal`.
+    standardise
+        Bring covariates to mean 0 and variance 1 (``--covar-variance-standardize``), which changes no answer but where
+        there are interactions.
     """
 
     kind: Literal["quantitative", "binary"] | None = None
@@ -35,6 +38,7 @@ class TraitOptions:
     categories: tuple[str, ...] = ()
     complete: bool = False
     rank_normal: RankNormal | None = None
+    standardise: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,9 @@ class ModelOptions:
     ----------
     coding
         See :func:`gwas.association.associate_blocks`; other codings than the additive leave X, Y and MT out.
+    interactions
+        Covariates that the genotype is multiplied with, see :mod:`gwas.interaction`; none of them means all
+        covariates, None no interactions. X, Y and MT are left out.
     conditions, condition_list
         Names of variants whose genotypes become covariates, and a file with more of them.
     condition_missing
@@ -62,6 +69,7 @@ class ModelOptions:
     """
 
     coding: Coding = "additive"
+    interactions: tuple[str, ...] | None = None
     conditions: tuple[str, ...] = ()
     condition_list: Path | None = None
     condition_missing: Missing | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from gwas.design import Design, make_design
 from gwas.genotypes import Genotypes
 from gwas.person_table import PersonTable
 from gwas.rank_normal import rank_normal_design
-from workflows.gwas_options import TraitOptions
+from workflows.gwas_options import ModelOptions, TraitOptions
 from workflows.gwas_tables import read_person_table
 
 if TYPE_CHECKING:
@@ -106,6 +107,45 @@ def describe_design(design: Design) -> list[str]:
             text += f", {trait.coding}"
         lines.append(text)
     return lines + [f"{name}: skipped, {reason}" for name, reason in design.skipped.items()]
+
+
+def interactions_of(design: Design, model: ModelOptions, *, standardise: bool) -> tuple[ModelOptions, Design]:
+    """Name the covariates of interactions as the design does, and bring covariates to one scale if asked.
+
+    A covariate of categories stands for all its indicators. Standardised are those that are numbers, among everyone
+    who has them, as by PLINK 2's ``--covar-variance-standardize``.
+
+    Raises
+    ------
+    InputError
+        A covariate is not there.
+    """
+    names = design.covariate_names
+    found: list[str] = []
+    for wanted in model.interactions or names:
+        levels = [name for name in names if name == wanted or name.startswith(f"{wanted}=")]
+        if not levels:
+            raise InputError(
+                "no such covariate to take an interaction with",
+                where="--interaction",
+                found=wanted,
+                expected=", ".join(names) or "a covariate",
+                fix="name it with --covar-name too",
+            )
+        found += levels
+    if not found:
+        raise InputError(
+            "there is no covariate to take an interaction with", where="--interaction", fix="give --covar"
+        )
+    if standardise:
+        columns = design.covariates.copy()
+        for at, name in enumerate(names):
+            known = ~np.isnan(columns[:, at])
+            if "=" not in name:
+                columns[known, at] -= columns[known, at].mean()
+                columns[known, at] /= columns[known, at].std(ddof=1)
+        design = replace(design, covariates=columns)
+    return replace(model, interactions=tuple(dict.fromkeys(found))), design
 
 
 def _with_categories(table: PersonTable, names: Sequence[str], where: Path) -> PersonTable:

@@ -41,6 +41,8 @@ def variants_of_model(genotypes: Genotypes, model: ModelOptions) -> tuple[Genoty
     kinds = ploidy_class(genotypes.variant_text("chrom"))
     if model.coding != "additive":
         kept, why = kinds == "diploid", f"X, Y and MT have no {model.coding} coding"
+    elif model.interactions is not None:
+        kept, why = kinds == "diploid", "X, Y and MT have no interactions"
     else:
         kept, why = (kinds != "x") | (model.x_model != 0), "--xchr-model 0 leaves X out"
     if not kept.all():
