@@ -33,7 +33,7 @@ def test_show_says_what_an_entry_is_and_where_it_comes_from() -> None:
     assert said.startswith("Chronic kidney disease, stages 3 to 5\n")
     for part in (
         "doi:10.1056/NEJMoa2102953",
-        "creatinine: 4 read2, 14 snomed",
+        "creatinine: 3 loinc, 4 read2, 14 snomed",
         "Published prevalence: 3.0% to 8.0%",
     ):
         assert part in said
@@ -59,14 +59,14 @@ def test_explain_tells_an_entry_a_file_and_a_study() -> None:
 
 
 def test_check_counts_and_fails_where_a_patient_comes_out_otherwise(tmp_path: Path) -> None:
-    assert _said("check", "dementia") == "dementia: 11 of 11 worked patients as expected\n"
+    assert _said("check", "dementia") == "dementia: 15 of 15 worked patients as expected\n"
     folder = Path(shutil.copytree(library.CATALOGUE / "dementia", tmp_path / "dementia"))
     file = folder / "definition.yaml"
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace("gap_days: 30", "gap_days: 29"), encoding="utf-8")
     result = CliRunner().invoke(app, ["check", str(folder)])
     assert isinstance(result.exception, StudyError)
-    assert "10 of 11 worked patients as expected" in result.output
+    assert "14 of 15 worked patients as expected" in result.output
     assert "drugs 29 days apart: expected excluded, found case" in result.output
 
 
