@@ -12,10 +12,12 @@ from workflows.methods import limits, methods
 from workflows.quality_content import ancestry_maps, quality_summary
 from workflows.records_content import (
     attrition,
+    exposure_summaries,
     intake_rows,
     linkage_summary,
     number,
     objections,
+    outcome_summaries,
     phenotype_summary,
     trait_summaries,
 )
@@ -56,6 +58,8 @@ def _of_records(findings: Findings, receipt: Receipt, rule: Disclosure) -> Cohor
         attrition=attrition(records, rule),
         phenotypes=tuple(phenotype_summary(records, name, rule) for name in records.study.phenotypes),
         traits=tuple(trait_summaries(records, rule)),
+        exposures=tuple(exposure_summaries(records, rule)),
+        outcomes=tuple(outcome_summaries(records)),
         methods=methods(findings),
         limits=limits(findings),
         receipts=Receipts(

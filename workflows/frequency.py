@@ -1,4 +1,4 @@
-"""How common the phenotypes of a study are on its index date, and how often they begin after it.
+"""How common the phenotypes of a study are on its index date, and how often they and its outcomes come after it.
 
 Exact counts stay in here: what leaves is hidden where it is small and rounded elsewhere (:mod:`workflows.release`).
 """
@@ -17,12 +17,15 @@ from phenotypes.derivation import Derived
 from phenotypes.prevalence import incidence, prevalence
 from phenotypes.session import HubLike
 from phenotypes.status import Statuses
-from workflows.release import released_incidence, released_prevalence
+from workflows.release import released_counts, released_incidence, released_prevalence
 from workflows.reports.counts import Disclosure
 from workflows.study import Study
 
 #: Youngest age of each age band.
 AGE_EDGES = (0, 18, 40, 50, 60, 70, 80)
+
+#: States of a survival table (:class:`phenotypes.derivation.Derived`).
+EVENT, COMPETING = 1, 2
 
 PREVALENCE = ["phenotype", "on", "age_band", "sex", "people", "cases", "prevalence", "low", "high"]
 INCIDENCE = ["phenotype", "year", "people", "person_years", "events", "rate", "low", "high"]
@@ -41,13 +44,17 @@ class Frequency:
     incidence
         New cases per 1,000 person-years by calendar year, from the index date to the end of the data
         (:func:`workflows.release.released_incidence`).
+    outcomes
+        Follow-up of each outcome: people at risk, person-years, events, competing events and new cases per 1,000
+        person-years.
     uncounted
-        Phenotype to the reason why it is in neither.
+        Phenotype to the reason why it is in none of the first three.
     """
 
     overall: pd.DataFrame
     prevalence: pd.DataFrame
     incidence: pd.DataFrame
+    outcomes: pd.DataFrame
     uncounted: Mapping[str, str]
 
 
@@ -94,8 +101,21 @@ def frequency(
         released_prevalence(together, rule),
         released_prevalence(cells, rule),
         released_incidence(new, rule),
+        _follow_up(derived.survival, rule),
         uncounted,
     )
+
+
+def _follow_up(survival: pd.DataFrame, rule: Disclosure) -> pd.DataFrame:
+    marked = survival.assign(events=survival["state"] == EVENT, competing=survival["state"] == COMPETING)
+    by_outcome = marked.groupby("outcome", sort=False, observed=True)
+    counted = by_outcome.agg(
+        people=("person_id", "size"),
+        person_years=("years", "sum"),
+        events=("events", "sum"),
+        competing=("competing", "sum"),
+    )
+    return released_counts(released_incidence(counted.reset_index(), rule), ["competing"], rule)
 
 
 def _some(derived: Derived, names: list[str]) -> Derived:

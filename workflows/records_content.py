@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from workflows.reports.content import (
     Linkage,
     LinkageGroup,
     NamedCount,
+    OutcomeSummary,
     PhenotypeSummary,
     PrevalenceCell,
     RejectReason,
@@ -210,26 +211,63 @@ def number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def trait_summaries(records: RecordsFindings, rule: Disclosure) -> Iterable[TraitSummary]:
+def trait_summaries(records: RecordsFindings, rule: Disclosure) -> Iterator[TraitSummary]:
     """Measurements of which enough people have one."""
     quality = records.derived.diagnostics.traits.set_index("column")
     for name, spec in records.study.traits.items():
-        if spec.kind != "number":
-            continue
-        values = records.table[name].dropna().to_numpy()
-        if len(values) < rule.smallest_shown:
-            continue
-        low, middle, high = (float(q) for q in np.quantile(values, [0.25, 0.5, 0.75]))
-        yield TraitSummary(
+        if spec.kind == "number":
+            yield from _measured(
+                records,
+                name,
+                rule,
+                unit=spec.unit,
+                definition=explain(spec.build(records.codelists, name)),
+                rejected_unit=rule.show(int(cell(quality, name, "unknown_unit"))),
+                rejected_implausible=rule.show(int(cell(quality, name, "implausible"))),
+            )
+
+
+def exposure_summaries(records: RecordsFindings, rule: Disclosure) -> Iterator[TraitSummary]:
+    """Exposures of which enough people have one."""
+    for name, spec in records.study.exposures.items():
+        yield from _measured(records, name, rule, unit=spec.measured_in, definition=spec.said(name))
+
+
+def _measured(
+    records: RecordsFindings, name: str, rule: Disclosure, *, unit: str, definition: str, **rejected: Count
+) -> Iterator[TraitSummary]:
+    values = records.table[name].dropna().to_numpy()
+    if len(values) < rule.smallest_shown:
+        return
+    label = records.study.label_of(name)
+    low, middle, high = (float(q) for q in np.quantile(values, [0.25, 0.5, 0.75]))
+    yield TraitSummary(
+        name=name,
+        label=label,
+        unit=unit,
+        definition=definition,
+        people=rule.show(len(values)),
+        mean=float(values.mean()),
+        sd=float(values.std(ddof=1)),
+        quartiles=(low, middle, high),
+        distribution=histogram(values, label=label, unit=unit, disclosure=rule),
+        **rejected,
+    )
+
+
+def outcome_summaries(records: RecordsFindings) -> Iterator[OutcomeSummary]:
+    """Follow-up of each outcome for which somebody was at risk."""
+    for row in each_row(records.frequency.outcomes):
+        name = str(row.outcome)
+        yield OutcomeSummary(
             name=name,
-            label=spec.label,
-            unit=spec.unit,
-            definition=explain(spec.build(records.codelists, name)),
-            people=rule.show(len(values)),
-            mean=float(values.mean()),
-            sd=float(values.std(ddof=1)),
-            quartiles=(low, middle, high),
-            rejected_unit=rule.show(int(cell(quality, name, "unknown_unit"))),
-            rejected_implausible=rule.show(int(cell(quality, name, "implausible"))),
-            distribution=histogram(values, label=spec.label, unit=spec.unit, disclosure=rule),
+            label=records.study.outcomes[name].label,
+            definition=records.derived.explanations[f"outcomes.{name}"],
+            people=row.people,
+            person_years=row.person_years,
+            events=row.events,
+            competing=row.competing,
+            rate=number(row.rate),
+            low=number(row.low),
+            high=number(row.high),
         )

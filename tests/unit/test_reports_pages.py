@@ -202,6 +202,12 @@ def test_every_section_of_a_full_study_is_in_its_contents_once() -> None:
     assert [attrs["href"] for tag, attrs in page.tags if tag == "a"] == [f"#{name}" for name in ids]
 
 
+def test_exposures_and_outcomes_stand_beside_measurements() -> None:
+    words = Page(build_cohort_report(example.cohort(variants=200))).words
+    assert "Exposures Fine particles 8,500 people; mean 10.2 (SD 1.7)" in words
+    assert "Coronary heart disease 9,210 84,900 575 under 10 6.8 6.2 to 7.3" in words
+
+
 def test_how_common_and_how_often_new_are_drawn_and_told_where_any_is_shown() -> None:
     whole = example.cohort(variants=200)
     page = build_cohort_report(whole)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from cohorts.hub import connect, create_hub_tables
-from phenotypes import CodeList, Phenotype, derive, has, none_of
+from phenotypes import CodeList, Outcome, Phenotype, derive, has, none_of
 from workflows.frequency import Frequency, frequency
 from workflows.reports.counts import SUPPRESSED, Disclosure
 from workflows.results import hidden_as_null
@@ -64,6 +64,7 @@ def counted() -> Frequency:
                 "new": Phenotype("new", has(A), onset="incident"),
                 "without": Phenotype("without", none_of(has(A))),
             },
+            outcomes={"first": Outcome("first", has(A), years=3)},
         )
         return frequency(study, hub, persons, derived, Disclosure())
 
@@ -104,6 +105,14 @@ def test_what_cannot_be_counted_is_named_with_the_reason(counted: Frequency) -> 
     }
 
 
+def test_follow_up_of_an_outcome_is_released(counted: Frequency) -> None:
+    (row,) = counted.outcomes.to_dict("records")
+    # Of 400, 55 had it by the index date; 17 women and 4 men have it later.
+    assert (row["outcome"], row["people"], row["events"], row["competing"]) == ("first", 345, 20, 0)
+    assert row["rate"] == pytest.approx(1000 * 20 / row["person_years"])
+    assert row["low"] < row["rate"] < row["high"]
+
+
 def test_hidden_counts_are_null_in_the_results(counted: Frequency, tmp_path) -> None:
     hidden_as_null(counted.incidence).to_parquet(tmp_path / "i.parquet")
     table = pd.read_parquet(tmp_path / "i.parquet")
@@ -120,7 +129,7 @@ def test_a_study_without_phenotypes_has_empty_tables(counted: Frequency, tmp_pat
         persons = pd.DataFrame({"person_id": [7], "sex": ["F"], "birth_date": [pd.Timestamp("1960-01-01")]})
         derived = derive(hub, persons, index_date=INDEX, data_end=date(2015, 12, 31))
         none = frequency(study, hub, persons, derived, Disclosure())
-    for name in ("prevalence", "incidence"):
+    for name in ("prevalence", "incidence", "outcomes"):
         mine, theirs = getattr(none, name), getattr(counted, name)
         assert list(mine) == list(theirs)
         assert mine.empty

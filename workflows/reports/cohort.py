@@ -98,7 +98,7 @@ def _says(content: CohortContent, section: str) -> bool:
     needs: Mapping[str, tuple[object, ...]] = {
         "findings": (content.findings, content.truth),
         "people": (content.intake, content.linkage, content.attrition),
-        "phenotypes": (content.phenotypes, content.traits),
+        "phenotypes": (content.phenotypes, content.traits, content.exposures, content.outcomes),
         "genotypes": (content.qc, content.pca),
         "associations": (content.associations,),
         "scores": (content.scores,),
@@ -118,7 +118,7 @@ def _figures(content: CohortContent) -> Mapping[str, Markup]:
             figures[f"prevalence-{phenotype.name}"] = prevalence_figure(phenotype)
         if any(year.rate is not None for year in phenotype.incidence):
             figures[f"incidence-{phenotype.name}"] = incidence_figure(phenotype)
-    for trait in content.traits:
+    for trait in (*content.traits, *content.exposures):
         if trait.distribution is not None:
             name = f"trait-{trait.name}"
             figures[name] = histogram_figure(trait.distribution, name=name)

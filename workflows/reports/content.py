@@ -60,6 +60,7 @@ from workflows.reports.people_content import (
     Linkage,
     LinkageGroup,
     NamedCount,
+    OutcomeSummary,
     PhenotypeSummary,
     PrevalenceCell,
     RejectReason,
@@ -95,6 +96,7 @@ __all__ = [
     "Metric",
     "NamedCount",
     "Note",
+    "OutcomeSummary",
     "PatientContent",
     "PatientOutcome",
     "PcaGroup",
@@ -199,6 +201,8 @@ class CohortContent:
     attrition: tuple[FlowStep, ...] = ()
     phenotypes: tuple[PhenotypeSummary, ...] = ()
     traits: tuple[TraitSummary, ...] = ()
+    exposures: tuple[TraitSummary, ...] = ()
+    outcomes: tuple[OutcomeSummary, ...] = ()
     qc: QcSummary | None = None
     pca: PcaMap | None = None
     pca_more: tuple[PcaMap, ...] = ()

@@ -21,20 +21,20 @@ def prevalence_figure(phenotype: PhenotypeSummary) -> Markup:
     """Share of women and of men with it by age band, with intervals; what is hidden is a grey tick."""
     figure, ax = new_figure(2.9, 1.85)
     bands = list(dict.fromkeys(cell.age_band for cell in phenotype.prevalence))
-    for row, (sex, (colour, mark, shift)) in enumerate(LOOKS.items()):
+    for at, (sex, (colour, mark, shift)) in enumerate(LOOKS.items()):
         mine = {cell.age_band: cell for cell in phenotype.prevalence if cell.sex == sex}
-        shown = [(at + shift, mine[band]) for at, band in enumerate(bands) if band in mine]
+        shown = [(x + shift, mine[band]) for x, band in enumerate(bands) if band in mine]
         _points(ax, [(x, cell.share, cell.low, cell.high) for x, cell in shown], colour, mark)
         if shown:
             ax.text(
-                0.02,
-                0.98 - 0.12 * row,
+                0.26 * at,
+                1.02,
                 sex,
                 transform=ax.transAxes,
                 size=8,
                 color=colour,
                 weight="bold",
-                va="top",
+                va="bottom",
             )
     ax.set_xticks(range(len(bands)), bands)
     ax.set_xlim(-0.5, len(bands) - 0.5)

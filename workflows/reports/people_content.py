@@ -142,6 +142,22 @@ class PhenotypeSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OutcomeSummary:
+    """Follow-up of an outcome: who was at risk for how long, and events per 1,000 person-years as shown."""
+
+    name: str
+    label: str
+    definition: str
+    people: Count
+    person_years: Count
+    events: Count
+    competing: Count
+    rate: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Histogram:
     """A distribution already binned (see ``binning.histogram``): bins under 10 people are ``'<10'``.
 
@@ -176,7 +192,7 @@ class Histogram:
 
 @dataclass(frozen=True, kw_only=True)
 class TraitSummary:
-    """One measured trait among the study's people."""
+    """One measured trait, or exposure, among the study's people."""
 
     name: str
     label: str
