@@ -8,7 +8,11 @@ An entry is a folder of ``phenotypes/catalogue``:
     (`uses`), and published figures that the result can be held against (`related_bands`).
 ``codes/*.csv``
     Code lists of our own, each named by its file. SNOMED CT identifiers are without terms; expand them by
-    your own release (:meth:`~phenotypes.codelist.CodeList.expand`) where it goes deeper.
+    your own release (:meth:`~phenotypes.codelist.CodeList.expand`) where it goes deeper. Drugs of RxNorm are
+    ingredients (:mod:`cohorts.models.vocabulary` tells how their products are met). A category of ICD-10 is
+    listed of ICD-10-CM where it means the same down to the listed digits; else what means it is. Procedures of the
+    United States (CPT, ICD-10-PCS) are not listed, those of SNOMED CT are. A code that we could not hold against a
+    published table is left out.
 ``patients.yaml``
     Worked patients (see :mod:`phenotypes.worked`).
 

@@ -100,6 +100,11 @@ def _why_unseen(codes: CodeList, used: pd.DataFrame) -> str:
         return (
             f"no code of {', '.join(missing)} is recorded by anybody; there is {', '.join(others) or 'none'}"
         )
+    if "rxnorm" in wanted & set(used["system"]):
+        return (
+            "no code of the list is recorded by anybody; where it lists ingredients of RxNorm and products are "
+            "recorded, name the vocabulary of that source"
+        )
     return "no code of the list is recorded by anybody"
 
 
