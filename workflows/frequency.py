@@ -58,7 +58,7 @@ class Frequency:
     uncounted: Mapping[str, str]
 
 
-def frequency(
+def frequencies(
     study: Study, hub: HubLike, persons: pd.DataFrame, derived: Derived, rule: Disclosure
 ) -> Frequency:
     """Count how common and how often new each phenotype is in the study population.

@@ -25,7 +25,7 @@ from workflows.crate import run_crate
 from workflows.deriving import derive_declared
 from workflows.findings import Findings, GenomeFindings, Receipt, RecordsFindings
 from workflows.folder import RunFolder, open_run_folder
-from workflows.frequency import frequency
+from workflows.frequency import frequencies
 from workflows.genome_study import GenomeStudy
 from workflows.genotyped import join_genotypes, one_sample_each, sampled_after
 from workflows.hub_plan import canonical_text
@@ -163,7 +163,7 @@ def run_records(
         table = analysis_table(study, linked.hub, people, derived)
 
     with progress.step("Counting how common and how often new"):
-        common = frequency(study, linked.hub, people.persons, derived, Disclosure())
+        common = frequencies(study, linked.hub, people.persons, derived, Disclosure())
 
     return RecordsFindings(
         study=study,

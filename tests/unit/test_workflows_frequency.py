@@ -10,7 +10,7 @@ import pytest
 
 from cohorts.hub import connect, create_hub_tables
 from phenotypes import CodeList, Outcome, Phenotype, derive, has, none_of
-from workflows.frequency import Frequency, frequency
+from workflows.frequency import Frequency, frequencies
 from workflows.reports.counts import SUPPRESSED, Disclosure
 from workflows.results import hidden_as_null
 from workflows.study import Study
@@ -66,7 +66,7 @@ def counted() -> Frequency:
             },
             outcomes={"first": Outcome("first", has(A), years=3)},
         )
-        return frequency(study, hub, persons, derived, Disclosure())
+        return frequencies(study, hub, persons, derived, Disclosure())
 
 
 def test_prevalence_is_of_the_index_date_and_small_cells_are_hidden(counted: Frequency) -> None:
@@ -128,7 +128,7 @@ def test_a_study_without_phenotypes_has_empty_tables(counted: Frequency, tmp_pat
         create_hub_tables(hub)
         persons = pd.DataFrame({"person_id": [7], "sex": ["F"], "birth_date": [pd.Timestamp("1960-01-01")]})
         derived = derive(hub, persons, index_date=INDEX, data_end=date(2015, 12, 31))
-        none = frequency(study, hub, persons, derived, Disclosure())
+        none = frequencies(study, hub, persons, derived, Disclosure())
     for name in ("prevalence", "incidence", "outcomes"):
         mine, theirs = getattr(none, name), getattr(counted, name)
         assert list(mine) == list(theirs)
