@@ -101,7 +101,7 @@ def associate_blocks(
         ``hetonly`` 0, 1, 0; of a dosage d: min(d, 1), max(d - 1, 0), 1 - abs(d - 1).
     male_copies
         A male's ALT allele on X counts as 2 copies, as a woman's two, or as 1 (PLINK 2's ``--xchr-model 2``
-        and ``1``; with 1, a heterozygous call of a male counts as missing).
+        and ``1``; a heterozygous call of a male counts as half of that).
     offsets
         Predictions by the other chromosomes, from :func:`gwas.whole_genome_regression`, to be taken out of the
         traits: quantitative, value - offset, then the covariates; binary, on the log odds. People without a

@@ -70,12 +70,8 @@ def condition_on(
         dosages = np.where(calls < 0, np.nan, calls)
     if male_copies == 1:
         male = chosen.sample_values("sex") == "M"
-        halved = np.where(male, dosages / 2, dosages)
-        if genotypes.values == "hard-call":
-            # as in the tests themselves: two different alleles where there is one are an error
-            halved[halved == 0.5] = np.nan
         on_x = ploidy_class(chosen.variants["chrom"]) == "x"
-        dosages = np.where(on_x[:, None], halved, dosages)
+        dosages = np.where(on_x[:, None] & male, dosages / 2, dosages)
     for name, values in zip(wanted, dosages, strict=True):
         known = values[~np.isnan(values)]
         if not len(known) or known.min() == known.max():

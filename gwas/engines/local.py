@@ -21,7 +21,7 @@ from gwas.engines.protocol import BlockTests
 from gwas.engines.threads import checked_threads
 from gwas.genotypes.chromosomes import Ploidy, ploidy_class
 from gwas.genotypes.descriptor import Block, Dosages, Genotypes, Index, Packed
-from gwas.models.coding import code_tile
+from gwas.models.coding import code_tile, halve_tile
 from gwas.models.phenome import AssociationOptions, Phenome, prepare_phenome
 from gwas.models.result import VariantTests
 from gwas.models.tile import DosageTile, PackedTile, Tile
@@ -66,7 +66,7 @@ class LocalEngine:
         size = options.block_size
         threads = self.threads or len(os.sched_getaffinity(0))
         numba = genotypes.values == "dosage"
-        test = _Tester(genotypes, design, options, layout, threads if numba else None).test
+        test = _Tester(genotypes, design, options, layout, threads, numba=numba).test
         parts: list[dict[str, VariantTests]] = []
         with one_blas_thread(), one_blas_thread("numpy"):
             for stop, found in _in_order(
@@ -112,9 +112,12 @@ class _Tester:
         design: Design,
         options: AssociationOptions,
         layout: _Layout,
-        numba_threads: int | None,
+        threads: int,
+        *,
+        numba: bool,
     ) -> None:
-        self.design, self.options, self.layout, self.numba_threads = design, options, layout, numba_threads
+        self.design, self.options, self.layout = design, options, layout
+        self.threads, self.numba = threads, numba
         self.kinds = ploidy_class(genotypes.variant_text("chrom"))
         self.sex = genotypes.sample_values("sex")
         self.male = np.asarray(self.sex == "M")
@@ -122,20 +125,34 @@ class _Tester:
         self.chromosomes = chrom
         self.phenomes: dict[tuple[Ploidy, str | None], Phenome] = {}
         self.fitting = Lock()
+        self.halving = Lock()
 
     def test(self, stretch: Stretch) -> list[dict[str, VariantTests]]:
         """Test a stretch, each run of one kind of chromosome by itself."""
         start, stop, cut = stretch
         parts = []
-        with _numba_threads(self.numba_threads):
+        with _numba_threads(self.threads if self.numba else None):
             for first, last in self._runs(start, stop):
                 kind = self.kinds[start + first]
                 chrom = None if self.chromosomes is None else str(self.chromosomes[start + first])
-                one_copy = kind == "x" and self.options.male_copies == 1
-                haploid = self.layout.of_file(self.male) if one_copy else None
-                tile = code_tile(cut(first, last), self.options.coding, haploid)
-                parts.append(self._phenome(kind, chrom).test(tile))
+                phenome = self._phenome(kind, chrom)
+                if kind == "x" and self.options.male_copies == 1:
+                    parts += self._test_halved(phenome, cut, first, last)
+                else:
+                    parts.append(phenome.test(code_tile(cut(first, last), self.options.coding)))
         return parts
+
+    def _test_halved(
+        self, phenome: Phenome, cut: Callable[[int, int], Tile], first: int, last: int
+    ) -> list[dict[str, VariantTests]]:
+        """Test variants of X whose calls become dosages, few enough at once, and one thread after another."""
+        haploid = self.layout.of_file(self.male)
+        step = _at_once(len(haploid))
+        with self.halving, _numba_threads(self.threads):
+            return [
+                phenome.test(halve_tile(cut(at, min(at + step, last)), haploid))
+                for at in range(first, last, step)
+            ]
 
     def _runs(self, start: int, stop: int) -> list[tuple[int, int]]:
         """Stretches tested with the same null models: of a kind of chromosome, or with offsets of a chromosome."""
@@ -200,13 +217,18 @@ def _tiles(genotypes: Genotypes, layout: _Layout, size: int, start_block: int) -
     A dosage takes sixteen times the room of a call, so that a block comes in several stretches.
     """
     if genotypes.values == "dosage":
-        most = max(1, DOSAGE_BYTES // (4 * max(genotypes.n_samples, 1)))
+        most = _at_once(genotypes.n_samples)
         step = next(number for number in range(min(size, most), 0, -1) if size % number == 0)
         for exact in genotypes.dosage_blocks(step, start_block=start_block * size // step):
             yield exact.start, exact.stop, partial(_dosage_tile, exact.dosages)
     else:
         for block in genotypes.blocks(size, start_block=start_block):
             yield block.start, block.stop, partial(_packed_tile, layout.packed(block))
+
+
+def _at_once(n_samples: int) -> int:
+    """Variants whose dosages are held at once."""
+    return max(1, DOSAGE_BYTES // (4 * max(n_samples, 1)))
 
 
 def _dosage_tile(dosages: Dosages, first: int, last: int) -> Tile:

@@ -23,7 +23,6 @@ _CODES: Final[Mapping[Coding, tuple[int, int, int, int]]] = {
     "recessive": (2, 1, 3, 3),
     "hetonly": (3, 1, 2, 3),
 }
-_HALVED: Final = (2, 1, 1, 3)
 
 
 def recode_calls(packed: Packed, coding: Coding) -> Packed:
@@ -49,29 +48,6 @@ def recode_calls(packed: Packed, coding: Coding) -> Packed:
     [[0, 1, 1, -9], [0, 0, 1, -9], [0, 1, 0, -9]]
     """
     return packed if coding == "additive" else _table(_CODES[coding])[packed]
-
-
-def halve_calls(packed: Packed, haploid: npt.NDArray[np.bool_]) -> Packed:
-    """Count the one copy of some people as 1, not 2.
-
-    Parameters
-    ----------
-    packed
-        uint8 (m, bytes), PLINK 1 two-bit codes.
-    haploid
-        bool (n,): who has one copy. A heterozygous call of such a person is an error and becomes missing.
-
-    Examples
-    --------
-    >>> from gwas.kernels.packed import decode, pack
-    >>> calls = pack(np.array([[0, 1, 2, 2, 1]], dtype=np.int8))
-    >>> decode(halve_calls(calls, np.array([False, False, False, True, True])), 5)[0].tolist()
-    [0, 1, 2, 1, -9]
-    """
-    pairs = np.zeros(packed.shape[-1] * 4, dtype=np.uint8)
-    pairs[: len(haploid)] = np.where(haploid, 3, 0)
-    mask = (pairs.reshape(-1, 4) << np.array([0, 2, 4, 6], dtype=np.uint8)).sum(axis=1).astype(np.uint8)
-    return np.asarray((packed & ~mask) | (_table(_HALVED)[packed] & mask), dtype=np.uint8)
 
 
 def recode_dosages(dosages: Dosages, coding: Coding) -> Dosages:

@@ -24,7 +24,7 @@ DataFile = Callable[[str], Path]
 def study(data_file: DataFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Real calls, thinned, some planted as missing, under several chromosomes; X from 20 kb to 6 Mb.
 
-    Men have no heterozygous call on X. QT is tied to one decimal, CASE is binary, C is missing in some.
+    A few men have a heterozygous call on X. QT is tied to one decimal, CASE is binary, C is missing in some.
     """
     source = open_genotypes(data_file("geno_1kg_eur_bolt/EUR_subset.bed"))
     thinned = source.select(variants=np.arange(0, source.n_variants, 90))
@@ -36,6 +36,8 @@ def study(data_file: DataFile, tmp_path_factory: pytest.TempPathFactory) -> Path
     on_x = chrom == "X"
     calls[np.ix_(on_x, male)] = np.where(calls[np.ix_(on_x, male)] == 1, 2, calls[np.ix_(on_x, male)])
     rng = np.random.default_rng(2)
+    wrong = on_x[:, None] & male & (rng.random(calls.shape) < 0.004)
+    calls[wrong] = 1
     calls[rng.random(calls.shape) < rng.choice([0.0, 0.003, 0.02], len(calls))[:, None]] = -9
     prefix = tmp_path_factory.mktemp("study") / "study"
     prefix.with_suffix(".bed").write_bytes(b"\x6c\x1b\x01" + pack(calls).tobytes())
