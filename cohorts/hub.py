@@ -35,7 +35,8 @@ HUB_TABLES: Mapping[str, str] = {
     "consents": "person_id BIGINT, consented BOOLEAN, consented_on DATE, withdrawn DATE",
     "pollution": "area VARCHAR, year INTEGER, pm25 DOUBLE, no2 DOUBLE",
     "deprivation": "area VARCHAR, imd_decile INTEGER",
-    "sources": "source VARCHAR, icd10_edition VARCHAR",
+    # observed: the tables whose rows stand in for registrations (cohorts/observed.py), where they do
+    "sources": "source VARCHAR, icd10_edition VARCHAR, observed VARCHAR",
 }
 
 

@@ -119,9 +119,9 @@ def observe_by_records(hub: Hub, source: str, rule: ObservedByRecords) -> pd.Dat
         {"source": source, "least": rule.least_days},
     )
     hub.connection.execute("DROP TABLE __observed")
-    told = counted.astype("int64").assign(
-        source=source, tables=", ".join(t for t in COUNTED if t in rule.tables), least_days=rule.least_days
-    )
+    tables = ", ".join(t for t in COUNTED if t in rule.tables)
+    hub.connection.execute("UPDATE intake.sources SET observed = ? WHERE source = ?", [tables, source])
+    told = counted.astype("int64").assign(source=source, tables=tables, least_days=rule.least_days)
     return told[list(COLUMNS)]
 
 

@@ -119,7 +119,7 @@ _QUERIES: Mapping[str, str] = {
     """,
     "pollution": "SELECT area, year, pm25, no2 FROM intake.pollution ORDER BY area, year",
     "deprivation": "SELECT area, imd_decile FROM intake.deprivation ORDER BY area",
-    "sources": "SELECT source, icd10_edition FROM intake.sources ORDER BY position",
+    "sources": "SELECT source, icd10_edition, observed FROM intake.sources ORDER BY position",
 }
 
 # Intake tables whose rows become rows of each hub table one for one, or are folded by person.

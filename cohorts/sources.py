@@ -139,7 +139,7 @@ def read_sources(
     _check_names(declared, region or {})
     hub.connection.execute("CREATE SCHEMA intake")
     hub.connection.execute(
-        "CREATE TABLE intake.sources (position INTEGER, source VARCHAR, icd10_edition VARCHAR)"
+        "CREATE TABLE intake.sources (position INTEGER, source VARCHAR, icd10_edition VARCHAR, observed VARCHAR)"
     )
     hub.connection.execute(
         f"CREATE TABLE {REJECTS} "
@@ -152,7 +152,8 @@ def read_sources(
     account = _Account()
     for position, (source, given) in enumerate(sources.items()):
         hub.connection.execute(
-            "INSERT INTO intake.sources VALUES (?, ?, ?)", [position, source, (editions or {}).get(source)]
+            "INSERT INTO intake.sources VALUES (?, ?, ?, NULL)",
+            [position, source, (editions or {}).get(source)],
         )
         model = _DeclaredTables(given) if isinstance(given, Mapping) else given
         with model.opened(hub) as opened:

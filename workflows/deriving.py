@@ -115,7 +115,8 @@ def engine_hub(study: Study, hub: Hub, scratch: Path) -> Iterator[HubLike]:
     folder = scratch / "records-spark"
     private_folder(folder)
     try:
-        for table in RECORDS:
+        # sources say their editions of ICD-10
+        for table in (*RECORDS, "sources"):
             file = str(folder / f"{table}.parquet").replace("'", "''")
             hub.connection.execute(f"COPY \"{table}\" TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
         with start_spark(study.records.spark_master, scratch=folder) as spark:

@@ -58,6 +58,8 @@ class Described:
         Released tables of :func:`phenotypes.why_zero.why_zero` for each phenotype without a case.
     left_out
         By table ('prevalence', 'incidence'), what it does not tell and why.
+    observed
+        Sources whose records stand in for registrations, in a sentence each.
     """
 
     prevalence: pd.DataFrame
@@ -67,6 +69,7 @@ class Described:
     codes: pd.DataFrame
     nobody: Mapping[str, pd.DataFrame]
     left_out: Mapping[str, tuple[str, ...]]
+    observed: tuple[str, ...] = ()
 
 
 def describe(
@@ -149,6 +152,18 @@ def describe(
             for name in empty
         },
         {"prevalence": ended + absent + undated, "incidence": unobserved + undated},
+        _observed_by_records(hub),
+    )
+
+
+def _observed_by_records(hub: Hub) -> tuple[str, ...]:
+    """Sources whose records stand in for registrations; hubs made before there were such say of none."""
+    if "observed" not in hub.frame("SELECT * FROM sources LIMIT 0"):
+        return ()
+    rows = hub.frame("SELECT source, observed FROM sources WHERE observed IS NOT NULL ORDER BY source")
+    return tuple(
+        f"{source} does not say who was registered: people count from their first to their last record ({tables})."
+        for source, tables in rows.itertuples(index=False)
     )
 
 

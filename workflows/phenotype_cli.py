@@ -175,6 +175,8 @@ def diagnose(
             bands=bands,
         )  # fmt: skip
     typer.echo(f"Everybody of the hub, on {day}. Counts below 10 are hidden, others rounded to 5.")
+    for line in described.observed:
+        typer.echo(line)
     for heading, text in tables(described):
         typer.echo(f"\n{heading}\n{text}")
 

@@ -318,7 +318,7 @@ def write_hub(
         hub = stack.enter_context(connect(temporary, memory_limit=memory_limit))
         create_hub_tables(hub)
         _insert(hub, [(f"hub/{Path(n).stem}", t) for n, t in _as_arrow(region.opening(), True)], 0)
-        hub.connection.executemany("INSERT INTO sources VALUES (?, NULL)", [[source] for source in STYLES])
+        hub.connection.executemany("INSERT INTO sources (source) VALUES (?)", [[source] for source in STYLES])
         rows = 0
         for tables in _made(_hub_tables, region.chunks(), _useful(processes, config)):
             rows = _insert(hub, [item for item in tables if item[0].startswith("hub/")], rows)

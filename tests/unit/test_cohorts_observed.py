@@ -99,6 +99,8 @@ def test_nobody_is_eligible_without_it_and_the_message_names_it(tmp_path: Path) 
         found[rule] = build_hub(hub, links, apply_consent(hub, links), key=bytes(range(32))).hub
     with pytest.raises(DesignError, match="observed: records"):
         population(found[None], on=date(2012, 1, 1))
+    told = {rule: hub.frame("SELECT observed FROM sources")["observed"][0] for rule, hub in found.items()}
+    assert told == {None: None, RULE: ", ".join(COUNTED)}
     kept = population(found[RULE], on=date(2012, 1, 1)).persons
     assert kept["registered_since"].dt.date.tolist() == [date(2010, 1, 1)]
     with pytest.raises(DesignError):

@@ -46,7 +46,7 @@ def hub_of(records: list[tuple[str, str]], editions: dict[str, str | None]) -> H
             [i, source, code],
         )
     for source, edition in editions.items():
-        hub.connection.execute("INSERT INTO sources VALUES (?, ?)", [source, edition])
+        hub.connection.execute("INSERT INTO sources VALUES (?, ?, NULL)", [source, edition])
     return hub
 
 
@@ -209,7 +209,7 @@ def test_the_plain_engine_and_a_persons_path_tell_what_the_derivation_finds_in_e
             [i, i, source, code],
         )
     for source, edition in sources.items():
-        hub.connection.execute("INSERT INTO sources VALUES (?, ?)", [source, edition])
+        hub.connection.execute("INSERT INTO sources VALUES (?, ?, NULL)", [source, edition])
     persons = hub.frame("SELECT person_id, sex, birth_date FROM people ORDER BY person_id")
     days = {"index_date": date(2012, 1, 1), "data_end": date(2020, 1, 1)}
     asked = {

@@ -92,6 +92,19 @@ def test_without_registrations_all_else_is_given_and_the_reason_said(tmp_path: P
     assert "Beside published figures" not in told
 
 
+def test_records_that_stand_in_for_registrations_are_said(tmp_path: Path) -> None:
+    hub = hub_file(tmp_path, registered=True)
+    with connect(hub) as opened:
+        opened.connection.execute("INSERT INTO sources VALUES ('gp', NULL, NULL), ('clinic', NULL, 'events')")
+    told = said(study_file(tmp_path), "--hub", hub).partition("\nPrevalence")[0].splitlines()
+    assert told[1:] == [
+        "clinic does not say who was registered: people count from their first to their last record (events)."
+    ]
+    with connect(hub) as opened:
+        opened.connection.execute("ALTER TABLE sources DROP COLUMN observed")
+    assert "clinic" not in said(study_file(tmp_path), "chd", "--hub", hub)
+
+
 def test_some_phenotypes_of_a_study_and_another_day_may_be_named(tmp_path: Path) -> None:
     study, hub = study_file(tmp_path), hub_file(tmp_path, registered=True)
     told = said(study, "chd", "--hub", hub, "--on", "2008-01-01", "--by", "")
