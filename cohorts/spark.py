@@ -6,14 +6,23 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from cohorts.errors import DesignError, InputError
+from cohorts.errors import CareomeError, DesignError, InputError
 from cohorts.java import INSTALL, find_java
 
 PARTITIONS_PER_CORE = 2
+SCRATCH = "spark.careome.scratch"
+"""Setting that names a private folder for what goes between Spark and its tasks; it ends with the session."""
+
+_KNOWN = {
+    "No space left on device": "no space left on a disk",
+    "OutOfMemoryError": "its memory was not enough",
+    "ExecutorLostFailure": "a worker was lost",
+    "Lost task": "a worker failed",
+}
 
 
 @contextmanager
@@ -44,7 +53,7 @@ def start_spark(
     Raises
     ------
     InputError
-        Spark, a Java for it, or the cluster is not there.
+        Spark, a Java for it, or the cluster is not there, or it failed while it was at work.
     DesignError
         A Spark session is running in this process already.
 
@@ -68,10 +77,56 @@ def start_spark(
                 fix="check the address and the memory",
             ) from error
         try:
-            yield session
+            with in_one_line(master):
+                yield session
         finally:
-            session.stop()
+            # where Java is gone already there is nothing to stop
+            with suppress(Exception):
+                session.stop()
             end_java()
+
+
+@contextmanager
+def in_one_line(master: str) -> Iterator[None]:
+    """Turn what Spark raises into one line; its own messages hold queries, and with them values.
+
+    Raises
+    ------
+    InputError
+        Spark, or a task of it, failed.
+    """
+    try:
+        yield
+    except CareomeError:
+        raise
+    except Exception as error:
+        if not _is_sparks(error):
+            raise
+        said = _text(error)
+        found = next((known for mark, known in _KNOWN.items() if mark in said), type(error).__name__)
+        raise InputError(
+            "Spark stopped before it was done",
+            where=master,
+            found=found,
+            fix="look at the memory, disk and log of Spark's workers, then give the same command again",
+        ) from None
+
+
+def _is_sparks(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is Spark's or of the way to its Java."""
+    while error is not None:
+        if type(error).__module__.partition(".")[0] in ("py4j", "pyspark"):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _text(error: BaseException) -> str:
+    """What an error says; one of Java's asks Java, which may be gone."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 def refuse_second_session() -> None:
@@ -85,12 +140,13 @@ def refuse_second_session() -> None:
 
 
 def _settings(master: str, memory: str, folder: Path) -> dict[str, str]:
-    for name in ("local", "java"):
+    for name in ("local", "java", "kept"):
         (folder / name).mkdir(mode=0o700)
     settings = {
         "spark.driver.memory": memory,
         "spark.driver.maxResultSize": "0",
         "spark.driver.extraJavaOptions": f'"-Djava.io.tmpdir={folder / "java"}" -XX:-UsePerfData',
+        SCRATCH: str(folder / "kept"),
         "spark.local.dir": str(folder / "local"),
         "spark.sql.warehouse.dir": f"file://{folder / 'warehouse'}",
         "spark.ui.enabled": "false",

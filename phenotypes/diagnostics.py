@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import ibis
 import numpy as np
@@ -105,11 +104,11 @@ def code_counts(records: Records, codelists: Mapping[str, CodeList]) -> pd.DataF
         .agg(records=lambda r: r.count(), people=lambda r: r.who.nunique())
         for number in numbers
     ]
-    known: dict[Any, Any] = {
-        (r["list"], r["entry"]): (r["records"], r["people"])
-        for counts in records.session.frames(asked)
-        for r in counts.to_dict("records")
-    }
+    known: dict[tuple[int, int], tuple[int, int]] = {}
+    for counts in records.session.frames(asked):
+        for number, entry, n, people in counts.itertuples(index=False):
+            before = known.get((number, entry), (0, 0))
+            known[number, entry] = before[0] + n, before[1] + people
     rows = []
     for name, codes in codelists.items():
         number = records.number(codes)

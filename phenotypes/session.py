@@ -56,8 +56,9 @@ class Session(Protocol):
         name
             Of the kept table; what was kept under it before is lost.
         expressions
-            One or more Ibis tables of the same columns and types. They are run one by one, where that saves
-            memory; a union of hundreds would not compile.
+            One or more Ibis tables of the same columns and types, `who` among them; nobody's rows depend on
+            another person's. They are run one by one, where that saves memory; a union of hundreds would not
+            compile.
         by
             A column by which the table will be filtered; rows may be stored in its order.
         """
@@ -66,7 +67,12 @@ class Session(Protocol):
         """Rows of an expression as a pandas frame."""
 
     def frames(self, expressions: Sequence[Any]) -> Iterator[pd.DataFrame]:
-        """Rows of each of several expressions of the same columns, in turn."""
+        """Rows of each of several expressions of kept tables, in turn.
+
+        Nobody's rows may depend on another person's: an engine may ask one group of people after another, and
+        give their rows one after another. What is counted over people has a row from each group then, and
+        whoever reads it adds them up.
+        """
 
     def fingerprint(self, tables: Mapping[str, tuple[str, ...]]) -> str:
         """What some columns of some tables hold, whatever the order of the rows.

@@ -46,20 +46,21 @@ def numeric(records: Records, trait: NumericTrait) -> TraitValues:
     session = records.session
     measures = session.keep(MEASURES, _measures(records, trait))
     tally = dict.fromkeys(("read", *REASONS, "converted", "adjusted"), 0)
-    for row in session.frame(_tallies(measures)).to_dict("records"):
-        tally[str(row["outcome"])] = int(row["n"])
+    daily, moves = _daily(measures), trait.pick in ("slope", "sd")
+    tallies, found = session.frames(
+        [_tallies(measures), spreads(daily, trait) if moves else _pick(daily, trait)]
+    )
+    for row in tallies.to_dict("records"):
+        tally[str(row["outcome"])] += int(row["n"])
         tally["repeated"] += int(row["copies"]) - int(row["n"])
         tally["read"] += int(row["copies"])
         if row["outcome"] == "used":
-            tally |= {"converted": int(row["converted"]), "adjusted": int(row["adjusted"])}
+            tally["converted"] += int(row["converted"])
+            tally["adjusted"] += int(row["adjusted"])
     values = np.full(len(records.persons), 0.0 if trait.pick == "count" else np.nan)
-    daily = _daily(measures)
-    if trait.pick in ("slope", "sd"):
-        found = session.frame(spreads(daily, trait)).sort_values("who")
-        who, value = found["who"], trajectories(found, trait)
-    else:
-        found = session.frame(_pick(daily, trait))
-        who, value = found["who"], found["value"].to_numpy(np.float64)
+    found = found.sort_values("who")
+    value = trajectories(found, trait) if moves else found["value"].to_numpy(np.float64)
+    who = found["who"]
     values[who.to_numpy(np.int64)] = value
     return TraitValues({trait.name: values}, tally)
 
@@ -74,7 +75,7 @@ def category(records: Records, trait: CategoryTrait) -> TraitValues:
     nearness = t.day.abs().cast("int64") * 2 + (t.day > 0).cast("int64")
     keys = {"last": -t.day.cast("int64"), "first": t.day.cast("int64"), "nearest": nearness}
     t = t.mutate(key=keys[trait.pick] * n + t.level)
-    rows = records.session.frame(t.group_by("who").agg(level=t.level.argmin(t.key), n=t.count()))
+    (rows,) = records.session.frames([t.group_by("who").agg(level=t.level.argmin(t.key), n=t.count())])
     found = np.full(len(records.persons), -1)
     found[rows["who"].to_numpy(np.int64)] = rows["level"].to_numpy(np.int64)
     columns = {

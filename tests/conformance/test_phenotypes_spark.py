@@ -33,7 +33,7 @@ outcomes:
     competing: none
     years: 5
 """
-MAP = "vocabulary_id,code,phecode\nICD10,E11,250.2\nICD10,I2,411\nICD10,I21,411.2\nICD10,J45,495\n"
+MAP = "vocabulary_id,code,phecode\nICD10,E11,250.2\nICD10,I25,411\nICD10,I21,411.2\nICD10,J45,495\n"
 NAMES = """phecode,phenotype,phecode_exclude_range,sex,category
 250.2,type 2 diabetes,249-250.99,Both,endocrine
 411,heart disease,411-414.99,Both,circulatory
