@@ -25,6 +25,7 @@ ROWS = [
     (4, "2011-05-01", "gp", "observation", "snomed", "195967001", None, None),
     (1, "2011-05-01", "gp", "observation", "ctv3", "C10F.", None, None),
     (1, "2011-05-01", "gp", "observation", "read2", "h33", None, None),
+    (1, "2011-05-01", "gp", "prescription", "rxnorm", "861820", None, None),
 ]
 
 
@@ -52,6 +53,10 @@ def _told(world, phenotype: Phenotype):
     ("codes", "note"),
     [
         (NEVER, "no code of the list is recorded by anybody"),
+        (
+            CodeList.of("x", [("rxnorm", "6809")]),
+            "no code of the list is recorded by anybody; where it lists ingredients",
+        ),
         (CodeList.of("x", [("snomed", "195967001")]), "recorded, but only of people outside the study"),
         (CodeList.of("x", [("read2", "C10F")]), "its read2 codes are recorded under the system ctv3"),
         (CodeList.of("x", [("read2", "H33")]), "recorded in another spelling, such as 'h33' (read2)"),
