@@ -289,8 +289,10 @@ def gwas(
     del step
     if ignore_pred and pred is not None:
         raise typer.BadParameter("--pred and --ignore-pred exclude each other")
-    if tests.model.interactions is not None and (pred is not None or output.layout == "regenie"):
-        raise typer.BadParameter("interactions go without --pred, and with PLINK 2's columns")
+    # what reads Parquet takes a variant to have one row
+    plain = output.format == "text" and output.layout == "plink2"
+    if tests.model.interactions is not None and (pred is not None or not plain):
+        raise typer.BadParameter("interactions go without --pred, and with PLINK 2's text")
     if pred_inflation is not None and pred is None:
         raise typer.BadParameter("--pred-inflation goes with --pred")
     threads = use_threads(threads)
