@@ -113,10 +113,10 @@ def _log_beta_tail(t: Floats, df: Floats) -> Any:
 
 
 def _beta_fraction(a: Floats, b: float, x: Floats) -> Floats:
-    """Continued fraction of the incomplete beta function, all entries together."""
+    """Continued fraction of the incomplete beta function; each entry stops where it has converged by itself."""
     c = np.ones_like(x)
     d = 1.0 / _away_from_zero(1.0 - (a + b) * x / (a + 1.0))
-    value = d.copy()
+    value, open_ended = d.copy(), np.ones(len(x), dtype=bool)
     for m in range(1, 100_000):
         even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
         odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
@@ -125,8 +125,9 @@ def _beta_fraction(a: Floats, b: float, x: Floats) -> Floats:
             d = 1.0 / _away_from_zero(1.0 + term * d)
             c = _away_from_zero(1.0 + term / c)
             change = d * c
-            value = value * change
-        if np.all(np.abs(change - 1.0) < 1e-14):
+            value[open_ended] *= change[open_ended]
+        open_ended &= np.abs(change - 1.0) >= 1e-14
+        if not open_ended.any():
             break
     return value
 

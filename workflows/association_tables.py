@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import NormalDist
 from typing import Final, Literal
 
@@ -177,13 +178,21 @@ def _plink_lines(start: TextColumn, tests: VariantTests, kind: Kind, confidence:
     effects = [tests.beta, *(tests.beta + z * tests.se for z in away)]
     with np.errstate(over="ignore"):
         effect, *interval = (np.exp(value) if binary else value for value in effects)
-    before, after = [effect, tests.se, *interval, tests.statistic], text_of_choices(ERRCODES, tests.status)
+    before, after = (
+        [effect, tests.se, *interval, tests.statistic],
+        _codes().take(tests.status.astype(np.int64)),
+    )
     numbers = [*((values, 9) for values in before), (tests.log10p, -6), (tests.log10p, 9)]
     found = lines_of_numbers(start, numbers, after)
     if found is not None:
         return found
     cells = [*map(text_of_floats, before), _p_cells(tests.log10p), text_of_floats(tests.log10p)]
     return joined_lines([start, *cells, after])
+
+
+@cache
+def _codes() -> TextColumn:
+    return text_of_strings(ERRCODES)
 
 
 def _p_cells(log10p: npt.NDArray[np.float64]) -> TextColumn:

@@ -26,6 +26,7 @@ LOG: Final = logging.getLogger("careome.kernels")
 """Says what is being compiled: the one thing here that takes seconds."""
 _HERE: Final = Path(__file__).parent
 _IMPORTED: Final = re.compile(rb"^from gwas\.kernels\.(\w+) import", re.MULTILINE)
+_BYTE: Final = ctypes.c_char
 _SCALARS: Final = {"int64": ctypes.c_int64, "float64": ctypes.c_double}
 # what a kernel may call outside itself: memory and mathematics of the C library
 _OUTSIDE: Final = frozenset(
@@ -80,9 +81,9 @@ class MachineCode:
                 flat.append(value)
                 continue
             fits = isinstance(value, np.ndarray) and value.dtype == dtype and value.ndim == dimensions
-            if not fits or not value.flags.c_contiguous:
+            if not fits or not value.flags["C"]:
                 raise TypeError(f"{self.function}: not a C-contiguous array of {dtype}:{dimensions}")
-            flat += [value.ctypes.data, *value.shape]
+            flat += [_address(value), *value.shape]
         self._loaded(*flat)
 
     @cached_property
@@ -153,7 +154,7 @@ class MachineCode:
         given: list[str] = []
         types: list[Any] = []
         for k, (dtype, dimensions) in enumerate(self._kinds):
-            scalar = getattr(numba.types, dtype)
+            scalar = getattr(numba.types, str(dtype))
             shape = [f"n{k}_{axis}" for axis in range(dimensions)]
             names += [f"a{k}", *shape]
             given.append(f"carray(a{k}, ({', '.join(shape)},))" if dimensions else f"a{k}")
@@ -203,9 +204,18 @@ def _sources(module: str) -> list[bytes]:
     return [found[name] for name in sorted(found)]
 
 
-def _kind(argument: str) -> tuple[str, int]:
-    dtype, _, dimensions = argument.partition(":")
-    return dtype, int(dimensions or 0)
+def _kind(argument: str) -> tuple[Any, int]:
+    name, _, dimensions = argument.partition(":")
+    return (np.dtype(name) if dimensions else name), int(dimensions or 0)
+
+
+def _address(array: Any) -> int:
+    """Where its first number is; numpy's own way takes four times as long."""
+    try:
+        return ctypes.addressof(_BYTE.from_buffer(array))
+    except (TypeError, ValueError):
+        # not to be written to, or empty
+        return int(array.ctypes.data)
 
 
 @cache

@@ -7,6 +7,7 @@ and popcounts of words count them, so that no call costs a branch.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -149,8 +150,15 @@ def count_genotypes(packed: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) 
     [[1, 1, 1, 1]]
     """
     out = np.empty((packed.shape[0], 4), dtype=np.int64)
-    _COUNT_ROWS(as_words(packed), as_words(keep_bits(mask)[None])[0], int(mask.sum()), out)
+    _COUNT_ROWS(as_words(packed), *_kept(mask.tobytes()), out)
     return out
+
+
+@lru_cache(maxsize=32)
+def _kept(mask: bytes) -> tuple[npt.NDArray[np.uint64], int]:
+    """Words with ``11`` where a sample is kept, and how many are: block after block has the same mask."""
+    chosen = np.frombuffer(mask, dtype=bool)
+    return as_words(keep_bits(chosen)[None])[0], int(chosen.sum())
 
 
 def as_words(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:

@@ -271,7 +271,7 @@ def screen(
         :mod:`gwas.models.status`.
     """
     out = np.zeros(len(residual), dtype=np.int8)
-    total = np.maximum(calls.squares - calls.called * np.nan_to_num(calls.mean) ** 2, 0.0)
+    total = np.maximum(calls.squares - calls.called * calls.imputed**2, 0.0)
     sums, n = predictors.sums[:, 1:], predictors.squares[:, :1]
     spread = predictors.squares[:, 1:] - sums**2 / n
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -11,7 +11,7 @@ from the cross products instead of fitting anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -31,7 +31,7 @@ _SINGULAR: Final = 1e-9
 _AT_ONCE: Final = 1 << 21
 """Numbers held at once where each variant has a matrix of its own."""
 _TRAITS: Final = 64
-"""Traits whose residuals are made together."""
+"""Traits that are worked on together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +148,7 @@ def _impute_mean(
     max_corr: float,
 ) -> Moments:
     group = null.group
-    mean = np.nan_to_num(calls.mean)
+    mean = calls.imputed
     squares = calls.squares
     if calls.missing.any():
         on_basis = on_basis + mean[:, None] * absent[0]
@@ -251,45 +251,50 @@ def _without_missing(
 
 
 def linear_tests(
-    group: Group, calls: Calls, found: Moments, trait: int, *, inflation: float = 1.0
-) -> VariantTests:
-    """Wald tests of one trait of a group from the block's moments.
+    group: Group, calls: Calls, found: Moments, *, inflation: Sequence[float]
+) -> list[VariantTests]:
+    """Wald tests of a group's traits from the block's moments.
 
     Parameters
     ----------
     group, calls, found
         As above.
-    trait
-        Column of the trait in the group.
     inflation
-        What squares of the statistics are divided by, see :mod:`gwas.whole_genome.inflation`.
+        What squares of each trait's statistics are divided by, see :mod:`gwas.whole_genome.inflation`.
 
     Returns
     -------
-    VariantTests
-        t statistics with n - k - 1 degrees of freedom.
+    list of VariantTests
+        t statistics with n - k - 1 degrees of freedom, trait by trait.
     """
-    verdict = found.status.copy()
+    firth = np.zeros(len(found.n), dtype=bool)
+    tests: list[VariantTests] = []
+    for first in range(0, len(inflation), _TRAITS):
+        part = slice(first, first + _TRAITS)
+        divided = np.array(inflation[part], dtype=np.float64)[:, None]
+        tests += [
+            VariantTests(found.n, calls.alt_frequency, *row, firth)
+            for row in zip(*_wald(group, calls, found, part, divided), strict=True)
+        ]
+    return tests
+
+
+def _wald(
+    group: Group, calls: Calls, found: Moments, part: slice, inflation: Floats
+) -> tuple[Floats, Floats, Floats, Floats, npt.NDArray[np.int8]]:
+    """Effect, SE, t, -log10 P and status, (traits, m) each."""
     freedom = np.maximum(found.n - group.k - 1, 1)
+    with_traits = np.ascontiguousarray(found.with_traits[:, part].T)
+    squares = found.trait_squares[:, part].T
+    verdict = np.repeat(found.status[None], len(with_traits), axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        beta = found.with_traits[:, trait] / found.residual
-        unexplained = found.trait_squares[:, trait] - beta * found.with_traits[:, trait]
-        verdict[(verdict == status.OK) & ~(unexplained > 1e-13 * found.trait_squares[:, trait])] = (
-            status.INVALID_RESULT
-        )
+        beta = with_traits / found.residual
+        unexplained = squares - beta * with_traits
+        verdict[(verdict == status.OK) & ~(unexplained > 1e-13 * squares)] = status.INVALID_RESULT
         fine = verdict == status.OK
         se = np.where(fine, np.sqrt(np.maximum(unexplained, 0.0) / freedom / found.residual), np.nan)
-        if inflation != 1.0:
+        if (inflation != 1.0).any():
             se *= np.sqrt(inflation)
         beta = np.where(fine, np.where(calls.flip, -beta, beta), np.nan)
         statistic = beta / se
-    return VariantTests(
-        n=found.n,
-        alt_frequency=calls.alt_frequency,
-        beta=beta,
-        se=se,
-        statistic=statistic,
-        log10p=log10p_t(statistic, freedom),
-        status=verdict,
-        firth=np.zeros(len(beta), dtype=bool),
-    )
+    return beta, se, statistic, log10p_t(statistic, freedom), verdict

@@ -144,10 +144,9 @@ class Phenome:
             max_vif=options.max_vif,
             max_corr=options.max_corr,
         )
-        found = {
-            name: linear_tests(group, calls, both, i, inflation=self.inflation.get(name, 1.0))
-            for i, name in enumerate(panel.quantitative)
-        }
+        inflation = [self.inflation.get(name, 1.0) for name in panel.quantitative]
+        tests = linear_tests(group, calls, both, inflation=inflation)
+        found = dict(zip(panel.quantitative, tests, strict=True))
         if not panel.binary:
             return found
         # fits of binary traits take numba, which quantitative ones do without

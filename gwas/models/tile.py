@@ -49,6 +49,11 @@ class Calls:
     alt_frequency: Floats
     constant: Mask
 
+    @cached_property
+    def imputed(self) -> Floats:
+        """float64 (m,): what stands for a missing genotype, `mean`, and 0 where nobody has one."""
+        return np.where(self.called > 0, self.mean, 0.0)
+
     def of(self, rows: Ints) -> Calls:
         """Some of the variants."""
         return Calls(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
@@ -134,7 +139,8 @@ class RightSides:
     @cached_property
     def everyone(self) -> Mask:
         """bool (n,), all true."""
-        return np.ones(len(self.basis.columns), dtype=bool)
+        whole = self.basis.columns
+        return whole if whole.all() else np.ones(len(whole), dtype=bool)
 
     @cached_property
     def whole(self) -> tuple[of_calls.FixedPoint, of_calls.FixedPoint]:
@@ -250,7 +256,8 @@ class PackedTile:
     """Hard calls: uint8 (m, bytes), PLINK 1 codes."""
 
     packed: npt.NDArray[np.uint8]
-    counted: dict[bytes, Ints] = field(default_factory=dict, kw_only=True)
+    counted: dict[int, tuple[Mask, Ints]] = field(default_factory=dict, kw_only=True)
+    summarised: dict[tuple[int, int], tuple[Mask, Calls]] = field(default_factory=dict, kw_only=True)
 
     def __len__(self) -> int:
         """Number of variants."""
@@ -267,15 +274,21 @@ class PackedTile:
         return (counts[:, 1] + 2 * counts[:, 2]).astype(np.float64), counts[:, :3].sum(axis=1)
 
     def _counts(self, columns: Mask) -> Ints:
-        # mostly the same people are asked for again
-        key = columns.tobytes()
+        # mostly the same people are asked for again, by the same mask
+        key = id(columns)
         if key not in self.counted:
-            self.counted[key] = count_genotypes(self.packed, columns)
-        return self.counted[key]
+            self.counted[key] = columns, count_genotypes(self.packed, columns)
+        return self.counted[key][1]
+
+    def _calls(self, columns: Mask, flip: Mask) -> Calls:
+        key = id(columns), id(flip)
+        if key not in self.summarised:
+            self.summarised[key] = columns, _calls(self._counts(columns), flip)
+        return self.summarised[key][1]
 
     def summarise(self, columns: Mask, flip: Mask) -> Calls:
         """See :class:`Tile`."""
-        return self._described(_calls(self._counts(columns), flip), columns)
+        return self._described(self._calls(columns, flip), columns)
 
     def _described(self, found: Calls, columns: Mask) -> Calls:
         return found
@@ -291,17 +304,23 @@ class PackedTile:
     def products(self, flip: Mask, right: RightSides) -> Products:
         """See :class:`Tile`."""
         index = of_calls.combinations(self._by_word, flip)
-        calls = _calls(self._counts(right.everyone), flip)
+        calls = self._calls(right.everyone, flip)
         linear, squared = right.whole
         rounded = linear.sums(index) * linear.unit
         return Products(
             rounded[:, : right.k].copy(),
-            rounded - np.nan_to_num(calls.mean)[:, None] * linear.drift,
+            rounded - calls.imputed[:, None] * linear.drift,
             squared.products(index, calls.squares / np.maximum(calls.called, 1)),
         )
 
+    def _missing(self, right: RightSides) -> bool:
+        """Whether anybody lacks a genotype: looking for who does takes longer."""
+        return bool(self._counts(right.everyone)[:, 3].any())
+
     def absent_sums(self, right: RightSides, columns: int) -> Floats:
         """See :class:`Tile`."""
+        if not self._missing(right):
+            return np.zeros((len(self), columns))
         whole = right.whole[0]
         return whole.absent_sums(self._absent, columns) * whole.unit[:columns]
 
@@ -314,19 +333,21 @@ class PackedTile:
         """
         k, whole = right.k, right.whole[0]
         unit = whole.unit[:k]
-        counts, on_basis = self._counts(right.basis.columns), products.on_basis
-        missing = None if absent is None else absent[:, :k]
+        on_basis, missing = products.on_basis, None if absent is None else absent[:, :k]
         if not people.everyone:
+            counts = self._counts(right.basis.columns)
             codes = of_calls.gathered(self._by_word, people.part)
             counts_part = of_calls.count_codes(codes, len(people.part))
             part = whole.sums(of_calls.combinations(codes, flip), k, people.part) * unit
             counts = counts - counts_part if people.left_out else counts_part
             on_basis = on_basis - part if people.left_out else part
-            if missing is not None:
+            if missing is not None and self._missing(right):
                 missing_part = whole.absent_sums(self._absent, k, people.part) * unit
                 missing = missing - missing_part if people.left_out else missing_part
-        calls = _calls(counts, flip)
-        on_basis = on_basis - np.nan_to_num(calls.mean)[:, None] * people.rounding
+            calls = _calls(counts, flip)
+        else:
+            calls = self._calls(right.basis.columns, flip)
+        on_basis = on_basis - calls.imputed[:, None] * people.rounding
         return Among(self._described(calls, people.columns), on_basis, missing)
 
     def missing_sums(self, variants: Ints, columns: Floats) -> Floats:
