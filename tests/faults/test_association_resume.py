@@ -97,16 +97,19 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, operation: int) -> None:
     monkeypatch.setattr(Journal, "put", dying(put, "put"))
 
 
-@pytest.mark.parametrize("format", ["text", "parquet"])
+@pytest.mark.parametrize("kind", ["text", "parquet", "interactions"])
 def test_killed_in_any_write_the_same_run_ends_with_the_same_bytes(
-    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: Any
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any
 ) -> None:
     monkeypatch.setattr(association, "TEXT_ROWS", 200)
     monkeypatch.setattr(association, "PARQUET_ROWS", 200)
-    output = OutputOptions(format=format)
+    changes: dict[str, Any] = {"output": OutputOptions(format="parquet" if kind == "parquet" else "text")}
+    if kind == "interactions":
+        changes |= {"covar": study.with_suffix(".txt"), "covar_name": ["R"], "pheno_name": ["Q", "CASE"]}
+        changes["model"] = ModelOptions(interactions=("R",))
     whole, again = tmp_path / "whole" / "run", tmp_path / "again" / "run"
-    go(study, whole, output=output)
-    rng = np.random.default_rng(1 if format == "text" else 2)
+    go(study, whole, **changes)
+    rng = np.random.default_rng(2 if kind == "parquet" else 1)
     earlier: list[int] = []
 
     def started(total: int, done: int) -> None:
@@ -117,13 +120,13 @@ def test_killed_in_any_write_the_same_run_ends_with_the_same_bytes(
         with monkeypatch.context() as patch:
             kill_at(patch, int(operation))
             try:
-                go(study, again, output=output, started=started)
+                go(study, again, started=started, **changes)
             except Killed:
                 assert not [name for name in contents(again) if "unfinished" not in name]
                 continue
         break
     else:
-        go(study, again, output=output, started=started)
+        go(study, again, started=started, **changes)
     assert contents(again) == contents(whole)
     assert not list(again.parent.glob(".*"))
     assert max(earlier) > 0
