@@ -1,7 +1,7 @@
 """Records of a PGEN written and read as plainly as can be: truth for the loops that read them.
 
 A record's truth is two alleles a sample (0 is REF, -1 in both is missing), and dosages where it has them. The
-functions follow https://github.com/chrchang/plink-ng/tree/master/pgen_spec line by line.
+functions follow https://github.com/chrchang/plink-ng/tree/master/pgen_spec line by line, but for one (`id_width`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def pack(values: Sequence[int], bits: int) -> bytes:
 
 
 def id_width(n: int) -> int:
-    return next(width for width in (1, 2, 3, 4) if n <= 1 << (8 * width))
+    """Bytes that hold ``n``: at 256, 65,536 and 2^24 samples PLINK 2 takes one more than the specification says."""
+    return next(width for width in (1, 2, 3, 4) if n < 1 << (8 * width))
 
 
 def difflist(samples: Sequence[int], n: int, calls: Sequence[int] | None = None) -> bytes:

@@ -65,8 +65,8 @@ def list_head(data: Any, at: Any, end: Any, n: Any, with_calls: Any) -> Any:
 
 @njit
 def id_width(n: Any) -> Any:
-    """Bytes of a sample's number."""
-    return 1 + np.int64(n > 1 << 8) + np.int64(n > 1 << 16) + np.int64(n > 1 << 24)
+    """Bytes of a sample's number: those that ``n`` itself takes, as all programs have it (not one less at 256)."""
+    return 1 + np.int64(n >= 1 << 8) + np.int64(n >= 1 << 16) + np.int64(n >= 1 << 24)
 
 
 @njit

@@ -1,6 +1,8 @@
 """freq, missing, hardy, het and all counts in one pass against PLINK 2. Run by hand:
 
 python tests/benchmarks/bench_counts.py PREFIX PLINK2 [TIMES]
+
+of a PLINK 2 fileset where there is one, else of a PLINK 1.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ WORK = {
 
 def main(prefix: str, plink2: str, times: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        shared = ["--bfile", prefix, "--threads", "2", "--out"]
+        kind = "--pfile" if Path(f"{prefix}.pgen").exists() else "--bfile"
+        shared = [kind, prefix, "--threads", "2", "--out"]
         print(HEAD)
         for title, (ours, theirs) in WORK.items():
             commands = {
