@@ -53,7 +53,7 @@ from cohorts.comparisons import (
 )
 from cohorts.errors import DesignError
 from cohorts.hub import Hub
-from cohorts.linkage_model import LEARN_FROM, Backend, Scored, kept_apart, score_pairs
+from cohorts.linkage_model import LEARN_FROM, Backend, Scored, score_pairs
 from cohorts.linkage_number import joined_by_number, shared_numbers
 from cohorts.linkage_quality import PairQuality, pair_quality, quality_by_group
 from cohorts.linkage_records import (
@@ -64,6 +64,7 @@ from cohorts.linkage_records import (
     make_records,
     set_bare_aside,
 )
+from cohorts.linkage_twins import kept_apart
 from cohorts.without_rows import WithoutRows
 
 __all__ = ["LEARN_FROM", "Links", "PairQuality", "link", "pair_quality"]
