@@ -180,6 +180,13 @@ def test_every_file_of_a_pattern_is_an_input_and_a_layout_is_one(tmp_path, layou
     assert sha256_of(tmp_path / "fhir") != before
 
 
+@pytest.mark.parametrize("model", ["omop", "fhir"])
+def test_a_vocabulary_that_lies_apart_is_an_input_and_reaches_the_model(tmp_path, layouts, model):
+    study = read_study(study_with(tmp_path, f"gp: {{model: {model}, path: {model}, vocabulary: words}}"))
+    assert study.input_files()["sources.gp.vocabulary"] == tmp_path / "words"
+    assert study.sources["gp"].read_from().vocabulary == tmp_path / "words"
+
+
 def test_a_layout_whose_folder_is_not_there_is_named(tmp_path):
     study = read_study(study_with(tmp_path, "gp: {model: omop, path: nowhere}"))
     with pytest.raises(StudyError, match="nowhere"):
