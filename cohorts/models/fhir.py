@@ -12,7 +12,7 @@ FHIR                 here           remarks
 Patient              patients       with the NHS number where an identifier says that it is one; a birth date that is
                                     only a year or a month is put in the middle of it, and its precision told
 Patient.deceased     deaths         without a cause
-EpisodeOfCare        registrations
+EpisodeOfCare        registrations  where there are none, a study may let records stand in (:mod:`cohorts.observed`)
 Condition            events         by onset, else by the day of recording; refuted ones are refused; one that names the
                                     encounter of an admission, or is named by it, is a diagnosis of a stay, save those
                                     of lists of problems that only name it
