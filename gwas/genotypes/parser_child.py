@@ -10,8 +10,6 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import json
-import math
-import mmap
 import os
 import resource
 import select
@@ -139,25 +137,9 @@ def _error(error: BaseException) -> dict[str, Any]:
     return {"exception": type(error).__name__}
 
 
-class _SharedMemory:
-    """The memory that the parent lends for large answers; it only grows."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        self.view: mmap.mmap | None = None
-
-    def room(self, dtype: str, shape: Sequence[int]) -> np.ndarray:
-        count = math.prod(shape)
-        size = max(1, np.dtype(dtype).itemsize * count)
-        if self.view is None or len(self.view) < size:
-            self.view = mmap.mmap(self.fd, size)
-        return np.frombuffer(self.view, dtype=dtype, count=count).reshape(shape)
-
-
-def serve(requests: int, answers: int, shared: int) -> None:
+def serve(requests: int, answers: int) -> None:
     """Answer requests until the parent closes the pipe."""
     parser: Any = None
-    memory = _SharedMemory(shared)
     while (message := _read_message(requests)) is not None:
         scalars, arrays = message
         method, timeout = scalars.pop("_method"), scalars.pop("_timeout")
@@ -170,8 +152,6 @@ def serve(requests: int, answers: int, shared: int) -> None:
                 parser = _load(scalars["factory"])(**scalars["arguments"], **arrays)
                 result: dict[str, Any] = {}
             else:
-                if "_out" in scalars:
-                    arrays["out"] = memory.room(*scalars.pop("_out"))
                 result = _answer(parser, method, {**scalars, **arrays})
             told, sent = split(result)
             buffers = pack({"value": told}, sent)
@@ -188,7 +168,7 @@ def main() -> None:
     answers = os.dup(1)
     os.dup2(2, 1)
     try:
-        serve(0, answers, int(sys.argv[2]))
+        serve(0, answers)
     except BrokenPipeError:
         os._exit(0)
 

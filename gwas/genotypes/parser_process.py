@@ -1,8 +1,9 @@
 """A native parser in a process of its own, so that its crash or hang is one message here.
 
-pgenlib and htslib read bytes that anybody may have damaged, in C. A file that makes them read past a buffer
-or loop for ever must not take a day's work with it. So they run in a child process: requests and answers go
-over pipes as plain arrays; if the child dies, does not answer in time or answers nonsense, the caller gets an
+A parser in C reads bytes that anybody may have damaged: here the decompressors of zarr, as all other formats are
+read by code of our own. A file that makes it read past a buffer or loop for ever must not take a day's work with it.
+So it runs in a child process: requests and answers go over pipes as plain arrays; if the child dies, does not answer
+in time or answers nonsense, the caller gets an
 :class:`~cohorts.errors.InputError` that names the file, and the next call starts a new child.
 """
 
@@ -11,27 +12,23 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import json
-import math
-import mmap
 import os
 import re
 import selectors
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from cohorts.errors import InputError
 from gwas.genotypes import parser_child
@@ -40,11 +37,9 @@ START_TIMEOUT_S: Final = 60.0
 MEMORY: Final = 4 << 30
 LONGEST_HEADER: Final = 1 << 28
 LARGEST_ANSWER: Final = 1 << 34
-KEPT_STDERR: Final = 1 << 16
+PRINTED: Final = 1 << 16
 PIPE_BYTES: Final = 1 << 20
-T = TypeVar("T")
 _DTYPE: Final = re.compile(r"[<>|=][biufSU][0-9]+")
-_HTSLIB: Final = re.compile(rb"\[[EW]::([A-Za-z_0-9]+)\]")
 
 
 def time_allowed(size: int, *, floor_s: float = 30.0, bytes_per_s: float = 1e6) -> float:
@@ -68,10 +63,7 @@ class _Child:
 
     process: subprocess.Popen[bytes]
     lifeline: int
-    shared: int
-    view: mmap.mmap | None = None
     owner: int = field(default_factory=os.getpid)
-    stderr: bytearray = field(default_factory=bytearray)
 
     def end(self) -> None:
         """Close the pipes and make sure that the process is gone."""
@@ -82,44 +74,23 @@ class _Child:
             if pipe is not None:
                 pipe.close()
         os.close(self.lifeline)
-        os.close(self.shared)
         self.process.wait()
-
-    def room(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
-        """Memory that both processes see, as an array; it is overwritten by the next call."""
-        size = max(1, dtype.itemsize * math.prod(shape))
-        if self.view is None or len(self.view) < size:
-            os.ftruncate(self.shared, size)
-            self.view = mmap.mmap(self.shared, size)
-        return np.frombuffer(self.view, dtype=dtype, count=math.prod(shape)).reshape(shape)
-
-
-def _shared_memory() -> int:
-    """A file in memory that can only grow: cut short, it would kill who reads it."""
-    if not hasattr(os, "memfd_create"):
-        with tempfile.TemporaryFile() as handle:
-            return os.dup(handle.fileno())
-    shared = os.memfd_create("careome-parser", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    fcntl.fcntl(shared, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
-    return shared
 
 
 def _start_child() -> _Child:
-    shared = _shared_memory()
     theirs, ours = os.pipe()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-P", parser_child.__file__, str(theirs), str(shared)],
+            [sys.executable, "-P", parser_child.__file__, str(theirs)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            pass_fds=[theirs, shared],
+            pass_fds=[theirs],
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
     except BaseException:
         os.close(ours)
-        os.close(shared)
         raise
     finally:
         os.close(theirs)
@@ -129,7 +100,7 @@ def _start_child() -> _Child:
     # a larger pipe is only faster, and a busy user may have no room for it
     with suppress(OSError, AttributeError):
         fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)  # type: ignore[arg-type]
-    return _Child(process, ours, shared)
+    return _Child(process, ours)
 
 
 def _factory_path(factory: str) -> str:
@@ -147,7 +118,6 @@ class _Exchange:
     """Bytes to and from one child, until a deadline."""
 
     def __init__(self, child: _Child, deadline: float) -> None:
-        self.child = child
         self.deadline = deadline
         self.process = child.process
         assert self.process.stdin is not None
@@ -172,14 +142,11 @@ class _Exchange:
                     return
 
     def drain(self) -> bool:
-        """Take in some of what was printed, and keep the last; False when there will be no more."""
+        """Take what was printed, which may quote the file, out of the way; False when there will be no more."""
         try:
-            text = os.read(self.stderr, KEPT_STDERR)
+            return bool(os.read(self.stderr, PRINTED))
         except BlockingIOError:
             return True
-        self.child.stderr += text
-        del self.child.stderr[:-KEPT_STDERR]
-        return bool(text)
 
     def send(self, buffers: Sequence[memoryview]) -> None:
         for buffer in buffers:
@@ -251,7 +218,7 @@ class ParserProcess:
 
     Examples
     --------
-    >>> parser = ParserProcess("gwas.genotypes.pgen_child:PgenParser", {"path": "a.pgen"}, file="a.pgen")
+    >>> parser = ParserProcess("gwas.genotypes.vcf_zarr_child:ZarrParser", {"path": "a.vcz"}, file="a.vcz")
     >>> parser.running
     False
     """
@@ -338,46 +305,6 @@ class ParserProcess:
             self._ready()
             return self._exchange(method, arguments, timeout, what)
 
-    def fill(
-        self,
-        method: str,
-        shape: tuple[int, ...],
-        dtype: npt.DTypeLike,
-        use: Callable[[np.ndarray], T],
-        *,
-        timeout: float,
-        what: str = "the file",
-        **arguments: Any,
-    ) -> T:
-        """Call a method that fills an array in memory both processes share, and use the array.
-
-        Parameters
-        ----------
-        method
-            Its name; it takes the array as ``out``, of unknown content, and returns nothing.
-        shape, dtype
-            Of the array.
-        use
-            Turns the array into the result. It must not keep the array, which the next call overwrites.
-        timeout, what, arguments
-            As in :meth:`call`.
-
-        Returns
-        -------
-        T
-            What ``use`` returned.
-
-        Raises
-        ------
-        InputError
-            As in :meth:`call`.
-        """
-        with self._lock:
-            out = self._ready().room(np.dtype(dtype), shape)
-            declared = {"_out": [out.dtype.str, list(shape)]}
-            self._exchange(method, {**arguments, **declared}, timeout, what)
-            return use(out)
-
     def _ready(self) -> _Child:
         if self._child is not None and self._child.owner != os.getpid():
             self._forget_inherited()
@@ -418,7 +345,7 @@ class ParserProcess:
                 "the parser hung and was ended", f"no answer in {timeout:g} s for {what}"
             ) from None
         except (EOFError, BrokenPipeError):
-            raise self._death(child, exchange, what) from None
+            raise self._death(child, what) from None
         except _Nonsense:
             self._drop()
             raise self._failure("the parser's answer makes no sense", f"garbage for {what}") from None
@@ -430,13 +357,12 @@ class ParserProcess:
             raise self._refusal(answer["error"], what)
         return {**answer.get("value", {}), **answer["arrays"]}
 
-    def _death(self, child: _Child, exchange: _Exchange, what: str) -> InputError:
+    def _death(self, child: _Child, what: str) -> InputError:
         """Say how the child died; it has closed its pipes, so it is dying if it is not dead."""
         try:
             code = child.process.wait(5)
         except subprocess.TimeoutExpired:
             code = 0
-        exchange.drain()
         self._drop()
         if code < 0:
             try:
@@ -445,9 +371,6 @@ class ParserProcess:
                 how = f"ended by signal {-code}"
         else:
             how = f"ended with exit status {code}"
-        said = _HTSLIB.findall(bytes(child.stderr))
-        if said:
-            how += f" after a complaint of {said[-1].decode()}"
         return self._failure("the parser crashed", f"{how} at {what}")
 
     def _refusal(self, error: Mapping[str, Any], what: str) -> InputError:
