@@ -46,11 +46,20 @@ def _name_of(info: CommandInfo) -> str:
     return info.name or get_command_name(getattr(info.callback, "__name__", ""))
 
 
-def use_threads(threads: int | None) -> int:
-    """Set the number of threads before numpy and numba are loaded, which read it once."""
+def use_threads(threads: int | None, *, blas: int | None = None) -> int:
+    """Set the number of threads before numpy and numba are loaded, which read it once.
+
+    Parameters
+    ----------
+    threads
+        What was asked for; None takes every processor.
+    blas
+        Threads of BLAS, where it does so little that its threads would only wait.
+    """
     count = threads or len(os.sched_getaffinity(0))
     for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
-        os.environ[f"{library}_NUM_THREADS"] = str(count)
+        own = count if library == "NUMBA" or blas is None else blas
+        os.environ[f"{library}_NUM_THREADS"] = str(own)
     # Threads that wait for work must not keep a processor busy from those that have some.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     return count

@@ -7,6 +7,8 @@ exit code that :mod:`cohorts.errors` documents. Heavy packages are imported insi
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -35,6 +37,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("custodian-key", "reidentify", "withdrawals", "review"), "custodian_cli"),
 }
 """Commands, and the module whose ``register`` adds them."""
+CLOSED: Final = frozenset({"gwas_cli", "wgr_cli", "genotype_cli", "score_cli"})
+"""Modules whose commands have closed all their files when they return, and hold no database."""
 GROUPS: Final[Mapping[str, str]] = {
     "study": "study_cli",
     "sumstats": "sumstats_cli",
@@ -84,10 +88,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     given = _joined(sys.argv[1:] if arguments is None else arguments)
     # Whatever is written, by us or by a library, is for its owner alone.
     os.umask(0o077)
+    # imports and tables make objects by the thousand and hardly a cycle: looking for some takes longer than a small job
+    gc.set_threshold(100_000, 20, 20)
     try:
         check_installation()
         tell_of_compiling()
         application(given[0] if given else None)(args=given, prog_name="careome", standalone_mode=True)
+    except SystemExit as done:
+        if done.code in (0, None) and arguments is None and given and COMMANDS.get(given[0]) in CLOSED:
+            _leave()
+        raise
     except CareomeError as error:
         sys.stderr.write(f"careome: {error}\n")
         sys.exit(error.exit_code)
@@ -95,6 +105,18 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.stderr.write("careome: interrupted; the same command goes on where it was\n")
         sys.exit(130)
     sys.exit(0)
+
+
+def _leave() -> NoReturn:
+    """End the process as it is: to take a hundred thousand objects apart takes longer than a small job."""
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        # whoever listened has gone
+        os._exit(1)
+    os._exit(0)
 
 
 def _joined(given: list[str]) -> list[str]:

@@ -295,7 +295,7 @@ def gwas(
         raise typer.BadParameter("interactions go without --pred, and with PLINK 2's text")
     if pred_inflation is not None and pred is None:
         raise typer.BadParameter("--pred-inflation goes with --pred")
-    threads = use_threads(threads)
+    threads = use_threads(threads, blas=1)
     offsets = (pred, pred_inflation)
     _run(tables, source, filters, traits, tests, output, out, missing_genotypes, threads, offsets)
 

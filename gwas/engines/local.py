@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -68,7 +68,9 @@ class LocalEngine:
         numba = genotypes.values == "dosage"
         test = _Tester(genotypes, design, options, layout, threads, numba=numba).test
         parts: list[dict[str, VariantTests]] = []
-        with one_blas_thread(), one_blas_thread("numpy"):
+        # dosages are multiplied by the BLAS that numba finds; calls need none, and to load it takes a while
+        by_numba = numba or options.male_copies == 1
+        with one_blas_thread() if by_numba else nullcontext(), one_blas_thread("numpy"):
             for stop, found in _in_order(
                 test, _tiles(genotypes, layout, size, start_block), workers=1 if numba else threads
             ):
