@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from cohorts.errors import InputError
 from cohorts.hub import connect, create_hub_tables
 from workflows.custodian import keep_crosswalk
+from workflows.custodian_cli import register
 from workflows.custodian_withdrawals import GONE, contained, pseudonymous, sampled, trace_withdrawals
 from workflows.hub_plan import HubPlan
 from workflows.keys import new_project_key
@@ -129,3 +132,33 @@ def test_places_that_cannot_be_searched_are_said(plan: HubPlan, tmp_path: Path) 
     cache, scratch = traced(plan, tmp_path, "2.tsv")[0].unsearched
     assert cache.startswith(f"{tmp_path / 'cache'}: answers kept")
     assert "left by a killed run" in scratch
+
+
+def test_the_command_tells_counts_what_is_not_searched_and_what_must_be_made_again(
+    plan: HubPlan, tmp_path: Path
+) -> None:
+    (tmp_path / "study.yaml").write_text(
+        "study: {name: s, index_date: 2012-01-01, data_end: 2020-01-01}\n"
+        "privacy: {key: project.key, crosswalk: crosswalk, custodian: custodian.key.pub, cache: cache}\n"
+        "sources: {gp: {patients: people.csv, consents: consents.csv}}\n"
+    )
+    (tmp_path / "people.csv").write_text((tmp_path / "people.csv").read_text().replace("left,", "new,"))
+    (tmp_path / "consents.csv").write_text("patient_id,consented,withdrawn\nhere,1,2019-01-01\n")
+    (tmp_path / "run" / ".scratch").mkdir()
+    hub_file(tmp_path / "hub.duckdb")
+    command = ["withdrawals", tmp_path / "study.yaml", tmp_path / "run", "--key", tmp_path / "custodian.key"]
+    asked = [*command, "--also", tmp_path / "hub.duckdb", "--gone", "--out", tmp_path / "out.tsv"]
+    register(app := typer.Typer())
+    done = CliRunner().invoke(app, [str(word) for word in asked], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert lines[0].startswith(
+        "1 people object; 2 people are traced to 2 files, of 1 of 1 runs and beside them: "
+    )
+    assert lines[1:] == [
+        "1 people of past runs are in no extract any more: their outputs are listed too",
+        f"not searched: {tmp_path / 'run' / '.scratch'}: left by a killed run, with records; give its command again, "
+        "or remove it",
+        "the next run of the study leaves out who objects; kept hubs and weights must be made again",
+    ]
+    assert (tmp_path / "out.tsv").stat().st_mode & 0o777 == 0o600
