@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cohorts.hub import Hub, connect
     from cohorts.linkage import Links, link, pair_quality
     from cohorts.models import CprdAurumSource, FhirSource, OmopSource, PostgresSource
+    from cohorts.observed import ObservedByRecords
     from cohorts.pseudonymise import build_hub
     from cohorts.residence import deprivation, exposure
     from cohorts.sources import Intake, read_sources
@@ -27,6 +28,7 @@ _HOME = {
     "Hub": "cohorts.hub",
     "Intake": "cohorts.sources",
     "Links": "cohorts.linkage",
+    "ObservedByRecords": "cohorts.observed",
     "OmopSource": "cohorts.models",
     "Population": "cohorts.eligibility",
     "PostgresSource": "cohorts.models",
@@ -50,6 +52,7 @@ __all__ = [
     "Hub",
     "Intake",
     "Links",
+    "ObservedByRecords",
     "OmopSource",
     "Population",
     "PostgresSource",
