@@ -23,7 +23,7 @@ from phenotypes import reference
 from phenotypes.definitions import Entry, NumericTrait, Outcome, Phenotype
 from phenotypes.derivation import Derived, derive
 from phenotypes.evidence import trace
-from phenotypes.rules import has, prescribed
+from phenotypes.rules import any_of, has, prescribed
 from phenotypes.worked import hub_of
 
 # How hubs and definitions are made is said beside this file; tests are no package.
@@ -54,6 +54,14 @@ REPEATED = [
         ("count", {}),
     )
 ]
+#: An age on the day and a kind of record, of which chance may draw neither.
+AGED = Phenotype(
+    "p",
+    any_of(
+        has(engines.LISTS[0], kinds=["event", "diagnosis"]).aged(52),
+        has(engines.LISTS[2], kinds=["contact"]).aged(None, 52),
+    ),
+)
 DELAYED = Outcome(
     "o",
     has(engines.LISTS[0]),
@@ -118,7 +126,7 @@ def test_spark_equals_duckdb_and_the_reference(spark: Any, tmp_path: Path) -> No
         asked = {
             "index_date": INDEX,
             "data_end": DATA_END,
-            "phenotypes": _named(phenotypes, "p"),
+            "phenotypes": _named([*phenotypes, AGED], "p"),
             "traits": _named([*traits, *REPEATED], "t"),
             "outcomes": _named([*outcomes, DELAYED], "o"),
         }
