@@ -18,7 +18,8 @@ from gwas.kernels.machine_code import MachineCode
 
 Floats = npt.NDArray[np.float64]
 
-STRIP: Final = 512
+STRIP: Final = 256
+"""People at a time: their predictors stay in the nearest cache."""
 _MODEL: Final = ("float64:2", *["float64:1"] * 3)
 _NEWTON: Final = MachineCode("logistic_loops", "newton", *_MODEL, *["float64:2"] * 2, "float64:1")
 _FIRTH: Final = MachineCode("logistic_loops", "firth", *_MODEL, "int64", *["float64:2"] * 3, "float64:1")

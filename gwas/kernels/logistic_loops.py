@@ -13,18 +13,19 @@ import numpy as np
 from numba import njit
 
 from gwas.kernels.elementary import fast_exp, fast_log
+from gwas.kernels.logistic import STRIP
 
 MAX_ITERATIONS: Final = 25
 TOLERANCE: Final = 1e-12
 """Newton stops after a step whose squared length, in standard errors, is below this."""
 CAREFUL: Final = 1.0
 """Steps of a squared length above this must not lower the likelihood."""
-STRIP: Final = 512
 MAX_ETA: Final = 20.0
 """A linear predictor beyond this means a fitted probability of 0 or 1: the data are separated."""
 
 MAX_FIRTH_ITERATIONS: Final = 200
-FIRTH_TOLERANCE: Final = 1e-14
+FIRTH_TOLERANCE: Final = 1e-12
+"""As :data:`TOLERANCE`; convergence is linear, a step being some tenth of the one before."""
 MAX_STEP: Final = 5.0
 """Largest change of a coefficient in one step, as in Heinze & Schemper's program."""
 
@@ -75,6 +76,26 @@ def log_likelihood(eta: Any, y: Any) -> Any:
     return total
 
 
+@njit(cache=True, error_model="numpy", fastmath=_SUM)
+def _add_products(x: Any, first: int, last: int, values: Any, rows: int, out: Any) -> None:
+    """Add the products of the first rows of x, from one person to another, with one row; four at a time."""
+    whole = rows - rows % 4
+    for b in range(0, whole, 4):
+        x0, x1, x2, x3 = x[b, first:last], x[b + 1, first:last], x[b + 2, first:last], x[b + 3, first:last]
+        s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
+        for i in range(last - first):
+            s0 += x0[i] * values[i]
+            s1 += x1[i] * values[i]
+            s2 += x2[i] * values[i]
+            s3 += x3[i] * values[i]
+        out[b] += s0
+        out[b + 1] += s1
+        out[b + 2] += s2
+        out[b + 3] += s3
+    for b in range(whole, rows):
+        out[b] += dot(x[b, first:last], values)
+
+
 @njit(cache=True, error_model="numpy")
 def information(x: Any, w: Any, wx: Any, info: Any) -> None:
     """X W X', a strip of samples at a time so that it stays in the cache."""
@@ -88,8 +109,7 @@ def information(x: Any, w: Any, wx: Any, info: Any) -> None:
         for a in range(p):
             for i in range(first, last):
                 weighted[i - first] = w[i] * x[a, i]
-            for b in range(a + 1):
-                info[a, b] += dot(weighted, x[b, first:last])
+            _add_products(x, first, last, weighted, a + 1, info[a])
     for a in range(p):
         for b in range(a):
             info[b, a] = info[a, b]
@@ -184,27 +204,42 @@ def newton(x: Any, y: Any, offset: Any, beta: Any, room: Any, small: Any, out: A
         copy_into(trial, beta, False)
 
 
+@njit(cache=True, error_model="numpy", fastmath=_SUM)
+def _take_rows(lower: Any, z: Any, a: int, width: int) -> None:
+    """Take what the rows before it explain from row a, four of them at a time."""
+    row = z[a]
+    whole = a - a % 4
+    for c in range(0, whole, 4):
+        z0, z1, z2, z3 = z[c], z[c + 1], z[c + 2], z[c + 3]
+        f0, f1, f2, f3 = lower[a, c], lower[a, c + 1], lower[a, c + 2], lower[a, c + 3]
+        for i in range(width):
+            row[i] -= (f0 * z0[i] + f1 * z1[i]) + (f2 * z2[i] + f3 * z3[i])
+    for c in range(whole, a):
+        zc, factor = z[c], lower[a, c]
+        for i in range(width):
+            row[i] -= factor * zc[i]
+
+
 @njit(cache=True, error_model="numpy")
 def _hat(x: Any, w: Any, lower: Any, z: Any, h: Any) -> None:
     """Diagonal of the weighted hat matrix: w |L^-1 x|², by forward substitution on strips of samples."""
     p, n = x.shape
     for first in range(0, n, STRIP):
         width = min(STRIP, n - first)
+        here = h[first : first + width]
         for i in range(width):
-            h[first + i] = 0.0
+            here[i] = 0.0
         for a in range(p):
+            row = z[a]
             for i in range(width):
-                z[a, i] = x[a, first + i]
-            for c in range(a):
-                factor = lower[a, c]
-                for i in range(width):
-                    z[a, i] -= factor * z[c, i]
+                row[i] = x[a, first + i]
+            _take_rows(lower, z, a, width)
             factor = 1.0 / lower[a, a]
             for i in range(width):
-                z[a, i] *= factor
-                h[first + i] += z[a, i] * z[a, i]
-        for i in range(first, first + width):
-            h[i] *= w[i]
+                row[i] *= factor
+                here[i] += row[i] * row[i]
+        for i in range(width):
+            here[i] *= w[first + i]
 
 
 @njit(cache=True, error_model="numpy")
@@ -252,6 +287,7 @@ def firth(
         solve(lower_free, gradient, step)
         decrement = dot(gradient, step)
         if decrement < FIRTH_TOLERANCE:
+            copy_into(step, beta[:free], True)
             out[0], out[1] = 1.0, last_variance(lower)
             out[2] = log_likelihood(eta, y) + _half_log_determinant(lower)
             return

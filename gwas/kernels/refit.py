@@ -15,6 +15,7 @@ Floats = npt.NDArray[np.float64]
 WALD: Final = 0
 FIRTH: Final = 1
 SCORE: Final = 2
+FIRTH_ESTIMATE: Final = 3
 
 _REST: Final = (
     *["int64:1", "uint8:1", "float64:1", "int64:1"],
@@ -64,14 +65,14 @@ def refit_variants(
     drop_missing
         Leave samples with a missing call out (complete case) instead of using the mean.
     method
-        ``WALD`` maximum likelihood, ``FIRTH``, or ``SCORE``: score test with the null model refitted to the
-        samples used.
+        ``WALD`` maximum likelihood, ``FIRTH``, ``FIRTH_ESTIMATE``: without its likelihood ratio, which takes a
+        second and slower fit, or ``SCORE``: score test with the null model refitted to the samples used.
 
     Returns
     -------
     ndarray of float64 (v, 4)
         Converged (1 or 0), coefficient, standard error, and the chi-squared statistic of the penalised
-        likelihood ratio (Firth) or score test; NaN for maximum likelihood.
+        likelihood ratio (Firth) or score test; else NaN.
     """
     out = np.full((len(variants), 4), np.nan)
     kernel: Any = _CALLS if genotypes.dtype == np.uint8 else _DOSAGES

@@ -23,7 +23,7 @@ from gwas.kernels.logistic_loops import (
     probabilities,
     residuals,
 )
-from gwas.kernels.refit import FIRTH, WALD
+from gwas.kernels.refit import FIRTH, FIRTH_ESTIMATE, WALD
 
 
 @njit(cache=True, error_model="numpy")
@@ -96,6 +96,8 @@ def _refit(
     value = np.nan
     if method == WALD:
         newton(x, y, offset, beta, room, small, found)
+    elif method == FIRTH_ESTIMATE:
+        firth(x, y, offset, beta, p, room, small, strips, found)
     elif method == FIRTH:
         without, null = small[3 * p + 5, :p], small[3 * p + 6, :4]
         copy_into(start, without[:k], False)

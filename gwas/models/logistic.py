@@ -91,7 +91,7 @@ def wald_tests(
     used_firth = np.zeros(len(verdict), dtype=bool)
     if firth:
         again = np.flatnonzero(failed).astype(np.int64)
-        result[again] = _refit(null, calls, tile, again, missing=missing, method=refit.FIRTH)
+        result[again] = _refit(null, calls, tile, again, missing=missing, method=refit.FIRTH_ESTIMATE)
         used_firth[again] = True
         verdict[again[result[again, 0] != 1]] = status.FIRTH_CONVERGE_FAIL
     else:
@@ -261,7 +261,7 @@ def _firth_effects(
     """Put Firth's estimates, and the SE that goes with them and the P there is, into the tail; give where."""
     found = result.copy()
     rest = _approximate_tail(null, calls, tile, tail, on_basis, found, missing=missing)
-    found[rest] = _refit(null, calls, tile, rest, missing=missing, method=refit.FIRTH)
+    found[rest] = _refit(null, calls, tile, rest, missing=missing, method=refit.FIRTH_ESTIMATE)
     fine: Ints = tail[(found[tail, 0] == 1) & np.isfinite(found[tail, 1:3]).all(axis=1)]
     result[fine, 1:3] = found[fine, 1:3]
     result[fine, 2] = _se_of(result[fine])
