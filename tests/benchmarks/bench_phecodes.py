@@ -3,7 +3,8 @@
 ``python bench_phecodes.py HUB.duckdb MAPS SPILL X|1.2 [MEMORY]``: a hub such as ``workflows.synth.write_hub`` makes,
 the folder of the published maps (``phetk_phecodeX_WHO.csv.gz``; ``phecode_map_icd10.csv.gz``, ``pheinfo.csv.gz`` and
 ``phecode_exclude.csv.gz``), a folder for rows that do not fit in memory, which version, and DuckDB's memory limit
-(4GB). A process a version, so that peak memory is its own.
+(4GB). A process a version, so that peak memory is its own. ``python bench_phecodes.py make HUB.duckdb MAPS SPILL``
+makes a hub of 3,000,000 people with twenty ICD-10 records each, drawn from the codes of the map of phecode X.
 """
 
 from __future__ import annotations
@@ -17,10 +18,39 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from cohorts.hub import connect
+from cohorts.hub import connect, create_hub_tables
 from phenotypes.phecode_map import PhecodeMap
 from phenotypes.phenome import phecodes
+
+PEOPLE, EACH, PARTS = 3_000_000, 20, 6
+
+
+def make(path: str, maps: str, folder: str) -> None:
+    """A hub of random ICD-10 records of one source that codes in the edition of 2016."""
+    read = PhecodeMap.read(Path(maps) / "phetk_phecodeX_WHO.csv.gz")
+    codes = sorted(set(read.codes["code"]))
+    rows = PEOPLE * EACH // PARTS
+    with connect(path, memory_limit="2GB", threads=2, spill=folder) as hub:
+        create_hub_tables(hub)
+        run = hub.connection.execute
+        hub.connection.register("codes", pd.DataFrame({"n": range(len(codes)), "code": codes}))
+        run("INSERT INTO sources VALUES ('apc', '2016', NULL)")
+        run(
+            f"INSERT INTO people SELECT range, if(range % 2 = 0, 'M', 'F'), DATE '1950-01-01' FROM range({PEOPLE})"
+        )
+        run("SELECT setseed(0.5)")
+        for part in range(PARTS):
+            run(
+                f"""
+                INSERT INTO events
+                SELECT r, r // {EACH}, DATE '2000-01-01' + day, 'apc', 'diagnosis', 'icd10', code, NULL, NULL
+                FROM (SELECT range + {part * rows} AS r, floor(random() * 7000)::INTEGER AS day,
+                          floor(pow(random(), 3) * {len(codes)})::INTEGER AS n FROM range({rows}))
+                JOIN codes USING (n)
+                """
+            )
 
 
 @contextmanager
@@ -70,4 +100,7 @@ def main(path: str, maps: str, folder: str, version: str, memory: str = "4GB") -
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1] == "make":
+        make(*sys.argv[2:])
+    else:
+        main(*sys.argv[1:])
