@@ -52,16 +52,21 @@ def read_person_table(path: Path, genotypes: Genotypes, *, columns: Sequence[str
     if not names:
         raise InputError("has no columns beside the IDs", where=path, expected="at least one more column")
     chosen = names if columns is None else expand_names(columns, names, where=path)
-    iids = cells(ids - 1).strings()
-    _refuse_repeats(iids, numbers, path)
-    rows = np.flatnonzero(_matches(iids, cells(0).strings() if ids == 2 else None, genotypes, path))
-    everyone = len(rows) == len(iids)
-    lines = numbers[rows]
+    iids, fids = cells(ids - 1), cells(0) if ids == 2 else None
+    known, families = genotypes.sample_text("iid"), genotypes.sample_text("fid")
+    if iids.same_as(known) and (fids is None or fids.same_as(families)):
+        rows = None
+    else:
+        people = iids.strings()
+        _refuse_repeats(people, numbers, path)
+        match = _matches(people, None if fids is None else fids.strings(), genotypes, path)
+        rows = np.flatnonzero(match)
+        iids, numbers = iids.take(rows), numbers[rows]
     found = {}
     for name in chosen:
         column = cells(header.index(name))
-        found[name] = _column(name, column if everyone else column.take(rows), lines, path)
-    return PersonTable(iids if everyone else [iids[row] for row in rows.tolist()], found)
+        found[name] = _column(name, column if rows is None else column.take(rows), numbers, path)
+    return PersonTable(iids.strings(), found)
 
 
 def expand_names(wanted: Sequence[str], available: Sequence[str], *, where: object) -> list[str]:
@@ -285,8 +290,6 @@ def _matches(
     iids: list[str], fids: list[str] | None, genotypes: Genotypes, path: Path
 ) -> npt.NDArray[np.bool_]:
     known, families = genotypes.sample_text("iid").strings(), genotypes.sample_text("fid").strings()
-    if iids == known and (fids is None or fids == families):
-        return np.ones(len(iids), dtype=bool)
     wanted = set(known)
     same_iid = np.array([iid in wanted for iid in iids], dtype=bool)
     match = same_iid

@@ -60,6 +60,12 @@ class TextColumn(NamedTuple):
             return [line[first:last] for first, last in spans]
         return [held[first:last].decode() for first, last in spans]
 
+    def same_as(self, other: TextColumn) -> bool:
+        """Whether both say the same in every row."""
+        return bool(np.array_equal(self.length, other.length)) and joined_lines([self]) == joined_lines(
+            [other]
+        )
+
     def equals(self, word: str) -> npt.NDArray[np.bool_]:
         """Which cells are this one ASCII character, bool (n,)."""
         same: npt.NDArray[np.bool_] = self.length == 1
