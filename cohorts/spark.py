@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,7 +19,24 @@ PARTITIONS_PER_CORE = 2
 SCRATCH = "spark.careome.scratch"
 """Setting that names a private folder for what goes between Spark and its tasks; it ends with the session."""
 
+LOGGING = """status = off
+rootLogger.level = warn
+rootLogger.appenderRef.file.ref = file
+appender.file.type = File
+appender.file.name = file
+appender.file.fileName = {log}
+appender.file.append = false
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = %d %p %c: %m%n
+"""
+"""Warnings go to a file and nothing to the terminal: they hold queries and file names."""
+
+ANSWERS_WITHIN = 20.0
+"""Seconds in which a cluster must answer; Spark itself asks for a minute and then goes on without it."""
+
 _KNOWN = {
+    "Py4JError:": "its Java ended",
+    "Py4JNetworkError:": "its Java ended",
     "No space left on device": "no space left on a disk",
     "OutOfMemoryError": "its memory was not enough",
     "ExecutorLostFailure": "a worker was lost",
@@ -64,6 +83,7 @@ def start_spark(
     """
     home = find_java()
     refuse_second_session()
+    refuse_silent_cluster(master)
     with tempfile.TemporaryDirectory(prefix="spark-", dir=scratch, ignore_cleanup_errors=True) as folder:
         chosen = {**_settings(master, memory, Path(folder)), **(settings or {})}
         try:
@@ -96,13 +116,14 @@ def in_one_line(master: str) -> Iterator[None]:
         Spark, or a task of it, failed.
     """
     try:
-        yield
+        with _unsaid():
+            yield
     except CareomeError:
         raise
     except Exception as error:
         if not _is_sparks(error):
             raise
-        said = _text(error)
+        said = f"{type(error).__name__}: {_text(error)}"
         found = next((known for mark, known in _KNOWN.items() if mark in said), type(error).__name__)
         raise InputError(
             "Spark stopped before it was done",
@@ -110,6 +131,21 @@ def in_one_line(master: str) -> Iterator[None]:
             found=found,
             fix="look at the memory, disk and log of Spark's workers, then give the same command again",
         ) from None
+
+
+@contextmanager
+def _unsaid() -> Iterator[None]:
+    """Keep py4j from logging tracebacks: what went wrong is raised."""
+
+    def ours(record: logging.LogRecord) -> bool:
+        return "py4j" not in record.pathname
+
+    root = logging.getLogger()
+    root.addFilter(ours)
+    try:
+        yield
+    finally:
+        root.removeFilter(ours)
 
 
 def _is_sparks(error: BaseException | None) -> bool:
@@ -139,19 +175,42 @@ def refuse_second_session() -> None:
         raise DesignError("a Spark session is already running in this process", fix="stop it first")
 
 
+def refuse_silent_cluster(master: str) -> None:
+    """Raise InputError where no machine of ``spark://HOST:PORT,HOST:PORT`` takes a connection."""
+    if not master.startswith("spark://"):
+        return
+    for place in master.removeprefix("spark://").split(","):
+        host, _, port = place.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS_WITHIN).close()
+        except (OSError, ValueError):
+            continue
+        return
+    raise InputError(
+        "the Spark cluster does not answer",
+        where=master,
+        expected="spark://HOST:PORT of a running master",
+        fix="start it, or check the address and the firewall",
+    )
+
+
 def _settings(master: str, memory: str, folder: Path) -> dict[str, str]:
     for name in ("local", "java", "kept"):
         (folder / name).mkdir(mode=0o700)
+    log4j = folder / "log4j2.properties"
+    log4j.write_text(LOGGING.format(log=folder / "warnings.log"))
     settings = {
         "spark.driver.memory": memory,
         "spark.driver.maxResultSize": "0",
-        "spark.driver.extraJavaOptions": f'"-Djava.io.tmpdir={folder / "java"}" -XX:-UsePerfData',
+        "spark.driver.extraJavaOptions": f'"-Djava.io.tmpdir={folder / "java"}" -XX:-UsePerfData '
+        f'"-Dlog4j2.configurationFile={log4j}"',
         SCRATCH: str(folder / "kept"),
         "spark.local.dir": str(folder / "local"),
         "spark.sql.warehouse.dir": f"file://{folder / 'warehouse'}",
+        # records are small as Parquet and large as rows
+        "spark.sql.files.maxPartitionBytes": "32m",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "ERROR",
     }
     if not master.startswith("local"):
         return {**settings, "spark.executor.memory": memory}
@@ -186,6 +245,7 @@ def _session(master: str, home: Path, settings: Mapping[str, str]) -> Any:
 def end_java() -> None:
     """End Spark's Java, so that the next start, Hail's among them, has one with settings of its own."""
     from pyspark import SparkContext
+    from pyspark.sql import SparkSession, SQLContext
 
     gateway = SparkContext._gateway
     if gateway is None:
@@ -195,4 +255,6 @@ def end_java() -> None:
     if process is not None:
         process.stdin.close()
         process.wait(timeout=60)
-    SparkContext._gateway = SparkContext._jvm = None
+    # where Java was lost, Spark's own stop comes to none of this
+    SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
+    SparkSession._instantiatedSession = SparkSession._activeSession = SQLContext._instantiatedContext = None

@@ -28,14 +28,14 @@ from cohorts.errors import CareomeError, InputError
 from cohorts.hub import HUB_TABLES
 from cohorts.spark import SCRATCH
 from phenotypes.session import Session
-from phenotypes.spark_tasks import GROUP, Kept, Work, rows_of, run
+from phenotypes.spark_tasks import PART, Kept, Work, deal, failed, rows_of, run
 
 #: Most people of a task; more need more memory, fewer ask every question more often.
 PEOPLE = 200_000
 #: Questions answered by one Spark job, whose answers are in memory at once.
 TOGETHER = 32
-#: Bytes within which a task's filter reads everything.
-BLOCK = 2**20
+#: Rows of a loaded table that every worker gets whole: a join with it moves no record then.
+BROADCAST = 10_000_000
 _NEEDED = ("events", "registrations", "deaths")
 
 
@@ -170,7 +170,7 @@ class SparkQueries:
         kept = self._new(name, rows.schema, divided=False)
         kept.folder.mkdir(mode=0o700)
         pq.write_table(rows, kept.folder / "rows.parquet")
-        return self._known(name, kept)
+        return self._known(name, kept, broadcast=rows.num_rows <= BROADCAST)
 
     def keep(self, name: str, *expressions: Any, by: str | None = None) -> Any:
         """See :class:`phenotypes.session.Session`."""
@@ -180,11 +180,11 @@ class SparkQueries:
             return self._known(name, kept)
         frames = [self.spark.sql(self.backend.compile(expression)) for expression in expressions]
         rows = reduce(lambda a, b: a.unionByName(b), frames)
-        rows = rows.selectExpr("*", f"CAST(who DIV {self._people} AS INT) AS {GROUP}")
-        # Written by whoever read it: a shuffle of all to bring a group into one file would cost more.
-        rows = rows.sortWithinPartitions(GROUP, *([] if by is None else [by]))
-        written = rows.write.partitionBy(GROUP).option("parquet.block.size", BLOCK)
-        written.parquet(f"file://{kept.folder}")
+        work = Work((kept,), (), self._people, self.folder)
+        kept.folder.mkdir(mode=0o700)
+        marked = rows.selectExpr("*", f"spark_partition_id() AS {PART}")
+        for fault in marked.mapInArrow(partial(deal, work=work, by=by), "fault string").collect():
+            raise failed(fault[0])
         return self._known(name, kept)
 
     def frame(self, expression: Any) -> pd.DataFrame:
@@ -224,7 +224,7 @@ class SparkQueries:
         folder = self.folder / f"{name}-{uuid.uuid4().hex[:8]}"
         return Kept(self.prefix + name, folder, schema, divided)
 
-    def _known(self, name: str, kept: Kept) -> Any:
+    def _known(self, name: str, kept: Kept, *, broadcast: bool = False) -> Any:
         """Make kept rows known, in place of what had their name."""
         from ibis.backends.pyspark.datatypes import PySparkSchema
 
@@ -233,7 +233,8 @@ class SparkQueries:
         self._kept[name] = kept
         schema = PySparkSchema.from_ibis(ibis.Schema.from_pyarrow(kept.schema))
         frame = self.spark.read.schema(schema).parquet(f"file://{kept.folder}")
-        return self.name(name, frame.select(*kept.schema.names))
+        frame = frame.select(*kept.schema.names)
+        return self.name(name, frame.hint("broadcast") if broadcast else frame)
 
     def _are_of_kept(self, expressions: Sequence[Any]) -> bool:
         kept = {one.name for one in self._kept.values()}

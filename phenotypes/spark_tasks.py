@@ -8,6 +8,7 @@ alone. So the people are dealt into groups, and a task puts all questions to the
 
 from __future__ import annotations
 
+import itertools
 import os
 import uuid
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,7 @@ from cohorts.hub import Hub, connect
 #: DuckDB's memory in a task; what does not fit goes into the scratch folder.
 MEMORY = "1GB"
 GROUP = "careome_group"
+PART = "careome_part"
 #: Rows of a row group, within which a filter reads everything.
 _ROWS = 122_880
 
@@ -92,9 +94,37 @@ def run(work: Work, group: int) -> list[bytes] | CareomeError:
             _write(hub, work.queries, place(work.target, group))
             return []
     except (duckdb.Error, OSError) as error:
-        return InputError(
-            "a Spark task failed", found=type(error).__name__, fix="check the disk and memory of the workers"
-        )
+        return failed(type(error).__name__)
+
+
+def deal(batches: Iterable[pa.RecordBatch], work: Work, by: str | None) -> Iterator[pa.RecordBatch]:
+    """Write the rows that a Spark task found, those of each group into the group's folder.
+
+    Parameters
+    ----------
+    batches
+        Columns of ``work.tables``' only table, and :data:`PART`: number of the task, which names its files, so that
+        one that is run twice leaves the same.
+    by
+        Column by whose order the rows of a group are written.
+
+    Yields
+    ------
+    RecordBatch
+        fault (string): one row where something went wrong, saying what.
+    """
+    try:
+        for group in _dealt(iter(batches), work, by):
+            _copy(*group)
+    except (duckdb.Error, OSError) as error:
+        yield pa.RecordBatch.from_pydict({"fault": [type(error).__name__]})
+
+
+def failed(found: str) -> InputError:
+    """What to raise where a task failed."""
+    return InputError(
+        "a Spark task failed", found=found, fix="check the disk and memory of the workers, then try again"
+    )
 
 
 def rows_of(streams: Iterable[bytes]) -> pa.Table:
@@ -102,10 +132,40 @@ def rows_of(streams: Iterable[bytes]) -> pa.Table:
     return pa.concat_tables([pa.ipc.open_stream(stream).read_all() for stream in streams])
 
 
+def _dealt(
+    batches: Iterator[pa.RecordBatch], work: Work, by: str | None
+) -> Iterator[tuple[Hub, str, Path, str]]:
+    """For each group among the rows: the query of its rows, and the folder and name of their file."""
+    first = next(batches, None)
+    if first is None:
+        return
+    (kept,) = work.tables
+    columns = ", ".join(f'"{name}"' for name in kept.schema.names)
+    reader = pa.RecordBatchReader.from_batches(first.schema, itertools.chain([first], batches))
+    with _connected(work) as hub:
+        hub.connection.register("careome_found", reader)
+        hub.connection.register("careome_empty", kept.schema.empty_table())
+        # the types are those of the schema, whatever Spark made of them
+        hub.connection.execute(
+            f"CREATE TABLE careome_made AS SELECT *, 0 AS {PART}, 0 AS {GROUP} FROM careome_empty"
+        )
+        hub.connection.execute(
+            f"INSERT INTO careome_made SELECT {columns}, {PART}, who // {work.people} FROM careome_found"
+        )
+        parts = f"SELECT {GROUP}, any_value({PART}) FROM careome_made GROUP BY 1 ORDER BY 1"
+        order = "" if by is None else f'ORDER BY "{by}"'
+        for group, part in hub.connection.execute(parts).fetchall():
+            query = f"SELECT {columns} FROM careome_made WHERE {GROUP} = {group} {order}"
+            yield hub, query, place(kept.folder, group), f"part-{part}"
+
+
+def _connected(work: Work) -> Hub:
+    return connect(memory_limit=MEMORY, threads=1, spill=work.scratch / f"spill-{uuid.uuid4().hex}")
+
+
 @contextmanager
 def _opened(work: Work, group: int) -> Iterator[Hub]:
-    spill = work.scratch / f"spill-{uuid.uuid4().hex}"
-    with connect(memory_limit=MEMORY, threads=1, spill=spill) as hub:
+    with _connected(work) as hub:
         for table in work.tables:
             _name(hub, table, group, work.people)
         yield hub
@@ -142,9 +202,13 @@ def _write(hub: Hub, queries: tuple[str, ...], folder: Path) -> None:
     hub.connection.execute(f"CREATE TABLE careome_made AS {first}")
     for other in others:
         hub.connection.execute(f"INSERT INTO careome_made {other}")
+    _copy(hub, "SELECT * FROM careome_made", folder, "rows")
+
+
+def _copy(hub: Hub, query: str, folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # a task may be run twice: what it leaves is whole, and the same
     temporary = folder / f"{uuid.uuid4().hex}.part"
     quoted = str(temporary).replace("'", "''")
-    hub.connection.execute(f"COPY careome_made TO '{quoted}' (FORMAT parquet, ROW_GROUP_SIZE {_ROWS})")
-    os.replace(temporary, folder / "rows.parquet")
+    hub.connection.execute(f"COPY ({query}) TO '{quoted}' (FORMAT parquet, ROW_GROUP_SIZE {_ROWS})")
+    os.replace(temporary, folder / f"{name}.parquet")

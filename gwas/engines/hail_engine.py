@@ -23,7 +23,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -33,7 +33,7 @@ from typing import Any, Final
 
 from cohorts.errors import CareomeError, InputError, OutputError
 from cohorts.java import INSTALL, find_java
-from cohorts.spark import end_java, refuse_second_session
+from cohorts.spark import LOGGING, end_java, in_one_line, refuse_second_session, refuse_silent_cluster
 from gwas.design import Design
 from gwas.engines.protocol import BlockTests
 from gwas.engines.spark_tasks import Task, anonymous, portable, ranges, release, run_task
@@ -42,19 +42,6 @@ from gwas.models.phenome import AssociationOptions
 
 WAVES: Final = 2
 """Spark jobs in flight: one fills the cores that the last tasks of the other leave idle."""
-
-LOGGING: Final = """status = off
-rootLogger.level = warn
-rootLogger.appenderRef.file.ref = file
-appender.file.type = File
-appender.file.name = file
-appender.file.fileName = {log}
-appender.file.append = false
-appender.file.layout.type = PatternLayout
-appender.file.layout.pattern = %d %p %c: %m%n
-"""
-"""Spark and Hail write warnings to a file, nothing to the terminal; more talkative, Hail logs the programs it
-compiles, and with them values."""
 
 
 class HailEngine:
@@ -161,7 +148,7 @@ class HailEngine:
         Raises
         ------
         InputError
-            If a machine cannot read the file or runs another release.
+            If a machine cannot read the file or runs another release, or Spark failed.
         """
         context = self._running.hail.spark_context()
         shared = context.broadcast((portable(genotypes), anonymous(design), options, release()))
@@ -178,22 +165,23 @@ class HailEngine:
         tasks = ranges(genotypes, options.block_size, start_block, self.blocks_per_task)
         flying: deque[Future[list[list[BlockTests] | CareomeError]]] = deque()
         pool = ThreadPoolExecutor(WAVES, thread_name_prefix="spark-wave")
-        try:
-            while True:
-                # asked anew for every wave: executors of a cluster register one by one
-                while len(flying) < WAVES and (some := list(islice(tasks, context.defaultParallelism))):
-                    flying.append(pool.submit(wave, some))
-                if not flying:
-                    return
-                for outcome in flying.popleft().result():
-                    if isinstance(outcome, CareomeError):
-                        raise outcome
-                    yield from outcome
-        finally:
-            if flying:
-                context.cancelJobGroup(group)
-            pool.shutdown(cancel_futures=True)
-            shared.destroy()
+        with in_one_line(self.master):
+            try:
+                while True:
+                    # asked anew for every wave: executors of a cluster register one by one
+                    while len(flying) < WAVES and (some := list(islice(tasks, context.defaultParallelism))):
+                        flying.append(pool.submit(wave, some))
+                    if not flying:
+                        return
+                    for outcome in flying.popleft().result():
+                        if isinstance(outcome, CareomeError):
+                            raise outcome
+                        yield from outcome
+            finally:
+                if flying:
+                    context.cancelJobGroup(group)
+                pool.shutdown(cancel_futures=True)
+                shared.destroy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +198,7 @@ class _Session:
     ) -> _Session:
         home = find_java()
         hail = _import_hail()
+        refuse_silent_cluster(master)
         folder = tempfile.TemporaryDirectory(prefix="spark-", dir=scratch, ignore_cleanup_errors=True)
         try:
             path = Path(folder.name)
@@ -240,7 +229,9 @@ class _Session:
     def stop(self) -> None:
         """Stop Spark, wait until Java is gone and remove its files."""
         try:
-            self.hail.stop()
+            # where Java is gone already there is nothing to stop
+            with suppress(Exception):
+                self.hail.stop()
             # Java ends when its standard input does, and removes its own files first
             self.java.stdin.close()
             self.java.wait(timeout=60)
