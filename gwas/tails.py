@@ -1,9 +1,9 @@
 """-log10 P from log survival functions, so that no P is ever zero.
 
-A P value below 1e-308 is not a number a computer can hold, but its logarithm is. The normal tail has a
-stable logarithm in scipy. The tail of Student's t is a series in one by the degrees of freedom where these are many
-(:mod:`gwas.kernels.student`), else scipy's; far out it is the regularised incomplete beta function, whose
-logarithm comes from its continued fraction (Abramowitz & Stegun 26.5.8, evaluated by Lentz's method).
+A P value below 1e-308 is not a number a computer can hold, but its logarithm is. The tail of Student's t is a series
+in one by the degrees of freedom where these are many (:mod:`gwas.kernels.student`), the normal's with them, else
+scipy's; far out it is the regularised incomplete beta function, whose logarithm comes from its continued fraction
+(Abramowitz & Stegun 26.5.8, evaluated by Lentz's method).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ GENOME_WIDE: Final = float(-np.log10(5e-8))
 
 _LN10: Final = float(np.log(10.0))
 _LN2: Final = float(np.log(2.0))
+_NORMAL: Final = 1e30
 _SAFE: Final = 1e-200
 _TINY: Final = 1e-300
 
@@ -39,10 +40,15 @@ def log10p_normal(z: npt.ArrayLike) -> Floats:
     >>> log10p_normal([1.959963984540054, 100.0]).round(3).tolist()
     [1.301, 2173.571]
     """
-    from scipy import special
-
     magnitude = np.abs(np.asarray(z, dtype=np.float64))
-    return np.asarray(np.maximum(-(special.log_ndtr(-magnitude) + _LN2) / _LN10, 0.0), dtype=np.float64)
+    # Student's t of so many degrees of freedom is normal to the last bit
+    out = student_tail(magnitude.ravel(), np.full(magnitude.size, _NORMAL))
+    rest = out == -1.0
+    if rest.any():
+        from scipy import special
+
+        out[rest] = -(special.log_ndtr(-magnitude.ravel()[rest]) + _LN2) / _LN10
+    return out.reshape(magnitude.shape)
 
 
 def z_of_log10p(log10p: npt.ArrayLike) -> Floats:

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from gwas.kernels.machine_code import MachineCode
+from gwas.kernels.odds import expit
 from gwas.kernels.packed import DECODE
 
 Floats = npt.NDArray[np.float64]
@@ -66,7 +66,7 @@ class StartingPoint:
         """Evaluate covariates (k, n) at `coefficients` (k,) on top of a known `offset` (n,)."""
         k, n = covariates.shape
         eta = offset + coefficients @ covariates
-        p = special.expit(eta)
+        p = expit(eta)
         weights = p * (1.0 - p)
         lower = np.linalg.cholesky((covariates * weights) @ covariates.T)
         strips = -(-n // STRIP)

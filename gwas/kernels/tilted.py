@@ -30,7 +30,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from gwas.kernels.machine_code import MachineCode
 
@@ -167,5 +166,7 @@ def log10p_of_saddle(found: Floats) -> Floats:
     >>> log10p_of_saddle(np.array([[1, 0.1, 0.05, 1.96, 0.0, 1.96, 0.0]])).round(3).tolist()
     [1.301]
     """
+    from scipy import special
+
     own, other = (np.fmin(special.log_ndtr(-found[:, k]), found[:, k + 1]) for k in (3, 5))
     return np.asarray(np.maximum(-np.logaddexp(own, other) / np.log(10.0), 0.0), dtype=np.float64)

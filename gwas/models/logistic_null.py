@@ -7,11 +7,11 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from gwas.kernels import tilted
 from gwas.kernels.logistic import firth_newton, logistic_newton
 from gwas.kernels.maximum import StartingPoint
+from gwas.kernels.odds import expit
 from gwas.models.group import Floats, Group, Ints
 
 
@@ -80,7 +80,7 @@ class LogisticNull:
         return self._tilted(coefficients if converged else self.coefficients)
 
     def _tilted(self, coefficients: Floats) -> tilted.TiltedNull:
-        p = special.expit(self.offset + coefficients @ self.design)
+        p = expit(self.offset + coefficients @ self.design)
         return tilted.TiltedNull.of(self.design, self.outcome, p)
 
 
@@ -108,7 +108,7 @@ def fit_logistic_null(group: Group, outcome: Floats, offset: Floats | None = Non
     converged, _ = logistic_newton(design, outcome, known, coefficients)
     if not converged:
         coefficients[:] = 0.0
-    p = special.expit(known + coefficients @ design)
+    p = expit(known + coefficients @ design)
     weights = p * (1.0 - p)
     weighted = design * weights
     lower = np.linalg.cholesky(weighted @ design.T)
