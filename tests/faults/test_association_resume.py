@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import workflows.association as association
+import workflows.association_run as association_run
 from cohorts.errors import OutputError
 from gwas.kernels.packed import pack
 from workflows.association import run_gwas
@@ -25,10 +25,10 @@ N, M = 60, 330
 # a child that puts results on the disk every few blocks, and rests so that a kill finds it at work
 CHILD = """
 import sys, time
-import workflows.association as association
+import workflows.association_run as association_run
 from workflows.association_journal import Journal
 from workflows.cli import main
-association.TEXT_ROWS = 100
+association_run.TEXT_ROWS = 100
 commit = Journal.commit
 def slow(self, *args):
     commit(self, *args)
@@ -101,8 +101,8 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, operation: int) -> None:
 def test_killed_in_any_write_the_same_run_ends_with_the_same_bytes(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any
 ) -> None:
-    monkeypatch.setattr(association, "TEXT_ROWS", 200)
-    monkeypatch.setattr(association, "PARQUET_ROWS", 200)
+    monkeypatch.setattr(association_run, "TEXT_ROWS", 200)
+    monkeypatch.setattr(association_run, "PARQUET_ROWS", 200)
     changes: dict[str, Any] = {"output": OutputOptions(format="parquet" if kind == "parquet" else "text")}
     if kind == "interactions":
         changes |= {"covar": study.with_suffix(".txt"), "covar_name": ["R"], "pheno_name": ["Q", "CASE"]}
@@ -137,7 +137,7 @@ def test_killed_in_any_write_the_same_run_ends_with_the_same_bytes(
 
 def interrupted(study: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave an unfinished run of some blocks."""
-    monkeypatch.setattr(association, "TEXT_ROWS", 200)
+    monkeypatch.setattr(association_run, "TEXT_ROWS", 200)
     with monkeypatch.context() as patch:
         kill_at(patch, 10)
         with pytest.raises(Killed):
@@ -147,7 +147,7 @@ def interrupted(study: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_slow_results_are_safe_before_their_stretch_is_full(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(association, "TEXT_SECONDS", 0.0)
+    monkeypatch.setattr(association_run, "TEXT_SECONDS", 0.0)
     commits: list[int] = []
     commit = Journal.commit
 
@@ -158,7 +158,7 @@ def test_slow_results_are_safe_before_their_stretch_is_full(
     monkeypatch.setattr(Journal, "commit", counted)
     go(study, tmp_path / "slow" / "run")
     assert commits == list(range(1, -(-M // 32) + 1))
-    monkeypatch.setattr(association, "TEXT_SECONDS", 1e9)
+    monkeypatch.setattr(association_run, "TEXT_SECONDS", 1e9)
     go(study, tmp_path / "fast" / "run")
     assert contents(tmp_path / "slow" / "run") == contents(tmp_path / "fast" / "run")
 
@@ -205,7 +205,7 @@ def test_full_disk_is_one_line_and_keeps_what_is_done(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out" / "run"
-    monkeypatch.setattr(association, "TEXT_ROWS", 200)
+    monkeypatch.setattr(association_run, "TEXT_ROWS", 200)
     append, count = Journal._append, 0
 
     def full(self: Journal, name: str, data: bytes) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import workflows.association as association
+import workflows.association_run as association_run
 from cohorts.errors import CareomeError, DesignError, InputError
 from gwas.genotypes import Genotypes, open_genotypes
 from gwas.kernels.packed import pack
@@ -195,7 +195,7 @@ def test_failure_midway_leaves_old_results_and_no_temporaries(
 ) -> None:
     files = go(study)
     before = {file.name: file.read_bytes() for file in files}
-    original: Callable[..., Any] = association.associate_tests
+    original: Callable[..., Any] = association_run.associate_tests
 
     def broken(*arguments: Any, **options: Any) -> Any:
         for number, frame in enumerate(original(*arguments, **options)):
@@ -203,7 +203,7 @@ def test_failure_midway_leaves_old_results_and_no_temporaries(
                 raise InputError("ended early", where="study.bed")
             yield frame
 
-    monkeypatch.setattr(association, "associate_tests", broken)
+    monkeypatch.setattr(association_run, "associate_tests", broken)
     with pytest.raises(InputError, match="ended early"):
         go(study, block_size=8, covar=None, covar_name=None)
     folder = files[0].parent
