@@ -27,7 +27,7 @@ _FIRTH: Final = MachineCode("logistic_loops", "firth", *_MODEL, "int64", *["floa
 
 def workspace(p: int, n: int) -> tuple[Floats, Floats, Floats]:
     """Room that the loops need for p predictors of n people."""
-    return np.empty((5, n)), np.zeros((3 * p + 7, max(p, 4))), np.empty((p, STRIP))
+    return np.empty((5, n)), np.zeros((3 * p + 9, max(p, 4))), np.empty((p, STRIP))
 
 
 def logistic_newton(x: Floats, y: Floats, offset: Floats, beta: Floats) -> tuple[bool, float]:

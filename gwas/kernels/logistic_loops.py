@@ -26,6 +26,7 @@ MAX_ETA: Final = 20.0
 MAX_FIRTH_ITERATIONS: Final = 200
 FIRTH_TOLERANCE: Final = 1e-12
 """As :data:`TOLERANCE`; convergence is linear, a step being some tenth of the one before."""
+MOST_FOLLOWED: Final = 10.0
 MAX_STEP: Final = 5.0
 """Largest change of a coefficient in one step, as in Heinze & Schemper's program."""
 
@@ -257,6 +258,22 @@ def _penalised_residuals(y: Any, mu: Any, h: Any, out: Any) -> None:
 
 
 @njit(cache=True, error_model="numpy")
+def _secant(gradient: Any, step: Any, before: Any, info: Any) -> Any:
+    """Which part of the last move, and of what it changed in the steps, a step should take back.
+
+    Steps by the information alone come nearer by a constant factor, which two of them show (Anderson 1965, J ACM
+    12:547, of depth one); 0 where they do not.
+    """
+    free = step.shape[0]
+    below = 0.0
+    for a in range(free):
+        for b in range(free):
+            below += (step[a] - before[a]) * info[a, b] * (step[b] - before[b])
+    above = dot(gradient, step) - dot(gradient, before)
+    return above / below if abs(above) < MOST_FOLLOWED * below else 0.0
+
+
+@njit(cache=True, error_model="numpy")
 def firth(
     x: Any, y: Any, offset: Any, beta: Any, free: int, room: Any, small: Any, strips: Any, out: Any
 ) -> None:
@@ -265,6 +282,7 @@ def firth(
     eta, mu, w, wx, h = room[0], room[1], room[2], room[3], room[4]
     info, lower, lower_free = small[:p, :p], small[p : 2 * p, :p], small[2 * p : 2 * p + free, :free]
     gradient, step, trial = small[3 * p, :free], small[3 * p + 1, :free], small[3 * p + 2, :p]
+    old, before_step = small[3 * p + 7, :free], small[3 * p + 8, :free]
     out[0], out[1], out[2] = 0.0, np.nan, np.nan
     step[:] = 0.0
     copy_into(beta, trial, False)
@@ -273,7 +291,7 @@ def firth(
     information(x, w, wx, info)
     if not cholesky(info, lower):
         return
-    damping = 1.0
+    damping, last, follow = 1.0, np.inf, 0
     for _ in range(MAX_FIRTH_ITERATIONS):
         _hat(x, w, lower, strips, h)
         _penalised_residuals(y, mu, h, wx)
@@ -284,6 +302,7 @@ def firth(
         # the information is not the whole curvature: where it is too small, full steps would cycle for ever
         if dot(gradient, step) < 0.0:
             damping = max(0.5 * damping, 1.0 / 16.0)
+        copy_into(step, before_step, False)
         solve(lower_free, gradient, step)
         decrement = dot(gradient, step)
         if decrement < FIRTH_TOLERANCE:
@@ -293,10 +312,15 @@ def firth(
             return
         scale = min(damping, MAX_STEP / largest(step))
         before = log_likelihood(eta, y) + _half_log_determinant(lower) if decrement > CAREFUL else 0.0
+        if follow > 0 and not decrement < last:
+            follow = -1
+        part = _secant(gradient, step, before_step, info) if follow > 0 and decrement <= CAREFUL else 0.0
         moved = False
         for _ in range(25):
             for a in range(free):
                 trial[a] = beta[a] + scale * step[a]
+                if part != 0.0:
+                    trial[a] = beta[a] + step[a] - part * (beta[a] - old[a] + step[a] - before_step[a])
             linear_predictor(x, trial, offset, eta)
             probabilities(eta, mu, w)
             information(x, w, wx, info)
@@ -305,7 +329,9 @@ def firth(
             ):
                 moved = True
                 break
-            scale *= 0.5
+            scale, part = 0.5 * scale, 0.0
         if not moved:
             return
+        copy_into(beta[:free], old, False)
         copy_into(trial, beta, False)
+        last, follow = decrement, 1 if follow >= 0 else -1

@@ -80,13 +80,16 @@ def _refit(
     strips: Any,
     out: Any,
 ) -> None:
-    """Fit the variant whose copies stand in the last row of x."""
+    """Fit the variant whose copies stand in the last row of x; the rows before may lack people of the one before."""
     k, n = covariates.shape
     for i in range(n):
-        absent = np.isnan(x[k, i])
-        if drop:
+        if x[0, i] == 0.0:
             for a in range(k):
-                x[a, i] = 0.0 if absent else covariates[a, i]
+                x[a, i] = covariates[a, i]
+        absent = np.isnan(x[k, i])
+        if absent and drop:
+            for a in range(k):
+                x[a, i] = 0.0
         # centring moves only the intercept, and keeps the information well conditioned
         x[k, i] = 0.0 if absent else x[k, i] - mean
     p = k + 1
