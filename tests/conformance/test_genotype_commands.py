@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import typer
 
 from workflows import genotype_cli
+from workflows.application import Application
 from workflows.cli import _joined
 
 SETS = {
@@ -23,8 +23,8 @@ SETS = {
 }
 LAST_DIGIT = 6e-6
 
-app = typer.Typer()
-genotype_cli.register(app, lambda threads: threads or 2)
+app = Application()
+genotype_cli.register(app)
 
 
 class Both:

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import typer
 
 from gwas.imputation_quality import mach_r2
 from gwas.kernels.packed import pack
 from workflows import genotype_cli
+from workflows.application import Application
 from workflows.cli import _joined
 
-app = typer.Typer()
-genotype_cli.register(app, lambda threads: threads or 2)
+app = Application()
+genotype_cli.register(app)
 
 
 def ours(*words: object) -> None:

@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import typer
 
 from gwas.genotypes import open_genotypes
 from gwas.kernels.packed import pack
 from gwas.ld import ld_prune
 from gwas.ld_score_sums import ld_scores
 from workflows import genotype_cli
+from workflows.application import Application
 
 EUR = "geno_1kg_eur_bolt/EUR_subset.bed"
 CHR22 = "geno_1kg_eur_chr22/1000G_eur_chr22.bed"
 
-app = typer.Typer()
-genotype_cli.register(app, lambda threads: threads or 2)
+app = Application()
+genotype_cli.register(app)
 
 
 def careome_command(*words: object) -> None:

@@ -13,9 +13,10 @@ import typer
 from cohorts.errors import DesignError, InputError
 from gwas.kernels.packed import pack
 from workflows import genotype_cli
+from workflows.application import Application
 
-app = typer.Typer()
-genotype_cli.register(app, lambda threads: threads or 1)
+app = Application()
+genotype_cli.register(app)
 
 
 def run(*words: object) -> None:

@@ -15,12 +15,13 @@ import typer
 from cohorts.errors import CareomeError, DesignError, InputError, OutputError
 from gwas.kernels.packed import pack
 from workflows import genotype_cli
+from workflows.application import Application
 from workflows.cli import _joined
 from workflows.genotype_commands import BODIES, king, outcome
 from workflows.genotype_commands.outcome import Table, write_tables
 
-app = typer.Typer()
-genotype_cli.register(app, lambda threads: threads or 1)
+app = Application()
+genotype_cli.register(app)
 
 
 def run(*words: object) -> None:
