@@ -8,6 +8,7 @@ tests of interactions are not at their level.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -19,6 +20,7 @@ from cohorts.errors import DesignError
 from gwas.association import COLUMNS
 from gwas.design import Design
 from gwas.engines.protocol import BlockTests
+from gwas.engines.threads import checked_threads
 from gwas.genotypes.chromosomes import ploidy_class
 from gwas.genotypes.descriptor import Genotypes
 from gwas.kernels.recode import Coding, recode_dosages
@@ -56,6 +58,7 @@ def interaction_blocks(
     coding: Coding = "additive",
     block_size: int = 1024,
     start_block: int = 0,
+    threads: int | None = None,
 ) -> Iterator[BlockTests]:
     """Test every variant and its products with covariates against every trait, block by block.
 
@@ -72,6 +75,8 @@ def interaction_blocks(
         a covariate far from 0 (a year of birth) makes them high: give it centred.
     block_size, start_block
         Variants at a time (fewer where there are many people), and the first block to do.
+    threads
+        For the fits of binary traits; None takes every processor. It changes no answer.
 
     Yields
     ------
@@ -87,13 +92,21 @@ def interaction_blocks(
     """
     _check(genotypes, design, covariates)
     nulls = {trait.name: fit_terms_null(design, trait, covariates) for trait in design.traits}
+    many = checked_threads(threads) if threads is not None else len(os.sched_getaffinity(0))
     size, terms = variants_at_once(genotypes, block_size), 1 + len(covariates)
     for number, (start, stop, copies) in enumerate(_copies(genotypes, size, start_block), start=start_block):
         coded = recode_dosages(copies.astype(np.float32), coding).astype(np.float64)
         tests = {
             name: interleaved(
                 term_tests(
-                    null, copies, coded, missing=missing, firth=firth, max_vif=max_vif, max_corr=max_corr
+                    null,
+                    copies,
+                    coded,
+                    missing=missing,
+                    firth=firth,
+                    max_vif=max_vif,
+                    max_corr=max_corr,
+                    threads=many,
                 )
             )
             for name, null in nulls.items()

@@ -111,6 +111,7 @@ class AssociationRun:
             coding=options.coding,
             block_size=options.block_size,
             start_block=start,
+            threads=threads,
         )
 
     def _finished(self, safe: Journal) -> dict[str, Path]:

@@ -13,7 +13,9 @@ what does not depend on the variant.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -67,7 +69,7 @@ class TermsNull:
     scale: Floats
     start: Floats
 
-    @property
+    @cached_property
     def beside(self) -> Floats:
         """float64 (n, 1 + q): what the genotype's own terms are its products with."""
         return np.column_stack([np.ones(len(self.people)), self.predictors[:, self.chosen]])
@@ -141,6 +143,7 @@ def term_tests(
     firth: bool,
     max_vif: float,
     max_corr: float,
+    threads: int = 1,
 ) -> list[VariantTests]:
     """Test the genotype and its products with covariates in one regression of each variant.
 
@@ -159,6 +162,8 @@ def term_tests(
     max_vif, max_corr
         Largest variance inflation of any predictor, and largest correlation of a genotype's term with another
         predictor, both of predictors as given.
+    threads
+        Fits of a binary trait at a time.
 
     Returns
     -------
@@ -198,7 +203,14 @@ def term_tests(
     else:
         separated = _allele_separates(null, copies, absent)
         beta, spread, by_firth = _logistic_fits(
-            null, centred, absent, verdict, separated, drop=missing == "complete-case", firth=firth
+            null,
+            centred,
+            absent,
+            verdict,
+            separated,
+            drop=missing == "complete-case",
+            firth=firth,
+            threads=threads,
         )
     own = null.predictors.shape[1] + np.arange(1 + len(null.chosen))
     with np.errstate(invalid="ignore"):
@@ -309,26 +321,42 @@ def _logistic_fits(
     *,
     drop: bool,
     firth: bool,
+    threads: int,
 ) -> tuple[Floats, Floats, Mask]:
     """Coefficients (m, K), their covariances (m, K, K) and who is Firth's; what cannot be fitted gets a code."""
-    k, terms = null.predictors.shape[1], null.beside.T
-    size = k + len(terms)
+    size = null.predictors.shape[1] + 1 + len(null.chosen)
     beta, spread = np.full((len(centred), size), np.nan), np.full((len(centred), size, size), np.nan)
     by_firth = np.zeros(len(centred), dtype=bool)
-    for v in np.flatnonzero(verdict == status.OK):
+    rows = np.flatnonzero(verdict == status.OK).tolist()
+
+    def fit(v: int) -> tuple[Floats, Floats, bool] | None:
         used = ~absent[v] if drop else np.ones(len(null.outcome), dtype=bool)
-        x = np.concatenate([null.predictors[used].T, centred[v, used] * terms[:, used]])
-        y, nothing = null.outcome[used], np.zeros(int(used.sum()))
-        start = np.concatenate([null.start, np.zeros(len(terms))])
-        fitted = start.copy()
-        fine = not separated[v] and logistic_newton(x, y, nothing, fitted)[0]
-        if not fine and firth:
-            fitted, by_firth[v] = start.copy(), True
-            fine = firth_newton(x, y, nothing, fitted, size)[0]
-        if not fine:
-            by_ml = status.SEPARATION if separated[v] else status.LOGISTIC_CONVERGE_FAIL
-            verdict[v] = status.FIRTH_CONVERGE_FAIL if firth else by_ml
-            continue
-        p = 1.0 / (1.0 + np.exp(-(fitted @ x)))
-        beta[v], spread[v] = fitted, np.linalg.inv((x * (p * (1.0 - p))) @ x.T)
+        return _logistic_fit(null, centred[v], used, try_ml=not separated[v], firth=firth)
+
+    # the loops of a fit leave the interpreter to others
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="interaction") as pool:
+        for v, found in zip(rows, pool.map(fit, rows), strict=True):
+            if found is None:
+                by_ml = status.SEPARATION if separated[v] else status.LOGISTIC_CONVERGE_FAIL
+                verdict[v], by_firth[v] = (status.FIRTH_CONVERGE_FAIL if firth else by_ml), firth
+            else:
+                beta[v], spread[v], by_firth[v] = found
     return beta, spread, by_firth
+
+
+def _logistic_fit(
+    null: TermsNull, centred: Floats, used: Mask, *, try_ml: bool, firth: bool
+) -> tuple[Floats, Floats, bool] | None:
+    """Coefficients of one variant, their covariances, and whether they are Firth's; None if nothing converges."""
+    terms = null.beside[used].T
+    x = np.concatenate([null.predictors[used].T, centred[used] * terms])
+    y, nothing = null.outcome[used], np.zeros(x.shape[1])
+    start = np.concatenate([null.start, np.zeros(len(terms))])
+    fitted = start.copy()
+    by_ml = try_ml and logistic_newton(x, y, nothing, fitted)[0]
+    if not by_ml:
+        fitted = start.copy()
+        if not firth or not firth_newton(x, y, nothing, fitted, len(x))[0]:
+            return None
+    p = 1.0 / (1.0 + np.exp(-(fitted @ x)))
+    return fitted, np.linalg.inv((x * (p * (1.0 - p))) @ x.T), not by_ml

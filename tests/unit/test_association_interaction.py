@@ -127,12 +127,14 @@ def test_separation_is_firths_or_a_code(genotypes: Genotypes, design: Design) ->
             assert set(rows["ERRCODE"]) <= {"SEPARATION", "LOGISTIC_CONVERGE_FAIL"}
 
 
-def test_blocks_and_where_they_begin_change_nothing(genotypes: Genotypes, design: Design) -> None:
+def test_blocks_where_they_begin_and_threads_change_nothing(genotypes: Genotypes, design: Design) -> None:
     whole = list(interaction_blocks(genotypes, design, ["age"], block_size=8))
     assert [(block.start, block.stop) for block in whole] == [(0, 16), (16, 32), (32, 44)]
-    again = list(interaction_blocks(genotypes, design, ["age"], block_size=8, start_block=1))
-    for a, b in zip(whole[1:], again, strict=True):
-        np.testing.assert_array_equal(a.tests["q"].beta, b.tests["q"].beta)
+    for threads in (1, 2):
+        again = interaction_blocks(genotypes, design, ["age"], block_size=8, start_block=1, threads=threads)
+        for a, b in zip(whole[1:], again, strict=True):
+            for trait in ("q", "case"):
+                np.testing.assert_array_equal(a.tests[trait].beta, b.tests[trait].beta)
 
 
 def test_what_has_no_interaction_is_refused(study: Path, genotypes: Genotypes, design: Design) -> None:
