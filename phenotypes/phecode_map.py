@@ -64,7 +64,8 @@ class PhecodeMap:
     exclusions
         By phecode, the phecodes of which none may be recorded for a control.
     written
-        The lines of the map as they were, for :func:`lint_phecodes`: line, system, code, phecode.
+        The lines of the map as they were, for :func:`phenotypes.phecode_lint.lint_phecodes`: line, system, code,
+        phecode.
     """
 
     codes: pd.DataFrame = field(repr=False)

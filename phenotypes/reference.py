@@ -283,7 +283,7 @@ def category(trait: CategoryTrait, person: Person, index: date, end_day: int) ->
 
 @dataclass(frozen=True)
 class Followed:
-    """Days from the index date on which follow-up begins and ends, and how it ends (see :mod:`outcome`)."""
+    """Days from the index date on which follow-up begins and ends, and how it ends (see :mod:`phenotypes.outcome`)."""
 
     begin: int
     end: int

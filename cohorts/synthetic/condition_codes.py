@@ -132,6 +132,6 @@ BNF: Mapping[str, tuple[str, ...]] = {
     "amitriptyline": ("0403010B0AAAAAA",),
 }
 
-#: Kidney function is measured under the names ``egfr`` and ``creatinine`` of :data:`codes.SNOMED`; urine
-#: albumin to creatinine ratio (mg/mmol) of diabetics and of those with kidney disease under this code.
+#: Kidney function is measured under the names ``egfr`` and ``creatinine`` of :data:`cohorts.synthetic.codes.SNOMED`;
+#: urine albumin to creatinine ratio (mg/mmol) of diabetics and of those with kidney disease under this code.
 URINE_ACR = "1023491000000104"

@@ -130,7 +130,7 @@ class Course:
     Attributes
     ----------
     drug
-        Key of :data:`condition_codes.BNF`.
+        Key of :data:`cohorts.synthetic.condition_codes.BNF`.
     after
         The disease, or ''.
     share

@@ -21,7 +21,8 @@ BODIES: Final = {
     "compare-reference": "workflows.genotype_commands.compare_reference",
     "clump": "workflows.genotype_commands.clump",
 }
-"""Module of each command; its ``tables(genotypes, *, threads, ...)`` returns an :class:`Outcome`."""
+"""Module of each command; its ``tables(genotypes, *, threads, ...)`` returns an
+:class:`workflows.genotype_commands.outcome.Outcome`."""
 
 OF_DOSAGES: Final = frozenset({"freq", "het", "compare-reference"})
 """Commands that use dosages where there are some; the others count genotypes, which are hard calls."""
