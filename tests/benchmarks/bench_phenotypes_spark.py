@@ -6,6 +6,7 @@ folder for its tables as Parquet and for what does not fit in memory, and the me
 
 from __future__ import annotations
 
+import resource
 import sys
 from pathlib import Path
 
@@ -50,9 +51,13 @@ def main(path: str, folder: str, memory: str = "4g") -> None:
                 hub.connection.execute(f"COPY {table} TO '{tables / table}.parquet' (FORMAT parquet)")
     with (
         start_spark("local[2]", scratch=spill, memory=memory) as spark,
-        told("Spark (the processor told is Python's own)"),
+        told("Spark (the processor told is this process's own)"),
     ):
         by_spark = derive(SparkHub.read(spark, tables), persons, **asked)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(
+        f"Java and its workers, their start among it: {used.ru_utime + used.ru_stime:.1f} s CPU", flush=True
+    )
     agree(by_spark, by_duckdb)
     print("the same answers")
 
