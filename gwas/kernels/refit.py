@@ -75,6 +75,9 @@ def refit_variants(
         likelihood ratio (Firth) or score test; else NaN.
     """
     out = np.full((len(variants), 4), np.nan)
+    if not len(variants):
+        # not even to be compiled
+        return out
     kernel: Any = _CALLS if genotypes.dtype == np.uint8 else _DOSAGES
     k, n = covariates.shape
     x = np.empty((k + 1, n))

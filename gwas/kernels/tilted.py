@@ -133,6 +133,8 @@ def tilted_tests(
         tail (NaN where the score is at its end), a bound of its ln P, and both of the opposite tail.
     """
     out = np.full((len(variants), COLUMNS), np.nan)
+    if not len(variants):
+        return out
     n = len(null.p)
     kernel: Any = _CALLS if genotypes.dtype == np.uint8 else _DOSAGES
     kernel(
