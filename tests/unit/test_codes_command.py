@@ -60,6 +60,18 @@ def test_diff_shows_both_spellings_of_a_code_that_means_the_same(folder: Path) -
     assert told[1].split() == ["respelt", "icd10", "e119", "E11.9"]
 
 
+def test_the_edition_of_a_list_is_shown_kept_and_compared(folder: Path) -> None:
+    (folder / "new.csv").write_text("system,code,icd10_edition\nicd10,E11.9,2019\nicd10,I10,\n")
+    assert "edition of ICD-10: 2019" in _run("show", folder / "new.csv")
+    assert "edition" not in _run("show", folder / "old.csv")
+    told = _run("diff", folder / "old.csv", folder / "new.csv").splitlines()
+    assert told[0] == "edition of ICD-10: none said before, 2019 after"
+    assert told[1].startswith("both name the same codes; identity ")
+    known = ["--terminology", folder / "icd.csv", "--terminology-system", "icd10"]
+    _run("expand", folder / "new.csv", *known, "--out", folder / "x.csv")
+    assert (folder / "x.csv").read_text().splitlines()[1] == "icd10,E119*,2019"
+
+
 def test_diff_counts_the_hubs_codes_and_hides_small_numbers(folder: Path) -> None:
     told = _run("diff", folder / "old.csv", folder / "new.csv", "--hub", _hub(folder / "hub.duckdb"))
     lines = {line.split()[0]: line for line in told.splitlines() if line}
