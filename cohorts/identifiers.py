@@ -1,14 +1,13 @@
 """Identifiers: checked, and put into one form.
 
 Only this module, :mod:`cohorts.identity` and the linkage room look inside a name, a postcode, an NHS number or
-another identifier. Each rule exists twice, as a Python function for one value and as a DuckDB expression for
-millions of rows; the tests hold the two equal.
+another identifier. The rules are DuckDB expressions, for millions of rows; the tests hold each equal to the same rule
+in plain Python. That of NHS numbers is here in Python too, for one number at a time.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 
 # Placeholders that clerks type when no name is known; two of them agreeing says nothing.
 NAME_PLACEHOLDERS = (
@@ -40,7 +39,7 @@ _ETHNIC_WORDS = (
     ("OTHER", "other"),
 )
 
-_EMAIL = re.compile(r"[^@]+@[^@.]+(\.[^@.]+)+")
+_EMAIL = r"[^@]+@[^@.]+(\.[^@.]+)+"
 _SPACES_AND_DASHES = re.compile(r"[\s\-‐‑‒–—]")
 _TEN_DIGITS = re.compile(r"[0-9]{10}")
 _SEXES = {"M": "M", "MALE": "M", "1": "M", "F": "F", "FEMALE": "F", "2": "F"}
@@ -97,108 +96,6 @@ def nhs_number_is_valid(text: str | None) -> bool:
     return normalise_nhs_number(text) is not None
 
 
-def normalise_name(text: str | None) -> str | None:
-    """A name in capitals without accents, spaces or signs; None if blank or a placeholder.
-
-    Examples
-    --------
-    >>> normalise_name(" O'Néill-Smith ")
-    'ONEILLSMITH'
-    >>> normalise_name("unknown") is None
-    True
-    """
-    plain = "".join(
-        letter
-        for letter in unicodedata.normalize("NFD", text or "")
-        if unicodedata.category(letter)[0] == "L"
-    ).upper()
-    return None if plain in NAME_PLACEHOLDERS else plain or None
-
-
-def normalise_postcode(text: str | None) -> str | None:
-    """A postcode in capitals without spaces; None if blank or a ``ZZ99`` (no fixed abode, abroad) code.
-
-    Examples
-    --------
-    >>> normalise_postcode("sw1a 1aa")
-    'SW1A1AA'
-    >>> normalise_postcode("ZZ99 3WZ") is None
-    True
-    """
-    plain = re.sub(r"[^A-Za-z0-9]", "", text or "").upper()
-    return None if plain.startswith("ZZ99") else plain or None
-
-
-def normalise_email(text: str | None) -> str | None:
-    """An e-mail address in small letters; None if it cannot be one.
-
-    Examples
-    --------
-    >>> normalise_email(" Ann.Lee@Example.org ")
-    'ann.lee@example.org'
-    >>> normalise_email("none") is None
-    True
-    """
-    plain = re.sub(r"\s", "", text or "").lower()
-    return plain if _EMAIL.fullmatch(plain) else None
-
-
-def normalise_phone(text: str | None) -> str | None:
-    """Ten to fifteen digits of a telephone number, the United Kingdom's code written 0; else None.
-
-    Examples
-    --------
-    >>> normalise_phone("+44 (0)1632 960 001")
-    '01632960001'
-    >>> normalise_phone("0000000000") is None
-    True
-    """
-    digits = re.sub(r"[^0-9]", "", text or "")
-    digits = re.sub(r"^(0044|44)0?", "0", digits)
-    if not 10 <= len(digits) <= 15 or digits == digits[0] * len(digits):
-        return None
-    return digits
-
-
-def normalise_address(text: str | None) -> str | None:
-    """Lines of an address in capitals, letters and digits alone, one space between words; None if blank.
-
-    Examples
-    --------
-    >>> normalise_address("Flat 2,  14 St. John's Rd")
-    'FLAT 2 14 ST JOHN S RD'
-    """
-    plain = re.sub(r"[^A-Za-z0-9]+", " ", text or "").strip().upper()
-    return plain or None
-
-
-def normalise_ethnicity(text: str | None) -> str | None:
-    """One of :data:`ETHNICITIES` from an NHS data dictionary code (2001) or a plain group; None if not stated.
-
-    Whatever cannot be understood is None as well, so that no free text goes on.
-
-    Examples
-    --------
-    >>> [normalise_ethnicity(text) for text in ("A", "Black or Black British - African", "Z")]
-    ['white', 'black', None]
-    """
-    plain = (text or "").strip().upper()
-    if plain in _ETHNIC_CODES:
-        return _ETHNIC_CODES[plain]
-    return next((group for word, group in _ETHNIC_WORDS if plain.startswith(word)), None)
-
-
-def normalise_sex(text: str | None) -> str | None:
-    """``'M'``, ``'F'`` or None; the NHS codes 1 and 2 are understood, all else is unknown.
-
-    Examples
-    --------
-    >>> [normalise_sex(code) for code in ("male", "F", "2", "9", "")]
-    ['M', 'F', 'F', None, None]
-    """
-    return _SEXES.get((text or "").strip().upper())
-
-
 def nhs_digits_sql(column: str) -> str:
     """DuckDB expression equal to :func:`nhs_digits`.
 
@@ -223,7 +120,7 @@ def nhs_number_sql(digits: str) -> str:
 
 
 def name_sql(column: str) -> str:
-    """DuckDB expression equal to :func:`normalise_name`.
+    """DuckDB expression of a name in capitals without accents, spaces or signs; NULL if blank or a placeholder.
 
     >>> "strip_accents" in name_sql("n")
     True
@@ -234,7 +131,7 @@ def name_sql(column: str) -> str:
 
 
 def postcode_sql(column: str) -> str:
-    """DuckDB expression equal to :func:`normalise_postcode`.
+    """DuckDB expression of a postcode in capitals without spaces; NULL if blank or ``ZZ99`` (no fixed abode, abroad).
 
     >>> "ZZ99" in postcode_sql("p")
     True
@@ -244,7 +141,7 @@ def postcode_sql(column: str) -> str:
 
 
 def sex_sql(column: str) -> str:
-    """DuckDB expression equal to :func:`normalise_sex`.
+    """DuckDB expression: ``'M'``, ``'F'`` or NULL; the NHS codes 1 and 2 are understood, all else is unknown.
 
     >>> sex_sql("s").count("IN")
     2
@@ -258,17 +155,17 @@ def sex_sql(column: str) -> str:
 
 
 def email_sql(column: str) -> str:
-    """DuckDB expression equal to :func:`normalise_email`.
+    """DuckDB expression of an e-mail address in small letters; NULL if it cannot be one.
 
     >>> "@" in email_sql("e")
     True
     """
     plain = f"lower(regexp_replace({column}, '\\s', '', 'g'))"
-    return f"(CASE WHEN regexp_full_match({plain}, '{_EMAIL.pattern}') THEN {plain} END)"
+    return f"(CASE WHEN regexp_full_match({plain}, '{_EMAIL}') THEN {plain} END)"
 
 
 def phone_sql(column: str) -> str:
-    """DuckDB expression equal to :func:`normalise_phone`.
+    """DuckDB expression of a telephone number's ten to fifteen digits, the United Kingdom's code written 0; else NULL.
 
     >>> "BETWEEN 10 AND 15" in phone_sql("p")
     True
@@ -282,7 +179,7 @@ def phone_sql(column: str) -> str:
 
 
 def address_sql(column: str) -> str:
-    """DuckDB expression equal to :func:`normalise_address`.
+    """DuckDB expression of an address: capitals and digits alone, one space between words; NULL if blank.
 
     >>> "nullif" in address_sql("a")
     True
@@ -291,7 +188,10 @@ def address_sql(column: str) -> str:
 
 
 def ethnicity_sql(column: str) -> str:
-    """DuckDB expression equal to :func:`normalise_ethnicity`.
+    """DuckDB expression: one of :data:`ETHNICITIES` from a code of the NHS data dictionary (2001) or a plain group.
+
+    NULL if not stated, or not understood, so that no free text goes on.
+
 
     >>> ethnicity_sql("e").count("starts_with") > 5
     True
