@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cohorts.errors import CareomeError, OutputError
-from workflows.outputs import PRIVATE_FILE, exclusive, private_folder
+from workflows.outputs import PRIVATE_FILE, begin_flush, exclusive, private_folder
 
 Sums = Mapping[str, npt.NDArray[np.int64]]
 JOURNAL = "journal.jsonl"
@@ -168,6 +168,8 @@ class Journal:
     def _append(self, name: str, data: bytes) -> None:
         with open(self.folder / name, "ab") as handle:
             handle.write(data)
+            handle.flush()
+            begin_flush(handle.fileno())
         self._lengths[name] += len(data)
         self._checksums[name] = crc32(data, self._checksums[name])
 
