@@ -35,6 +35,8 @@ from gwas.tails import p_text
 Layout = Literal["plink2", "regenie"]
 Mask = npt.NDArray[np.bool_]
 
+AT_ONCE: Final = 16
+"""Traits whose lines are written together."""
 _FAR: Final = 300.0
 _BETWEEN: Final[Mapping[Layout, str]] = {"plink2": "\t", "regenie": " "}
 _REGENIE_NAMES: Final = (
@@ -137,7 +139,7 @@ def lines(
     here, test = cells.take(start + chosen), _terms(start + chosen, terms)
     found = tests if only is None else tests.of(chosen)
     if layout == "plink2":
-        return _plink_lines(_start_of_line(here, found, kind, test), found, kind, confidence)
+        return _plink_lines(_start_of_line(here, found, kind, test), [found], kind, confidence)[0]
     return joined_lines(_regenie_cells(here, found, test), between=_BETWEEN[layout])
 
 
@@ -170,24 +172,36 @@ def _start_of_line(cells: VariantCells, tests: VariantTests, kind: Kind, test: T
     return TextColumn(text, np.cumsum(length + 1) - length - 1, length)
 
 
-def _plink_lines(start: TextColumn, tests: VariantTests, kind: Kind, confidence: float | None) -> bytes:
-    binary = kind == "binary"
+def _plink_lines(
+    start: TextColumn, tests: Sequence[VariantTests], kind: Kind, confidence: float | None
+) -> list[bytes]:
+    """The lines of traits that share their first cells."""
+    values = np.array([_numbers(each, kind, confidence) for each in tests])
+    height = values.shape[1] - 1
+    numbers = [*((column, 9) for column in range(height)), (height, -6), (height, 9)]
+    chosen = np.array([each.status for each in tests]).astype(np.uint8)
+    found = lines_of_numbers(start, values, numbers, _codes(), chosen)
+    return [
+        _line_by_cell(start, *rows) if lines is None else lines
+        for lines, *rows in zip(found, values, chosen, strict=True)
+    ]
+
+
+def _numbers(tests: VariantTests, kind: Kind, confidence: float | None) -> list[npt.NDArray[np.float64]]:
+    """Effect, SE, interval, statistic and -log10 P."""
     away = (
         [] if confidence is None else [sign * NormalDist().inv_cdf((1 + confidence) / 2) for sign in (-1, 1)]
     )
     effects = [tests.beta, *(tests.beta + z * tests.se for z in away)]
     with np.errstate(over="ignore"):
-        effect, *interval = (np.exp(value) if binary else value for value in effects)
-    before, after = (
-        [effect, tests.se, *interval, tests.statistic],
-        _codes().take(tests.status.astype(np.int64)),
-    )
-    numbers = [*((values, 9) for values in before), (tests.log10p, -6), (tests.log10p, 9)]
-    found = lines_of_numbers(start, numbers, after)
-    if found is not None:
-        return found
-    cells = [*map(text_of_floats, before), _p_cells(tests.log10p), text_of_floats(tests.log10p)]
-    return joined_lines([start, *cells, after])
+        effect, *interval = (np.exp(value) if kind == "binary" else value for value in effects)
+    return [effect, tests.se, *interval, tests.statistic, tests.log10p]
+
+
+def _line_by_cell(start: TextColumn, values: npt.NDArray[np.float64], chosen: npt.NDArray[np.uint8]) -> bytes:
+    *before, log10p = values
+    cells = [*map(text_of_floats, before), _p_cells(log10p), text_of_floats(log10p)]
+    return joined_lines([start, *cells, _codes().take(chosen.astype(np.int64))])
 
 
 @cache
@@ -235,29 +249,51 @@ def text_rows(
     confidence: float | None = None,
 ) -> dict[str, bytes]:
     """A block's rows of every trait's text file, by trait; see :func:`lines`, and :func:`passing`."""
-    found = {}
-    starts: dict[tuple[int, int], TextColumn] = {}
-    for name, tests in block.tests.items():
-        kind, only = kinds[name], passing(tests, least_log10p)
-        if layout == "plink2" and kind == "quantitative" and only is None:
-            shared = (id(tests.n), id(tests.alt_frequency))
-            if shared not in starts:
-                rows = np.arange(block.start, block.stop)
-                starts[shared] = _start_of_line(cells.take(rows), tests, kind, _terms(rows, terms))
-            data = _plink_lines(starts[shared], tests, kind, confidence)
-        else:
-            data = lines(
+    found: dict[str, bytes] = {}
+    for names, start in _together(cells, block, kinds, least_log10p, terms, layout):
+        if start is None:
+            (name,) = names
+            tests, kind = block.tests[name], kinds[name]
+            found[name] = lines(
                 cells,
                 block.start,
                 tests,
                 kind=kind,
                 terms=terms,
                 layout=layout,
-                only=only,
+                only=passing(tests, least_log10p),
                 confidence=confidence,
             )
-        found[name] = header(kind, layout, confidence=confidence) + data if header_first else data
+        else:
+            made = _plink_lines(start, [block.tests[name] for name in names], kinds[names[0]], confidence)
+            found.update(zip(names, made, strict=True))
+    if header_first:
+        return {
+            name: header(kinds[name], layout, confidence=confidence) + found[name] for name in block.tests
+        }
     return found
+
+
+def _together(
+    cells: VariantCells,
+    block: BlockTests,
+    kinds: Mapping[str, Kind],
+    least_log10p: float | None,
+    terms: Sequence[str],
+    layout: Layout,
+) -> Iterator[tuple[list[str], TextColumn | None]]:
+    """Traits whose lines start alike, a few at a time, and those starts; None for what has its own."""
+    shared: dict[tuple[int, int], list[str]] = {}
+    for name, tests in block.tests.items():
+        if layout == "plink2" and kinds[name] == "quantitative" and least_log10p is None:
+            shared.setdefault((id(tests.n), id(tests.alt_frequency)), []).append(name)
+        else:
+            yield [name], None
+    rows = np.arange(block.start, block.stop)
+    for names in shared.values():
+        start = _start_of_line(cells.take(rows), block.tests[names[0]], "quantitative", _terms(rows, terms))
+        for first in range(0, len(names), AT_ONCE):
+            yield names[first : first + AT_ONCE], start
 
 
 def parquet_parts(

@@ -23,9 +23,9 @@ _WRITE_LINES: Final = MachineCode(
     "text_loops",
     "write_lines",
     *_CELLS,
-    *("float64:2", "int64:1"),
+    *("float64:3", "int64:1", "int64:1"),
     *_CELLS,
-    *("int64", "uint8:1", "uint8:1", "int64:1"),
+    *("uint8:2", "int64", "uint8:1", "uint8:2", "int64:1"),
 )
 _PLACE: Final = MachineCode("text_loops", "place", *_CELLS, "int64:1", "int64", "uint8:1")
 _SPLIT: Final = MachineCode("text_loops", "split_lines", "uint8:1", "int64:2", "int64:2", "int64:1")
@@ -167,46 +167,56 @@ def joined_lines(columns: Sequence[TextColumn], *, between: str = "\t") -> bytes
 
 def lines_of_numbers(
     start: TextColumn,
-    numbers: Sequence[tuple[F64, int]],
-    end: TextColumn,
+    values: npt.NDArray[np.float64],
+    numbers: Sequence[tuple[int, int]],
+    endings: TextColumn,
+    chosen: npt.NDArray[np.uint8],
     *,
     between: str = "\t",
-) -> bytes | None:
-    """Lines of a cell, numbers and a last cell, in one go.
+) -> list[bytes | None]:
+    """Tables of lines of a cell, numbers and a last cell, each in one go.
 
     Parameters
     ----------
-    start, end
-        First and last cells.
+    start
+        First cells (n,) of every table.
+    values
+        float64 (tables, columns, n).
     numbers
-        Float64 (n,) and the significant digits to write, as :func:`text_of_floats`; negative digits say that
-        the numbers are -log10 of what is to be written.
+        What is written: a column of `values`, and the significant digits as in :func:`text_of_floats`; negative digits
+        say that the column holds -log10 of what is to be written.
+    endings, chosen
+        A few last cells, and uint8 (tables, n): which of them.
 
     Returns
     -------
-    bytes or None
-        None where one number needs more care, as some in a million do: then cells are made column by column.
+    list of bytes or None
+        None for a table where one number needs more care, as some in a million do: then cells are made column by
+        column.
 
     Examples
     --------
     >>> first, last = text_of_strings(["a", "b"]), text_of_strings([".", "?"])
-    >>> lines_of_numbers(first, [(np.array([0.25, np.nan]), 9), (np.array([2.0, 0.0]), -6)], last, between=" ")
-    b'a 0.25 0.01 .\\nb NA 1 ?\\n'
+    >>> values, chosen = np.array([[[0.25, np.nan], [2.0, 0.0]]]), np.array([[0, 1]], dtype=np.uint8)
+    >>> lines_of_numbers(first, values, [(0, 9), (1, -6)], last, chosen, between=" ")
+    [b'a 0.25 0.01 .\nb NA 1 ?\n']
     """
-    n = len(start.length)
-    room = int(start.length.sum() + end.length.sum()) + n * (2 + 17 * len(numbers)) + 16
-    out, at = np.empty(room, dtype=np.uint8), np.empty(1, dtype=np.int64)
+    tables, _, n = values.shape
+    room = int(start.length.sum()) + n * (int(endings.length.max()) + 2 + 17 * len(numbers)) + 16
+    out, end = np.empty((tables, room), dtype=np.uint8), np.empty(tables, dtype=np.int64)
     _WRITE_LINES(
         *start,
-        np.stack([values for values, _ in numbers]),
+        np.ascontiguousarray(values),
+        np.array([column for column, _ in numbers], dtype=np.int64),
         np.array([digits for _, digits in numbers], dtype=np.int64),
-        *end,
+        *endings,
+        np.ascontiguousarray(chosen),
         ord(between),
         np.empty(9, dtype=np.uint8),
         out,
-        at,
+        end,
     )
-    return None if at[0] < 0 else out[: at[0]].tobytes()
+    return [None if at < 0 else row[:at].tobytes() for row, at in zip(out, end.tolist(), strict=True)]
 
 
 def split_lines(data: bytes, fields: int) -> list[TextColumn] | None:

@@ -163,54 +163,93 @@ def write_floats(values: Any, many: int, digit: Any, out: Any, length: Any) -> N
 
 
 @njit
+def _copy(text: Any, first: int, many: int, out: Any, at: int) -> int:
+    for byte in range(many):
+        out[at + byte] = text[first + byte]
+    return at + many
+
+
+@njit
+def _write_table(
+    text: Any,
+    start: Any,
+    length: Any,
+    values: Any,
+    which: Any,
+    many: Any,
+    ending: Any,
+    ending_start: Any,
+    ending_length: Any,
+    chosen: Any,
+    between: int,
+    digit: Any,
+    out: Any,
+) -> int:
+    """The lines of one table; gives where they end, or -1 where a number is not for this function."""
+    at = 0
+    for k in range(start.shape[0]):
+        at = _copy(text, start[k], length[k], out, at)
+        out[at] = between
+        at += 1
+        for c in range(which.shape[0]):
+            value = values[which[c], k]
+            if many[c] < 0:
+                # nan stays nan
+                if value > _FAREST or value < 0.0:
+                    return -1
+                value = fast_exp(-_LN10 * value)
+            at = _write_float(value, abs(many[c]), digit, out, at)
+            if at < 0:
+                return -1
+            out[at] = between
+            at += 1
+        code = np.int64(chosen[k])
+        at = _copy(ending, ending_start[code], ending_length[code], out, at)
+        out[at] = _NEWLINE
+        at += 1
+    return at
+
+
+@njit
 def write_lines(
     text: Any,
     start: Any,
     length: Any,
     values: Any,
+    which: Any,
     many: Any,
     ending: Any,
     ending_start: Any,
     ending_length: Any,
+    chosen: Any,
     between: int,
     digit: Any,
     out: Any,
     end: Any,
 ) -> None:
-    """Write lines of a cell, numbers and a last cell.
+    """Write tables of lines of a cell, numbers and one of a few last cells.
 
-    ``values`` float64 (columns, n), with ``many`` int64 (columns,) digits, of which a negative number says that the
-    column holds -log10 of what is to be written. ``end`` int64 (1,): where the lines end in ``out``, or -1 where a
-    number is not for this function.
+    ``values`` float64 (tables, columns, n), of which ``which`` int64 (numbers,) are written with ``many`` int64
+    (numbers,) digits; a negative number of them says that the column holds -log10 of what is to be written.
+    ``chosen`` uint8 (tables, n): last cells. ``out`` uint8 (tables, room). ``end`` int64 (tables,): where each table
+    ends, or -1 where a number is not for this function.
     """
-    at = 0
-    end[0] = -1
-    for k in range(start.shape[0]):
-        first = start[k]
-        for byte in range(length[k]):
-            out[at + byte] = text[first + byte]
-        at += length[k]
-        out[at] = between
-        at += 1
-        for c in range(values.shape[0]):
-            value = values[c, k]
-            if many[c] < 0:
-                # nan stays nan
-                if value > _FAREST or value < 0.0:
-                    return
-                value = fast_exp(-_LN10 * value)
-            at = _write_float(value, abs(many[c]), digit, out, at)
-            if at < 0:
-                return
-            out[at] = between
-            at += 1
-        first = ending_start[k]
-        for byte in range(ending_length[k]):
-            out[at + byte] = ending[first + byte]
-        at += ending_length[k]
-        out[at] = _NEWLINE
-        at += 1
-    end[0] = at
+    for table in range(values.shape[0]):
+        end[table] = _write_table(
+            text,
+            start,
+            length,
+            values[table],
+            which,
+            many,
+            ending,
+            ending_start,
+            ending_length,
+            chosen[table],
+            between,
+            digit,
+            out[table],
+        )
 
 
 @njit

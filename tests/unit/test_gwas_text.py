@@ -15,7 +15,6 @@ from gwas.kernels.text import (
     joined_lines,
     lines_of_numbers,
     split_lines,
-    text_of_choices,
     text_of_floats,
     text_of_integers,
     text_of_strings,
@@ -54,20 +53,25 @@ def test_lines_in_one_go_are_those_made_column_by_column() -> None:
         wide = rng.normal(size=400) * 10 ** rng.uniform(-12, 12, 400)
         height = np.where(rng.random(400) < 0.05, np.nan, rng.exponential(2, 400))
         first = text_of_strings([f"snp{i}\t" + "x" * (i % 7) for i in range(400)])
-        last = text_of_choices([".", "CONST_OMITTED_ALLELE"], rng.integers(0, 2, 400))
-        found = lines_of_numbers(first, [(wide, 9), (height, -6), (height, 9)], last, between=" ")
-        cells = [text_of_floats(wide), text_of_floats(10.0**-height, digits=6), text_of_floats(height)]
-        if found is not None:
-            in_one_go += 1
-            assert found == joined_lines([first, *cells, last], between=" ")
-    assert in_one_go > 40
+        last, chosen = text_of_strings([".", "CONST_OMITTED_ALLELE"]), rng.integers(0, 2, (2, 400))
+        tables = np.array([[wide, height], [-wide, height[::-1]]])
+        numbers = [(0, 9), (1, -6), (1, 9)]
+        made = lines_of_numbers(first, tables, numbers, last, chosen.astype(np.uint8), between=" ")
+        for found, (x, y), codes in zip(made, tables, chosen, strict=True):
+            cells = [text_of_floats(x), text_of_floats(10.0**-y, digits=6), text_of_floats(y)]
+            if found is not None:
+                in_one_go += 1
+                assert found == joined_lines([first, *cells, last.take(codes)], between=" ")
+    assert in_one_go > 80
 
 
 @pytest.mark.parametrize("value", [math.inf, -0.0, 1e-300])
 def test_lines_with_a_number_that_needs_care_are_left_to_others(value: float) -> None:
-    cell = text_of_strings(["a"])
-    assert lines_of_numbers(cell, [(np.array([value]), 9)], cell) is None
-    assert lines_of_numbers(cell, [(np.array([301.0]), -6)], cell) is None
+    cell, chosen = text_of_strings(["a"]), np.zeros((2, 1), dtype=np.uint8)
+    numbers = np.array([[[value]], [[2.0]]])
+    assert lines_of_numbers(cell, numbers, [(0, 9)], cell, chosen) == [None, b"a\t2\ta\n"]
+    numbers = np.array([[[301.0]], [[2.0]]])
+    assert lines_of_numbers(cell, numbers, [(0, -6)], cell, chosen) == [None, b"a\t0.01\ta\n"]
 
 
 @settings(deadline=None)
