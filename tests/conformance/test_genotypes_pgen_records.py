@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import pickle
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pgenlib
 import pytest
 
+from cohorts.errors import InputError
 from gwas.genotypes import Genotypes, open_genotypes
 from gwas.genotypes import pgen as reading
 from gwas.kernels.packed import pack
@@ -145,11 +147,29 @@ def test_any_rows_people_and_threads_give_the_same(
             chosen = genotypes.select(variants=rows, samples=people)
             assert np.array_equal(ours(chosen, int(rng.integers(1, 30))), whole[rows][:, people])
             assert np.array_equal(our_dosages(chosen), exact[rows][:, people])
+    copy = pickle.loads(pickle.dumps(genotypes))  # noqa: S301
+    assert np.array_equal(ours(copy), whole)
     starts = rng.permutation(len(whole))
     with ThreadPoolExecutor(4) as pool:
         read = list(pool.map(lambda start: genotypes.read_block(int(start), len(whole)).dosages(), starts))
     for start, calls in zip(starts, read, strict=True):
         assert np.array_equal(calls, whole[start:])
+
+
+def test_one_dosage_for_several_alts_is_refused_and_their_calls_are_read(
+    pgen_records: ModuleType, tmp_path: Path
+) -> None:
+    alleles = np.array([[0, 0], [0, 2], [1, 2], [-1, -1], [0, 1]])
+    first = pgen_records.main_track(np.array([0, 1, 2, 3, 0]), 0)
+    calls = pgen_records.main_track(pgen_records.categories(alleles), 0)
+    calls += pgen_records.allele_track(alleles, 2, (0, 0))
+    calls += pgen_records.dosage_tracks(np.array([-1, 16000, -1, -1, 17000]), 3)
+    path = pgen_records.write_pgen(tmp_path / "a.pgen", [(0, first), (0x68, calls)], 5, [1, 2])
+    genotypes = open_genotypes(path)
+    assert genotypes.read_block(0, 3).dosages()[1:].tolist() == [[0, 0, 1, -9, 1], [0, 1, 1, -9, 0]]
+    assert genotypes.read_dosage_block(0, 1).n_variants == 1
+    with pytest.raises(InputError, match=r"one dosage for several ALT alleles together; found record 2"):
+        genotypes.read_dosage_block(0, 2)
 
 
 def test_blocks_of_65536_records_begin_anew(pgen_records: ModuleType, tmp_path: Path) -> None:

@@ -122,6 +122,20 @@ def test_every_truncation_and_every_appended_byte_is_refused(fileset: Path, read
             read(data + extra)
 
 
+def test_a_file_that_shrinks_after_it_was_opened_is_refused(fileset: Path, tmp_path: Path) -> None:
+    for end in (".pgen", ".pvar", ".psam"):
+        shutil.copy(fileset.with_suffix(end), tmp_path / f"mutant{end}")
+    genotypes = open_genotypes(tmp_path / "mutant.pgen")
+    (tmp_path / "mutant.pgen").write_bytes(fileset.read_bytes()[:-1])
+    assert genotypes.read_block(0, 3).n_variants == 3
+    for read in (genotypes.read_block, genotypes.read_dosage_block):
+        with pytest.raises(InputError, match=r"mutant\.pgen: ended early"):
+            read(0, genotypes.n_variants)
+    (tmp_path / "mutant.pgen").unlink()
+    with pytest.raises(InputError, match=r"mutant\.pgen: cannot be read"):
+        genotypes.read_block(0, 3)
+
+
 @pytest.mark.parametrize("seed", [1, *(pytest.param(s, marks=pytest.mark.slow) for s in range(2, 12))])
 def test_flipped_bits_and_zeroed_runs_never_reach_the_caller_as_a_crash(
     fileset: Path, read: Callable, seed: int
