@@ -59,7 +59,8 @@ def start_spark(
     master
         Where Spark runs: ``local[2]`` (two cores of this machine) or a cluster's address.
     scratch
-        An existing folder; Spark's own files go below it and are removed at the end.
+        An existing folder; Spark's own files go below it, for their owner alone, and are removed at the end. On a
+        cluster it is one that every machine sees under the same path.
     memory
         Of the driver's Java, and of each executor's on a cluster.
     settings

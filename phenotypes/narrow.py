@@ -140,7 +140,7 @@ def narrow(
     )
     kept = rows.select(
         "who",
-        rows.date.delta(ibis.date(index_date), unit="day").cast("int32").name("day"),
+        (rows.date - ibis.date(index_date)).cast("int32").name("day"),
         "list",
         "entry",
         (rows.kind == "prescription").fill_null(False).name("rx"),
