@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from gwas.kernels.bitplanes import popcount
 from gwas.kernels.pgen import PADDED, SHORT, TOO_MANY, UNCALLED
 from gwas.kernels.pgen_lists import clean, count_bits, number, samples_of_list
 
@@ -98,8 +99,9 @@ def _of_everyone(data: Any, at: Any, end: Any, n: Any, row: Any) -> Any:
         return np.int64(SHORT)
     beyond: Any = False
     uncalled: Any = False
+    stored = data[at : at + 2 * n]
     for sample in range(n):
-        value = np.int32(data[at + 2 * sample]) | np.int32(data[at + 2 * sample + 1]) << np.int32(8)
+        value = np.int32(stored[2 * sample]) | np.int32(stored[2 * sample + 1]) << np.int32(8)
         missing = value == 65535
         beyond |= (value > 32768) & ~missing
         uncalled |= missing & (row[sample] == row[sample])
@@ -117,17 +119,19 @@ def _marked(data: Any, at: Any, end: Any, n: Any, count: Any, row: Any) -> Any:
         return np.int64(SHORT)
     if not clean(data, at, n):
         return np.int64(PADDED)
-    if count == 0:
-        return values
-    beyond: Any = False
+    beyond = np.int64(0)
+    marks, stored = data[at:values], data[values : values + 2 * count]
     k = np.int64(0)
-    for sample in range(n):
-        marked = (np.int64(data[at + (sample >> 3)]) >> (sample & 7)) & 1
-        # a load that nobody asked for is of the last value
-        place = values + 2 * min(k, count - 1)
-        value = np.int32(data[place]) | np.int32(data[place + 1]) << np.int32(8)
-        beyond |= value > 32768
-        exact = np.float32(value) * np.float32(1 / 16384)
-        row[sample] = exact if marked else row[sample]
-        k += marked
+    for first in range(0, marks.shape[0], 8):
+        word = np.uint64(0)
+        for byte in range(min(np.int64(8), marks.shape[0] - first)):
+            word |= np.uint64(marks[first + byte]) << np.uint64(8 * byte)
+        while word != np.uint64(0):
+            # the lowest one, and then without it
+            sample = 8 * first + popcount(~word & (word - np.uint64(1)))
+            word &= word - np.uint64(1)
+            value = np.int64(stored[2 * k]) | np.int64(stored[2 * k + 1]) << np.int64(8)
+            beyond |= np.int64(value > 32768)
+            row[sample] = np.float32(value) * np.float32(1 / 16384)
+            k += 1
     return np.int64(TOO_MANY) if beyond else values + 2 * count
