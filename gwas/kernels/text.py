@@ -199,7 +199,7 @@ def lines_of_numbers(
     >>> first, last = text_of_strings(["a", "b"]), text_of_strings([".", "?"])
     >>> values, chosen = np.array([[[0.25, np.nan], [2.0, 0.0]]]), np.array([[0, 1]], dtype=np.uint8)
     >>> lines_of_numbers(first, values, [(0, 9), (1, -6)], last, chosen, between=" ")
-    [b'a 0.25 0.01 .\nb NA 1 ?\n']
+    [b'a 0.25 0.01 .\\nb NA 1 ?\\n']
     """
     tables, _, n = values.shape
     room = int(start.length.sum()) + n * (int(endings.length.max()) + 2 + 17 * len(numbers)) + 16
