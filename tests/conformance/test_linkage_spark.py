@@ -56,6 +56,7 @@ def test_spark_and_duckdb_link_the_same_people(
     here = link(hub, threshold=0.95, seed=1, sample_pairs=5e4)
     with SparkBackend.start("local[2]", scratch=tmp_path, memory="1g", settings=SMALL) as backend:
         there = link(hub, threshold=0.95, seed=1, sample_pairs=5e4, backend=backend)
+        assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}, "others see identifiers"
     assert len(here.crosswalk) > 800
     same = (here.crosswalk["entity"] == there.crosswalk["entity"]).mean()
     assert same >= 0.995
