@@ -15,7 +15,7 @@ from cohorts.hub import connect, create_hub_tables
 from phenotypes import CodeList, Phenotype, derive, has
 from phenotypes.overlap import overlap
 from phenotypes.prevalence import incidence, poisson, prevalence, wilson
-from workflows.cli import app
+from workflows.cli import application
 from workflows.release import released_counts, released_incidence, released_overlap, released_prevalence
 from workflows.reports.counts import SUPPRESSED, Disclosure
 
@@ -127,7 +127,8 @@ def test_a_true_zero_stays_apart_from_a_hidden_number():
 def test_the_command_prints_no_small_number_of_people(hub_file, by):
     names = ["asthma", "copd", "dementia"]
     ran = CliRunner().invoke(
-        app, ["phenotype", "diagnose", *names, "--hub", str(hub_file), "--on", "2019-01-01", "--by", by]
+        application(),
+        ["phenotype", "diagnose", *names, "--hub", str(hub_file), "--on", "2019-01-01", "--by", by],
     )
     assert ran.exit_code == 0, ran.output
     assert "Why dementia finds nobody" in ran.output
@@ -144,7 +145,8 @@ def test_the_command_prints_no_small_number_of_people(hub_file, by):
 @pytest.mark.parametrize("by", ["birth_date", "person_id"])
 def test_nothing_is_counted_by_what_tells_people_apart(hub_file, by):
     ran = CliRunner().invoke(
-        app, ["phenotype", "diagnose", "asthma", "--hub", str(hub_file), "--on", "2019-01-01", "--by", by]
+        application(),
+        ["phenotype", "diagnose", "asthma", "--hub", str(hub_file), "--on", "2019-01-01", "--by", by],
     )
     assert isinstance(ran.exception, DesignError)
     assert "no such column to count by" in str(ran.exception)
@@ -153,7 +155,7 @@ def test_nothing_is_counted_by_what_tells_people_apart(hub_file, by):
 
 def test_why_nobody_is_told_in_lines_that_fit_a_screen(hub_file):
     ran = CliRunner().invoke(
-        app,
+        application(),
         [
             "phenotype",
             "diagnose",
@@ -171,8 +173,8 @@ def test_why_nobody_is_told_in_lines_that_fit_a_screen(hub_file):
 
 
 def test_the_day_and_the_hub_must_be_given(hub_file, tmp_path):
-    ran = CliRunner().invoke(app, ["phenotype", "diagnose", "asthma", "--hub", str(hub_file)])
+    ran = CliRunner().invoke(application(), ["phenotype", "diagnose", "asthma", "--hub", str(hub_file)])
     assert ran.exit_code == 2
     assert "--on" in ran.output
     missing = ["phenotype", "diagnose", "asthma", "--hub", str(tmp_path / "no"), "--on", "2019-01-01"]
-    assert isinstance(CliRunner().invoke(app, missing).exception, InputError)
+    assert isinstance(CliRunner().invoke(application(), missing).exception, InputError)
