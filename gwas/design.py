@@ -399,6 +399,23 @@ def _fault(design: Design, trait: Trait, mask: Mask) -> DesignError | None:
             expected="more people than covariates + 2",
             fix="use fewer covariates",
         )
+    if (itself := _trait_among_covariates(design, values, mask)) is not None:
+        return DesignError(
+            "a covariate is the trait itself",
+            where=trait.name,
+            found=f"the values of covariate {itself}",
+            expected="covariates other than the trait",
+            fix="leave it out of the covariates",
+        )
+    return None
+
+
+def _trait_among_covariates(design: Design, values: Floats, mask: Mask) -> str | None:
+    """Name of a covariate that differs from the trait by the same number (a coding) in everyone, if there is one."""
+    some = np.flatnonzero(mask)[:50]
+    for name, column in zip(design.covariate_names, design.covariates.T, strict=True):
+        if np.ptp(values[: len(some)] - column[some]) == 0 and np.ptp(values - column[mask]) == 0:
+            return name
     return None
 
 

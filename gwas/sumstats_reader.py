@@ -147,11 +147,23 @@ def sumstats_blocks(
         raise InputError("has no rows", where=path, expected="a row for each variant")
 
 
+def _trait_of(name: str) -> str:
+    """The trait that a file's name tells.
+
+    Examples
+    --------
+    >>> _trait_of("run2.height.glm.linear"), _trait_of("height.tsv.gz")
+    ('height', 'height')
+    """
+    before, of_plink, _ = name.partition(".glm.")
+    return before.rpartition(".")[2] if of_plink else name.split(".")[0]
+
+
 def _chosen(path: Path, trait: str | None) -> tuple[Path, str]:
     """What to read, and the name of its trait."""
     found = trait_folders(path)
     if not found:
-        own = path.name.removeprefix("trait=") if path.is_dir() else path.name.split(".")[0]
+        own = path.name.removeprefix("trait=") if path.is_dir() else _trait_of(path.name)
         return path, trait or own
     if trait is None and len(found) == 1:
         trait = next(iter(found))

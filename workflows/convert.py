@@ -207,6 +207,8 @@ def _notes(genotypes: Genotypes, targets: Sequence[Target]) -> list[str]:
         )
     if genotypes.values == "dosage" and any(target.format == "bed" for target in targets):
         notes.append("BED: hard calls, dosages are not kept")
+    if genotypes.path.suffix != ".bed" and any(target.format != "bed" for target in targets):
+        notes.append("phase, if there was some, is not kept: 0|1 is written as 0/1")
     if any(target.format.startswith("bgen") for target in targets):
         notes.append("BGEN: a dosage is shared between the two nearest genotypes")
     return notes

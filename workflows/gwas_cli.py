@@ -312,10 +312,9 @@ def _run(
     threads: int,
     offsets: tuple[Path | None, Path | None],
 ) -> None:
-    from cohorts.errors import OutputError
+    from workflows.outputs import refuse_no_folder
 
-    if not out.parent.is_dir():
-        raise OutputError("no such folder", where=out.parent, fix="make it first, or correct --out")
+    refuse_no_folder(out)
     from workflows.association import RESULTS, run_gwas
     from workflows.gwas_summary import summary_table
     from workflows.progress import Progress

@@ -36,13 +36,19 @@ def private_folder(path: Path) -> None:
 
 
 def refuse_no_folder(prefix: Path) -> None:
-    """Refuse a result prefix in a folder that does not exist: it is more likely mistyped than wanted.
+    """Refuse a result prefix without a name, or in a folder that does not exist: it is mistyped rather than wanted.
 
     Raises
     ------
     OutputError
-        If the folder is not there.
+        If the folder is not there, or the prefix is a folder alone.
     """
+    if not prefix.name or prefix.name == "..":
+        raise OutputError(
+            "a folder alone, where names of files begin",
+            where=f"--out {prefix}",
+            fix="as in --out FOLDER/NAME",
+        )
     if not prefix.parent.is_dir():
         raise OutputError("no such folder", where=prefix.parent, fix="make it first, or correct --out")
 

@@ -61,14 +61,13 @@ def convert(
     ] = None,
 ) -> None:
     """Read, lift over, filter, harmonise and write summary statistics."""
-    from cohorts.errors import OutputError
+    from workflows.outputs import refuse_no_folder
     from workflows.progress import Progress
     from workflows.sumstats import Selection, run_convert_sumstats
 
     if p is not None and not 0 < p <= 1:
         raise typer.BadParameter("--p is not above 0 and at most 1")
-    if not out.parent.is_dir():
-        raise OutputError("no such folder", where=out.parent, fix="make it first, or correct --out")
+    refuse_no_folder(out)
     roles = {}
     for pair in columns.split(",") if columns else []:
         role, sign, name = pair.partition("=")

@@ -51,11 +51,10 @@ def wgr(
     Variants with fewer than five minor alleles are left out, or with fewer than --minMAC.
     """
     del step
-    from cohorts.errors import OutputError
+    from workflows.outputs import refuse_no_folder
 
     count = use_threads(threads)
-    if not out.parent.is_dir():
-        raise OutputError("no such folder", where=out.parent, fix="make it first, or correct --out")
+    refuse_no_folder(out)
     from workflows.progress import Progress
     from workflows.wgr import run_wgr
 

@@ -99,6 +99,16 @@ def test_constant_and_collinear_covariates_are_named(covariates: dict[str, objec
         make_design(IDS, table(t=outcome), table(**covariates))
 
 
+@pytest.mark.parametrize("coding", [0, 1])
+def test_a_trait_among_its_covariates_is_refused_in_either_coding(coding: int) -> None:
+    sick = np.array([0.0, 1.0] * 6)
+    given = table(age=ramp(), again=sick + coding)
+    with pytest.raises(DesignError, match="^t: a covariate is the trait itself.*covariate again"):
+        make_design(IDS, table(t=sick), given)
+    skipped = make_design(IDS, table(t=sick, other=ramp() ** 2), given, unusable="skip").skipped
+    assert dict(skipped) == {"t": "a covariate is the trait itself"}
+
+
 def test_covariate_constant_in_one_traits_people_alone_is_dropped_for_it() -> None:
     sex = np.array([0.0, 1.0] * 6)
     outcome = np.random.default_rng(0).normal(size=12)

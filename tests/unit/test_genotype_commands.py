@@ -307,6 +307,12 @@ def test_a_folder_that_is_not_there_is_refused_before_anything_is_read(tmp_path:
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("out", ["/", ".", ""])
+def test_a_prefix_without_a_name_is_refused_before_anything_is_read(tmp_path: Path, out: str) -> None:
+    with pytest.raises(OutputError, match="a folder alone"):
+        run("freq", "--bfile", tmp_path / "absent", "--out", out)
+
+
 @pytest.mark.parametrize(
     "words",
     [
