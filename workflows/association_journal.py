@@ -88,7 +88,7 @@ class Journal:
         last = entries[-1]
         if "blocks" not in last:
             self._clear()
-            return Done()
+            return Done(note="an earlier run was stopped before its results were safe: started anew")
         if not self._verified(entries):
             self._start()
             self._clear()

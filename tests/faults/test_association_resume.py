@@ -201,6 +201,16 @@ def test_damaged_part_is_noticed_and_the_run_starts_anew(
     assert contents(out) == contents(tmp_path / "fresh" / "run")
 
 
+def test_a_run_stopped_before_anything_was_safe_starts_anew_and_says_so(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out" / "run"
+    interrupted(study, out, monkeypatch)
+    journal = next(out.parent.glob(".run.unfinished/journal*"))
+    journal.write_text(journal.read_text().splitlines(keepends=True)[0])
+    assert "stopped before its results were safe: started anew" in go(study, out)[-1].read_text()
+
+
 def test_full_disk_is_one_line_and_keeps_what_is_done(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
