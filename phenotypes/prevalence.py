@@ -138,6 +138,11 @@ def incidence(
     registrations ends nothing. Whoever had the condition earlier, or was first known to have it within the
     wash-out, is not at risk. Time is exact in days, each day in the cell of its own year and age.
 
+    A definition is asked of the whole record. Where a path of it wants something never to happen ('none'), those to
+    whom it has not happened yet take that path, and are dated by it, more often near the end of the data than
+    before: compare the last years with a run whose data end earlier, or ask what had not happened by the day of
+    the case ('not_near', as type 2 diabetes of the catalogue does for tablets).
+
     Parameters
     ----------
     hub, persons, derived, age_edges, level

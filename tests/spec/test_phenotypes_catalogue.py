@@ -194,6 +194,19 @@ def test_the_published_patients_of_type_2_diabetes_keep_their_answers() -> None:
     assert cases == {f"published {n:03d}": n not in no_case for n in range(1, 12)}
 
 
+def test_a_first_tablet_after_the_last_day_moves_no_date_of_type_2_diabetes() -> None:
+    entry = library.load("type_2_diabetes")
+    worked = read_worked(entry.patients)
+    who = "diagnosis and value, treated years later"
+    patient = {who: worked.people[who]}
+    for last in (date(2014, 12, 31), worked.data_end):
+        found = check(
+            entry.phenotype, patient, {who: "case"}, index_date=worked.index_date, data_end=last,
+            first_dates={who: date(2014, 10, 12)},
+        )  # fmt: skip
+        assert found["agrees"].all(), (last, found)
+
+
 def test_every_alternative_of_a_definition_is_met_by_a_worked_patient() -> None:
     from phenotypes.reference import evaluate
     from phenotypes.rules import AnyOf

@@ -148,7 +148,7 @@ def test_what_begins_under_observation_is_dated_by_the_year(world, name):
     slow = {
         "chronic_kidney_disease": 0.35,
         "depression": 0.45,
-        "type_2_diabetes": 0.15,
+        "type_2_diabetes": 0.3,
         "diabetic_neuropathy": 0.45,
     }
     assert row["within_year"] > slow.get(name, 0.6)
