@@ -5,6 +5,7 @@ Everything recorded in the look-back counts, main diagnosis or not, from one pas
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
@@ -24,6 +25,10 @@ from phenotypes.editions import mark, marked, moved_codes, respelled, source_edi
 from phenotypes.session import HubLike, Session, session
 
 
+class MeetsNoRecord(UserWarning):
+    """The lists of an index meet no record, so that its scores say nothing."""
+
+
 def comorbidity(
     hub: HubLike,
     persons: pd.DataFrame | None = None,
@@ -35,6 +40,8 @@ def comorbidity(
     """Comorbidity of each person before a day.
 
     ICD-10 codes of a source that declares its edition are also meant by their spelling in the other, as in code lists.
+    Indices are of hospital codes: where no record of the hub meets a list, as in a hub of practices alone, which write
+    SNOMED CT or Read, everybody's score is 0, and a :class:`MeetsNoRecord` says so.
 
     Parameters
     ----------
@@ -62,6 +69,11 @@ def comorbidity(
     ------
     DesignError
         Where the index is unknown, the look-back is not positive, or people are missing or stand twice.
+
+    Warns
+    -----
+    MeetsNoRecord
+        Names the code systems of the index and those of the records.
 
     Examples
     --------
@@ -179,7 +191,16 @@ def _recorded(
     by = ["source", "system", "code"] if editions else ["system", "code"]
     used = opened.frame(events.select(*by).distinct())
     moved = moved_codes(used, editions) if editions else {}
-    codes = opened.load("careome_conditions", _meanings(used, index, moved))
+    meant = _meanings(used, index, moved)
+    if not meant.num_rows:
+        there = opened.frame(opened.table("events").select("system").distinct())["system"].dropna()
+        warnings.warn(
+            f"every score is 0: no record in the look-back meets a list of {index.source} ({', '.join(systems)}); "
+            f"the records have codes of {', '.join(sorted(there)) or 'no code system'}",
+            MeetsNoRecord,
+            stacklevel=3,
+        )
+    codes = opened.load("careome_conditions", meant)
     rows = opened.load(
         "careome_condition_people",
         pa.table(

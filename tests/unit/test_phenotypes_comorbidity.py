@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from cohorts.errors import DesignError, InputError
 from cohorts.hub import Hub, connect, create_hub_tables
-from phenotypes.comorbidities import comorbidity, read_index, scored
+from phenotypes.comorbidities import MeetsNoRecord, comorbidity, read_index, scored
 from phenotypes.comorbidity_lists import INDICES, ComorbidityIndex, comorbidity_index
 
 CHARLSON = list(comorbidity_index("charlson-1987").conditions)
@@ -130,6 +131,18 @@ def test_people_keep_the_order_they_are_given_in_and_others_are_left_out(hub: Hu
     assert table["person_id"].tolist() == [3, 1]
     assert table["hypertension"].tolist() == [True, False]
     assert table["score"].tolist() == [1.0, 1.0]
+
+
+def test_records_in_which_no_code_of_the_index_is_meant_say_so(hub: Hub) -> None:
+    _fill(hub, [(1, "2019-01-01", "Z000")])
+    hub.connection.execute("UPDATE events SET system = 'snomed', code = '44054006'")
+    with pytest.warns(MeetsNoRecord, match=r"\(icd10\); the records have codes of snomed") as told:
+        assert comorbidity(hub, on=ON)["score"].eq(0).all()
+    assert [w.filename for w in told if w.category is MeetsNoRecord] == [__file__]
+    hub.connection.execute("UPDATE events SET system = 'icd10', code = 'I50'")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MeetsNoRecord)
+        assert comorbidity(hub, on=ON)["score"].max() == 2
 
 
 def test_hospital_frailty_adds_points_and_frailty_gives_a_share(hub: Hub) -> None:
