@@ -43,6 +43,19 @@ _EMAIL = r"[^@]+@[^@.]+(\.[^@.]+)+"
 _SPACES_AND_DASHES = re.compile(r"[\s\-‐‑‒–—]")
 _TEN_DIGITS = re.compile(r"[0-9]{10}")
 _SEXES = {"M": "M", "MALE": "M", "1": "M", "F": "F", "FEMALE": "F", "2": "F"}
+# 0 is not among these: it may as well be the one sex of a file that writes 0 and 1
+_NO_SEX = (
+    "9",
+    "I",
+    "INDETERMINATE",
+    "NOT KNOWN",
+    "NOT SPECIFIED",
+    "OTHER",
+    "U",
+    "UNKNOWN",
+    "UNSPECIFIED",
+    "X",
+)
 
 
 def nhs_digits(text: str | None) -> str | None:
@@ -152,6 +165,16 @@ def sex_sql(column: str) -> str:
     }
     plain = f"upper(trim({column}))"
     return f"(CASE WHEN {plain} IN ({lists['M']}) THEN 'M' WHEN {plain} IN ({lists['F']}) THEN 'F' END)"
+
+
+def no_sex_sql(column: str) -> str:
+    """DuckDB condition: whether a cell says in so many words that the sex is not known or neither.
+
+    >>> "'UNKNOWN'" in no_sex_sql("s")
+    True
+    """
+    words = ", ".join(f"'{word}'" for word in _NO_SEX)
+    return f"(upper(trim({column})) IN ({words}))"
 
 
 def email_sql(column: str) -> str:

@@ -38,17 +38,19 @@ from cohorts.staging import (
     refuse_repeated_keys,
     refuse_repeated_patients,
     stage,
+    staged_cells,
     staged_counts,
     staged_notes,
 )
 from cohorts.streams import FILE, LINES, RAGGED, ROW, Stream
 from cohorts.table_source import TableSource
-from cohorts.tables import LATEST, REGION_TABLES, TABLES, TableSpec, column_types
+from cohorts.tables import DECISIVE, LATEST, REGION_TABLES, TABLES, TableSpec, column_types
 from cohorts.without_rows import WithoutRows
 
 __all__ = ["Intake", "TableSource", "drop_intake", "read_sources"]
 
 REJECTS = "intake.rejects"
+UNREAD_COLUMNS = ("source", "table", "column", "form", "filled", "unread")
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,6 +78,10 @@ class Intake(WithoutRows):
     observed
         ``source``, ``tables``, ``least_days``, ``people``, ``short``, ``without``: sources whose records stand in for
         registrations, and how many people count as observed (:mod:`cohorts.observed`).
+    unread
+        ``source``, ``table``, ``column``, ``form``, ``filled``, ``unread``: cells of the columns of
+        :data:`cohorts.tables.DECISIVE` that could not be read, of how many that are filled; only columns that have
+        some. ``form`` is the declared ``date_format`` ('' for none).
     """
 
     counts: pd.DataFrame
@@ -85,17 +91,22 @@ class Intake(WithoutRows):
     origins: pd.DataFrame
     lost: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["source", "files", "lost"]))
     observed: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(OBSERVED)))
+    unread: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(UNREAD_COLUMNS)))
 
     def worst_shares(self, source: str) -> Iterator[tuple[str, int, int]]:
         """What was refused of a source, of how much: ``table``, rows or files refused, and read.
 
-        Files that could not be read count as a table of files.
+        Files that could not be read count as a table of files, and the filled cells of a decisive column of patients,
+        whose rows are kept without it, as a table of their own (``patients.birth_date``).
         """
         lost = self.lost[self.lost["source"] == source]
         yield from (("files", int(bad), int(of)) for bad, of in zip(lost["lost"], lost["files"], strict=True))
         counts = self.counts[self.counts["source"] == source]
         for table, refused, read in zip(counts["table"], counts["rejected"], counts["read"], strict=True):
             yield str(table), int(refused), int(read)
+        noted = self.unread[(self.unread["source"] == source) & (self.unread["table"] == "patients")]
+        for column, bad, filled in zip(noted["column"], noted["unread"], noted["filled"], strict=True):
+            yield f"patients.{column}", int(bad), int(filled)
 
 
 def read_sources(
@@ -195,6 +206,7 @@ class _Account:
     notes: list[tuple[str, str, str, int]] = field(default_factory=list)
     lost: list[tuple[str, int, int]] = field(default_factory=list)
     observed: list[pd.DataFrame] = field(default_factory=list)
+    unread: list[tuple[str, str, str, str, int, int]] = field(default_factory=list)
 
     def add(self, source: str, table: str, outcome: _Outcome) -> None:
         read, accepted, rejected = (
@@ -210,6 +222,11 @@ class _Account:
             self.origins.append((source, table, origin, part.files, part.read, part.accepted, part.rejected))
         self.rejects += [(source, table, reason, rows) for reason, rows in sorted(outcome.reasons.items())]
         self.notes += [(source, table, note, rows) for note, rows in sorted(outcome.notes.items())]
+        self.unread += [
+            (source, table, column, outcome.form, outcome.filled[column], bad)
+            for column, bad in outcome.unread.items()
+            if bad
+        ]
 
     def intake(self, sources: tuple[str, ...]) -> Intake:
         account = ["read", "accepted", "rejected"]
@@ -223,6 +240,7 @@ class _Account:
             pd.concat(self.observed, ignore_index=True)
             if self.observed
             else pd.DataFrame(columns=list(OBSERVED)),
+            pd.DataFrame(self.unread, columns=list(UNREAD_COLUMNS)),
         )
 
 
@@ -258,6 +276,9 @@ class _Outcome:
     origins: dict[str, _Part] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    filled: Counter[str] = field(default_factory=Counter)
+    unread: Counter[str] = field(default_factory=Counter)
+    form: str = ""
 
 
 def _check_names(sources: Mapping[str, Mapping[str, TableSource]], region: Mapping[str, TableSource]) -> None:
@@ -320,6 +341,7 @@ class _Reading:
         try:
             for number, stream in enumerate(streams):
                 self.streams.append(stream)
+                self.outcome.form = stream.date_format or self.outcome.form
                 part = self.outcome.origins.setdefault(stream.origin, _Part())
                 part.files += stream.file if stream.filed else 1
                 seen = 0
@@ -347,6 +369,10 @@ class _Reading:
             self.outcome.origins[self.streams[number].origin].rejected += refused
         for note, rows in staged_notes(self.hub):
             self.outcome.notes[note] += rows
+        for column in DECISIVE.get(self.table, ()):
+            filled, unread = staged_cells(self.hub, column)
+            self.outcome.filled[column] += filled
+            self.outcome.unread[column] += unread
         if any(refused for _, refused in judged.values()):
             self._keep_rejects()
         moved = _move(self.hub, self.source, self.table, self.spec)

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from cohorts.hub import Hub
 from cohorts.streams import BATCH, FAULT, FILE, LINES, REMARK, ROW, Stream, quoted
-from cohorts.tables import LATEST, CellSql, Field, TableSpec, cell_sql, column_types
+from cohorts.tables import LATEST, UNREAD, CellSql, Field, TableSpec, cell_sql, column_types
 
 STAGED = "__staged"
 STREAM = "__stream"
@@ -115,6 +115,17 @@ def staged_notes(hub: Hub) -> Iterable[tuple[str, int]]:
         f"SELECT note, count(*) FROM (SELECT unnest(__notes) AS note FROM {STAGED} WHERE __reason IS NULL) "
         "GROUP BY 1 ORDER BY 1"
     ).fetchall()
+
+
+def staged_cells(hub: Hub, column: str) -> tuple[int, int]:
+    """Cells of a column that are filled, and those of them that could not be read, as staged now."""
+    told = [quoted(f"{column}: {sentence}") for sentence in UNREAD]
+    unread = f"__reason IN ({', '.join(told)}) OR list_has_any(__notes, [{', '.join(told)}])"
+    counted = hub.connection.execute(
+        f'SELECT count("{column}"), count(*) FILTER ({unread}) FROM {STAGED}'
+    ).fetchone()
+    readable, bad = counted or (0, 0)
+    return readable + bad, bad
 
 
 def _cell(field: Field, stream: Stream, until: str) -> CellSql:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cohorts.hub import OPEN_END
-from cohorts.identifiers import nhs_digits_sql, nhs_number_sql, sex_sql
+from cohorts.identifiers import nhs_digits_sql, nhs_number_sql, no_sex_sql, sex_sql
 
 Kind = Literal[
     "text",
@@ -72,6 +72,25 @@ RECORDS = ("event", "contact", "diagnosis", "procedure")
 PRECISIONS = ("day", "month", "year")
 YEAR_ONLY = "birth_date: only the year is known, ages may be half a year out, linked on the year at most"
 MONTH_ONLY = "birth_date: only year and month are known, linked on these at most"
+
+NOT_ISO = "not an ISO date (YYYY-MM-DD)"
+NOT_DECLARED = "not a date of the declared form"
+NO_KNOWN_SEX = "code not recognised, kept as unknown"
+UNREAD = (NOT_ISO, NOT_DECLARED, NO_KNOWN_SEX)
+"""What is said, after its name, of a cell of :data:`DECISIVE` that could not be read."""
+
+DECISIVE: Mapping[str, tuple[str, ...]] = {
+    "patients": ("birth_date", "sex"),
+    "registrations": ("start", "end"),
+    "events": ("date",),
+    "prescriptions": ("date",),
+    "admissions": ("admission_date", "discharge_date"),
+    "contacts": ("date",),
+    "care": ("start", "end"),
+    "addresses": ("start", "end"),
+    "deaths": ("date",),
+}
+"""Columns by which people are linked, aged or followed: where many cells cannot be read, no study should go on."""
 
 # as many as an episode of English hospital records has
 DIAGNOSES = 20
@@ -354,9 +373,9 @@ def _text(cell: _Cell) -> _Read:
 
 def _date(cell: _Cell) -> _Read:
     """An open end may be written as :data:`OPEN_END`."""
-    expected = "an ISO date (YYYY-MM-DD)" if cell.form is None else "a date of the declared form"
+    unread = NOT_ISO if cell.form is None else NOT_DECLARED
     bad = [
-        cell.unless(f"{cell.read} IS NOT NULL", f"not {expected}"),
+        cell.unless(f"{cell.read} IS NOT NULL", unread),
         (f"{cell.read} < DATE '{EARLIEST}'", f"{cell.name}: before {EARLIEST[:4]}"),
         (
             f"{cell.read} > DATE '{cell.until}' AND {cell.read} <> DATE '{OPEN_END}'",
@@ -447,8 +466,10 @@ def _nhs(cell: _Cell) -> _Read:
 
 
 def _sex(cell: _Cell) -> _Read:
-    fault = cell.unless(f"{cell.read} IS NOT NULL", "code not recognised, kept as unknown")
-    return [(sex_sql(cell.raw), cell.name)], [fault]
+    return [(sex_sql(cell.raw), cell.name)], [
+        cell.unless(f"{cell.read} IS NOT NULL OR {no_sex_sql(cell.raw)}", NO_KNOWN_SEX),
+        (no_sex_sql(cell.raw), f"{cell.name}: given as unknown"),
+    ]
 
 
 _KINDS: Mapping[Kind, Callable[[_Cell], _Read]] = {

@@ -11,7 +11,7 @@ from cohorts.models import SourceModel
 from cohorts.sources import TableSource, read_sources
 from workflows.custodian import refuse_output, write_private
 from workflows.hub_plan import HubPlan
-from workflows.records import Extracts, link_records
+from workflows.records import Extracts, check_shares, link_records
 
 TABLES = ("patients", "addresses")
 
@@ -31,6 +31,7 @@ def list_review(study: HubPlan, out: Path) -> tuple[int, int]:
         hub = connect(scratch / "identified.duckdb", spill=scratch / "spill")
         try:
             intake = read_sources(hub, only(study, TABLES), region_only(study, ("deprivation",)))
+            check_shares(study, intake)
             links = link_records(quiet, Extracts(hub, intake, scratch / "identified.duckdb"), scratch)
         finally:
             hub.close()

@@ -25,6 +25,7 @@ from cohorts.observed import observed_lines
 from cohorts.pseudonymise import BuiltHub, build_hub
 from cohorts.sources import Intake, drop_intake, read_sources
 from workflows.custodian import keep_crosswalk, keep_review, read_decisions
+from workflows.frames import each_row
 from workflows.hub_plan import HubPlan
 from workflows.outputs import atomic_path, exclusive, private_folder
 from workflows.progress import Progress
@@ -32,6 +33,9 @@ from workflows.reports.counts import Disclosure
 from workflows.source_specs import observed_by
 
 MEMORY = "1GB"
+# beyond this share of the filled values of a decisive column its form is wrong, not its cells
+MOST_UNREAD = 0.05
+FEWEST_UNREAD = 20
 BATCH_ROWS = 1 << 17
 
 
@@ -103,6 +107,8 @@ def linked_hub(
         stop_at_limits(plan, extracts)
         read = extracts.intake.counts[["read", "accepted", "rejected"]].sum()
         record("extracts read", **{str(name): int(rows) for name, rows in read.items()})
+        for line in unread_lines(extracts.intake, show=Disclosure().show):
+            progress.note(line)
         for line in observed_lines(extracts.intake.observed, show=Disclosure().show):
             progress.note(line)
 
@@ -199,19 +205,32 @@ def server_states(plan: HubPlan) -> dict[str, str]:
 
 
 def check_shares(plan: HubPlan, intake: Intake) -> None:
-    """Stop where more of a source was refused than it declares as bearable.
+    """Stop where a decisive column could not be read, or more of a source was refused than it declares as bearable.
 
     Raises
     ------
     InputError
-        Naming the source, the table and the share.
+        Naming the source, the table, the column where it is one, and the share.
     """
+    for row in each_row(intake.unread):
+        if row.unread >= FEWEST_UNREAD and row.unread > MOST_UNREAD * row.filled:
+            place = f"{row.source}.{row.table}"
+            declared = f"dates of the declared form {row.form}" if row.form else "ISO dates (YYYY-MM-DD)"
+            sex = row.column == "sex"
+            raise InputError(
+                f"{row.unread / row.filled:.1%} of the filled values cannot be read, and no study could do without",
+                where=f"sources.{place}.{row.column}",
+                found=f"{row.unread:,} of {row.filled:,} unreadable",
+                expected="M or F, male or female, 1 or 2" if sex else declared,
+                fix=f"say how {place} writes it, with " + ("values: {sex: {...}}" if sex else "date_format"),
+            )
     for name, source in plan.sources.items():
         if (most := source.most_rejected) is None:
             continue
         for table, refused, read in intake.worst_shares(name):
             if refused > most * read:
                 what = "files were damaged" if table == "files" else "rows were refused"
+                what = "filled values could not be read" if "." in table else what
                 raise InputError(
                     "more was refused than the study bears",
                     where=f"sources.{name}.most_rejected" + ("" if table == "files" else f", table {table}"),
@@ -219,6 +238,23 @@ def check_shares(plan: HubPlan, intake: Intake) -> None:
                     expected=f"at most {most:.3%}",
                     fix="'careome records check' gives the reasons; mend the extract, or declare another limit",
                 )
+
+
+def unread_lines(intake: Intake, *, show: Callable[[int], object] = "{:,}".format) -> Iterator[str]:
+    """What could not be read of the columns by which people are linked, aged or followed, a line for each.
+
+    Parameters
+    ----------
+    intake
+        What was read.
+    show
+        Writes a number of rows; true ones are for the study team.
+    """
+    for row in each_row(intake.unread):
+        yield (
+            f"warning: {row.source}.{row.table}.{row.column}: {show(int(row.unread))} of {show(int(row.filled))} "
+            "filled values cannot be read"
+        )
 
 
 def stop_at_limits(plan: HubPlan, extracts: Extracts) -> None:

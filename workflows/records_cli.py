@@ -34,10 +34,11 @@ def check(
 ) -> None:
     """Read every source and tell, table by table, what was accepted and what was refused, and why.
 
-    Ends with an error where more was refused than a source's most_rejected allows.
+    Ends with an error where a column by which people are linked, aged or followed cannot be read, or more was refused
+    than a source's most_rejected allows.
     """
     from workflows.progress import Progress
-    from workflows.records import check_shares
+    from workflows.records import check_shares, unread_lines
     from workflows.records_check import account_lines, check_records
     from workflows.study_file import read_hub_plan
 
@@ -48,6 +49,8 @@ def check(
         typer.echo(line)
     if rejects is not None:
         typer.echo(f"{rejects}: places of the refused rows")
+    for line in unread_lines(account.intake):
+        typer.echo(line, err=True)
     check_shares(checked, account.intake)
 
 

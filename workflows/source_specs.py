@@ -19,6 +19,7 @@ from pydantic import (
     Field,
     Tag,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -42,6 +43,12 @@ System = Literal[
 ]  # fmt: skip
 Edition = Literal["2016", "2019"]
 
+# of each, what a strptime form must have one of to tell a day
+DAY_PARTS = (
+    ("%Y", "%y", "%-y", "%x", "%c"),
+    ("%m", "%-m", "%b", "%B", "%j", "%-j", "%x", "%c"),
+    ("%d", "%-d", "%j", "%-j", "%x", "%c"),
+)
 # tables whose rows bear a code of a system that the file may not name
 CODED = ("events", "prescriptions", "contacts")
 
@@ -67,6 +74,13 @@ class _Columns(Closed):
     date_format: str | None = Field(
         default=None, description="strptime form of text dates, e.g. '%d/%m/%Y'; default ISO"
     )
+
+    @field_validator("date_format")
+    @classmethod
+    def _says_a_day(cls, form: str | None) -> str | None:
+        if form is not None and not all(any(part in form for part in parts) for parts in DAY_PARTS):
+            raise ValueError("a date_format has a year, a month and a day, such as '%d/%m/%Y' or '%d%b%Y'")
+        return form
 
 
 class Table(_Columns):
