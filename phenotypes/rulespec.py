@@ -27,7 +27,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from cohorts.errors import StudyError
 from phenotypes import rules
 from phenotypes.codelist import CodeList
-from phenotypes.units import Analyte, analyte_of, known_unit
+from phenotypes.units import Analyte, analyte_of, is_unit_of, known_unit, usual_units
 
 Lists = Mapping[str, CodeList]
 Reference = Annotated[str, Field(min_length=1, description="name of a code list of the study")]
@@ -210,6 +210,9 @@ class ValueSpec(_Dated):
     def build(self, lists: Lists, where: str) -> rules.Rule:
         """The rule, with its code list bound."""
         codes = bind(lists, self.value, f"{where}.value")
+        analyte = "creatinine" if self.formula else self.analyte or analyte_of(self.value, codes.name)
+        if self.unit is not None:
+            check_unit("gfr" if self.formula else analyte, self.unit, where=where)
         rule = rules.value(
             codes,
             self.unit,
@@ -217,7 +220,7 @@ class ValueSpec(_Dated):
             at_most=self.at_most,
             above=self.above,
             below=self.below,
-            analyte="creatinine" if self.formula else self.analyte or analyte_of(self.value, codes.name),
+            analyte=analyte,
             formula=self.formula,
         )
         return self._narrow(rule, lists, where)
@@ -371,6 +374,24 @@ def _gives_dates(spec: BaseModel) -> bool:
     if isinstance(spec, AnySpec):
         return all(_gives_dates(part) for part in spec.any)
     return isinstance(spec, _Dated)
+
+
+def check_unit(analyte: str | None, unit: str, *, where: str) -> None:
+    """Refuse a unit that nothing measured of the analyte can be converted to.
+
+    Raises
+    ------
+    StudyError
+        Naming the place, and the units that fit.
+    """
+    if analyte is not None and not is_unit_of(analyte, unit):
+        raise StudyError(
+            f"{analyte} is never measured in this unit",
+            where=f"{where}.unit",
+            found=unit,
+            expected="a unit such as " + " or ".join(usual_units(analyte)),
+            fix="correct the unit, or name another analyte",
+        )
 
 
 def build_all(specs: list[Any], lists: Lists, where: str) -> tuple[rules.Rule, ...]:

@@ -37,6 +37,7 @@ from phenotypes.rulespec import (
     Unit,
     bind,
     build_all,
+    check_unit,
     check_window,
     fault_at,
     is_always_dated,
@@ -188,6 +189,7 @@ class NumericTraitSpec(Closed):
         """The definition, with its code lists bound."""
         where = f"traits.{name}"
         analyte = "creatinine" if self.formula else self.analyte or analyte_of(name, *self.codes)
+        check_unit("gfr" if self.formula else analyte, self.unit, where=where)
         plausible = self.plausible or believable("gfr" if self.formula else analyte, self.unit)
         if plausible is None:
             raise StudyError(

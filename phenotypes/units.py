@@ -406,6 +406,34 @@ def conversion(analyte: str | None, found: str | None, wanted: str) -> Conversio
     return None
 
 
+def usual_units(analyte: str | None) -> list[str]:
+    """Units in which an analyte is usually given; none where we have no opinion.
+
+    Examples
+    --------
+    >>> usual_units("hba1c")
+    ['%', 'mmol/mol']
+    """
+    return [known for what, known in BELIEVABLE if what == analyte]
+
+
+def is_unit_of(analyte: str | None, unit: str) -> bool:
+    """Whether an analyte can be given in a unit; True where we have no opinion.
+
+    What is usually a concentration can be one by mass or by amount, whether or not we know its molar mass.
+
+    Examples
+    --------
+    >>> is_unit_of("hba1c", "%"), is_unit_of("hba1c", "kg"), is_unit_of(None, "kg"), is_unit_of("crp", "nmol/L")
+    (True, False, True, True)
+    """
+    usual = usual_units(analyte)
+    if not usual or any(conversion(analyte, known, unit) is not None for known in usual):
+        return True
+    dissolved = ("mass concentration", "amount concentration")
+    return QUANTITIES[unit][0] in dissolved and any(QUANTITIES[u][0] in dissolved for u in usual)
+
+
 @cache
 def believable(analyte: str | None, unit: str | None) -> tuple[float, float] | None:
     """Smallest and largest value a living person can have; None where we have no opinion.

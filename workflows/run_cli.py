@@ -49,10 +49,12 @@ def run(
     """Run a study from extracts, and genotypes where it has some, to its reports."""
     use_threads(threads)
     from workflows.run import run_study
+    from workflows.study_definitions import check_definitions
     from workflows.study_file import check_inputs, read_study
 
     checked = read_study(study)
     check_inputs(checked, study)
+    check_definitions(checked)
     result = run_study(checked, out)
     for line in result.summary:
         typer.echo(line)

@@ -14,14 +14,18 @@ app = Application(help="Check a study file, or print its schema.", no_args_is_he
 
 @app.command("check")
 def study_check(study: Annotated[Path, typer.Argument(help="The study file (YAML).")]) -> None:
-    """Check a study file and that the files it names are there."""
+    """Check a study file, that the files it names are there, and its code lists and definitions, as a run does."""
     from workflows.genome_study import GenomeStudy
     from workflows.keys import read_project_key
+    from workflows.study_definitions import check_definitions, doubtful_codes
     from workflows.study_file import check_inputs, read_study
 
     checked = read_study(study)
     files = check_inputs(checked, study)
     read_project_key(checked.privacy.key)
+    check_definitions(checked)
+    for line in doubtful_codes(checked):
+        typer.echo(line, err=True)
     kind = "of records and genotypes" if isinstance(checked, GenomeStudy) else "of records alone"
     typer.echo(f"{study}: fine, a study {kind}; {len(files)} input files found")
 
