@@ -25,9 +25,11 @@ from pydantic import (
 
 from cohorts.errors import InputError, StudyError
 from cohorts.models import CprdAurumSource, FhirSource, OmopSource, PostgresSource, SourceModel
+from cohorts.models.omop import COLUMNS
 from cohorts.observed import ObservedByRecords
 from cohorts.table_source import TableSource, found_files
 from cohorts.tables import TABLES
+from phenotypes.rulespec import fault_at
 
 
 def _from_study_folder(path: Path, info: ValidationInfo) -> Path:
@@ -220,6 +222,24 @@ class OmopFiles(Closed):
     def _one_place(self) -> Self:
         if (self.path is None) == (self.dsn_env is None):
             raise ValueError("give either path or dsn_env")
+        return self
+
+    @model_validator(mode="after")
+    def _known_columns(self) -> Self:
+        for key, tables in (("columns", self.columns), ("source_systems", self.source_systems)):
+            for table in tables:
+                if table not in COLUMNS:
+                    raise fault_at(
+                        "OmopFiles", (key, table), f"no such table of OMOP is read, only {', '.join(COLUMNS)}"
+                    )
+        for table, columns in self.columns.items():
+            for column in columns:
+                if column not in (*COLUMNS[table], self.nhs_number):
+                    raise fault_at(
+                        "OmopFiles",
+                        ("columns", table, column),
+                        f"no such column of OMOP's {table} is read, only {', '.join(COLUMNS[table])}",
+                    )
         return self
 
     def read_from(self) -> SourceModel:

@@ -29,7 +29,7 @@ Source: OHDSI, OMOP Common Data Model v5.4 specification, and the conventions of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -44,6 +44,7 @@ from cohorts.models.shelf import FolderShelf, Shelf
 from cohorts.models.vocabulary import (
     CONCEPTS,
     TABLES,
+    VOCABULARY_COLUMNS,
     drop_vocabulary,
     read_concepts,
     read_ingredients,
@@ -158,6 +159,34 @@ _DEATH = TableSpec(
 )
 
 
+def _columns_of(table: str, coded: _Coded) -> tuple[str, ...]:
+    measured = ("value_as_number", "unit_concept_id", "unit_source_value") if coded.measured else ()
+    visit = (_VISIT,) if table in OF_A_STAY or table == "visit_occurrence" else ()
+    return (
+        "person_id",
+        coded.date,
+        coded.concept,
+        coded.source_concept,
+        coded.source_value,
+        *measured,
+        *visit,
+    )
+
+
+def _names(fields: Iterable[Field]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields)
+
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "person": _names(_PERSON),
+    "observation_period": _names(_PERIOD.fields),
+    **{table: _columns_of(table, coded) for table, coded in CODED.items()},
+    "death": _names(_DEATH.fields),
+    **VOCABULARY_COLUMNS,
+}
+"""Tables of OMOP and their columns that are read."""
+
+
 @dataclass(frozen=True)
 class OmopSource:
     """One OMOP database.
@@ -224,7 +253,7 @@ class OmopSource:
         if self.dsn is None:
             return {}
         with PostgresShelf.connected(self.dsn, self.schema) as shelf:
-            places = {name: f"{self.schema}.{name}" for name in _TABLES}
+            places = {name: f"{self.schema}.{name}" for name in COLUMNS}
             places |= {name: f"{self.vocabulary_schema or self.schema}.{name}" for name in TABLES}
             found = PostgresShelf(shelf.connection, shelf.schema, self._elsewhere)
             return {
@@ -239,14 +268,22 @@ class OmopSource:
 
     @contextmanager
     def _shelf(self) -> Iterator[Shelf]:
-        unknown = sorted({*self.columns, *self.source_systems} - set(_TABLES))
+        unknown = sorted({*self.columns, *self.source_systems} - set(COLUMNS))
         if unknown:
             raise InputError(
                 "no such table of OMOP is read",
                 where="OMOP source",
                 found=", ".join(unknown),
-                expected=", ".join(_TABLES),
+                expected=", ".join(COLUMNS),
             )
+        for table, columns in self.columns.items():
+            if strange := sorted(set(columns) - {*COLUMNS[table], self.nhs_number}):
+                raise InputError(
+                    f"no such column of OMOP's {table} is read",
+                    where="OMOP source",
+                    found=", ".join(strange),
+                    expected=", ".join(COLUMNS[table]),
+                )
         if self.dsn is not None:
             with PostgresShelf.connected(
                 self.dsn,
@@ -433,6 +470,3 @@ def _cells(stream: Stream, spec: TableSpec) -> str:
         for f in spec.fields
     ]
     return f"(SELECT {', '.join(columns)}, {LINES}, {FAULT}, {ROW} FROM {BATCH})"
-
-
-_TABLES = ("person", "observation_period", *CODED, "death", *TABLES)

@@ -172,7 +172,9 @@ class PostgresShelf:
         there = set(found.values())
         source = TableSource(
             relation,
-            columns={n: c for n, c in columns.items() if c in there or not spec.field(n).may_lack},
+            columns={
+                n: c for n, c in columns.items() if c in there or n in given or not spec.field(n).may_lack
+            },
         )
         yield self.stream(relation, source, spec, table)
 

@@ -108,7 +108,7 @@ def file_source(path: Path, spec: TableSpec, columns: Mapping[str, str]) -> Tabl
     found = {name.lower(): name for name in names}
     wanted = {f.name: columns.get(f.name) or f.name for f in spec.fields}
     chosen = {ours: found.get(theirs.lower(), theirs) for ours, theirs in wanted.items()}
-    kept = {n: c for n, c in chosen.items() if c in names or not spec.field(n).may_lack}
+    kept = {n: c for n, c in chosen.items() if c in names or n in columns or not spec.field(n).may_lack}
     return TableSource(path, columns=kept, delimiter=delimiter, quoted=delimiter != "\t")
 
 

@@ -57,6 +57,10 @@ _CONTAINING: Mapping[str, tuple[str, str]] = {
     "drug_strength": ("ingredient_concept_id", "drug_concept_id"),
 }
 TABLES = ("concept", *_CONTAINING)
+VOCABULARY_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "concept": tuple(field.name for field in _CONCEPT.fields),
+    **_CONTAINING,
+}
 
 
 def read_concepts(hub: Hub, shelves: Iterable[Shelf]) -> None:

@@ -164,6 +164,14 @@ class TestOmop:
         folder = records_example.write_omop(tmp_path)
         assert "no such table of OMOP" in refused(OmopSource(folder, columns={"conditions": {}}))
 
+    def test_a_column_that_omop_or_the_file_does_not_have_is_refused(self, tmp_path, records_example):
+        folder = records_example.write_omop(tmp_path)
+        said = refused(OmopSource(folder, columns={"person": {"birth_datetim": "born"}}))
+        assert "no such column of OMOP's person is read; found birth_datetim, expected person_id, " in said
+        said = refused(OmopSource(folder, columns={"person": {"birth_datetime": "born"}}))
+        assert "column 'born' is missing" in said
+        assert "person.csv" in said
+
     def test_numbers_that_are_none_are_counted(self, tmp_path, records_example):
         folder = records_example.write_omop(tmp_path)
         with open(folder / "person.csv", "a") as file:

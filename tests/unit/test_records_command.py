@@ -243,3 +243,25 @@ def test_identified_rows_of_a_killed_command_go_with_the_next(layouts, tmp_path)
         with pytest.raises(OutputError, match="another run"), identified_scratch(plan):
             pass
     assert list((tmp_path / "custodian").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ("columns: {person: {birth_datetim: x}}", "'sources.hospital.columns.person.birth_datetim' is wrong"),
+        ("columns: {persons: {birth_datetime: x}}", "'sources.hospital.columns.persons' is wrong"),
+        ("source_systems: {conditions: read2}", "'sources.hospital.source_systems.conditions' is wrong"),
+    ],
+)
+def test_a_column_or_table_that_omop_does_not_have_is_refused_with_its_line(tmp_path, declared, said):
+    path = study_with(tmp_path, f"hospital: {{model: omop, path: omop, {declared}}}")
+    with pytest.raises(StudyError) as caught:
+        read_hub_plan(path)
+    assert said in str(caught.value)
+    assert re.search(r"study\.yaml:\d+: ", str(caught.value))
+    read_hub_plan(
+        study_with(
+            tmp_path,
+            "hospital: {model: omop, path: omop, nhs_number: nhs, columns: {person: {nhs: N, birth_datetime: x}}}",
+        )
+    )
