@@ -139,7 +139,7 @@ def population(
         raise DesignError(
             "nobody is eligible",
             where="population",
-            found=f"{len(people)} people, most of them removed by {worst['step']!r}",
+            found=f"everybody removed, most of them by {worst['step']!r}",
             expected="at least one person",
             fix="check the index date and the ages against what the records cover"
             if hub.frame("SELECT 1 FROM registrations LIMIT 1").size

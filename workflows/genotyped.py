@@ -12,6 +12,7 @@ from cohorts.errors import DesignError
 from cohorts.hub import Hub
 from gwas.genotypes import Genotypes
 from gwas.quality import QcResult
+from workflows.reports.counts import Disclosure
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +76,12 @@ def join_genotypes(hub: Hub, persons: pd.DataFrame, genotypes: Genotypes) -> Gen
     silent = person.notna() & ~outside & ~person.isin(agreed)
     keep = (person.notna() & ~outside & ~silent).to_numpy(dtype=bool)
     if not keep.any():
+        shown = Disclosure().show
         raise DesignError(
             "nobody of the study population has a sample in the genotype file",
             where=genotypes.path,
-            found=f"{len(iids)} samples, {len(known)} of the biobank's list, {len(persons)} people in the study",
+            found=f"{len(iids)} samples, {shown(len(known))} of the biobank's list, {shown(len(persons))} people in "
+            "the study",
             expected="sample identifiers that are the IIDs of the genotype file",
             fix="check the samples table of the source and the .fam file",
         )

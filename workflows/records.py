@@ -120,7 +120,7 @@ def linked_hub(
         built, consent = pseudonymous_hub(plan, extracts, links, scratch, key=key, run=run)
         if filled := built.births.get("month", 0) + built.births.get("year", 0):
             progress.note(
-                f"{filled:,} people: birth date known to the month or the year only, ages are rough"
+                f"{Disclosure().show(filled)} people: birth date known to the month or the year only, ages are rough"
             )
         record("objections applied", people=len(consent.excluded))
         record("identifiers dropped", crosswalk_kept=plan.privacy.crosswalk is not None)

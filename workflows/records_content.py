@@ -169,8 +169,9 @@ def phenotype_summary(records: RecordsFindings, name: str, rule: Disclosure) -> 
         prevalence=tuple(_prevalence(records.frequency.prevalence, name)),
         incidence=tuple(_incidence(records.frequency.incidence, name)),
         overall=next(iter(_shares(records.frequency.overall, name)), None),
-        **{f"{s}s" if s in ("case", "control") else s: rule.show(int(counts.get(s, 0))) for s in
-           ("case", "control", "excluded", "unknown")},
+        cases=released_cell(int(counts.get("case", 0)), rule),
+        **{f"{s}s" if s == "control" else s: rule.show(int(counts.get(s, 0))) for s in
+           ("control", "excluded", "unknown")},
     )  # fmt: skip
 
 

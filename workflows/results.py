@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,9 @@ from workflows.findings import Findings, GenomeFindings, RecordsFindings
 from workflows.folder import RunFolder
 from workflows.frames import each_row
 from workflows.outputs import atomic_path, write_parquet, write_tsv
-from workflows.reports.counts import SUPPRESSED
+from workflows.release import released_cell
+from workflows.reports.counts import SUPPRESSED, Count, Disclosure
+from workflows.reports.page import count
 
 #: Rows of a phenotype written together.
 ROWS = 1_000_000
@@ -232,32 +235,42 @@ def counts(findings: Findings) -> dict[str, int]:
 
 
 def summary(findings: Findings, folder: RunFolder) -> tuple[str, ...]:
-    """What to print at the end of a run."""
-    people = f"{counts(findings)['people_in_study']:,} people in the study"
+    """What to print at the end of a run; numbers of people as the report shows them, for lines are passed on."""
+    rule = Disclosure()
+    people = f"{count(rule.show(len(findings.records.people.persons)))} people in the study"
     report = f"Cohort report: {folder.reports / 'cohort.html'}"
     if findings.genome is None:
-        return (*_records_summary(findings.records, people), report)
+        return (*_records_summary(findings.records, people, rule), report)
     return (
-        *_genome_summary(findings.genome, people),
+        *_genome_summary(findings.genome, people, rule),
         report,
         f"Risk reports:  {folder.reports / 'patients'}",
     )
 
 
-def _records_summary(records: RecordsFindings, people: str) -> list[str]:
+def _records_summary(records: RecordsFindings, people: str, rule: Disclosure) -> list[str]:
     return [
         people,
         *(
-            f"{records.study.label_of(str(row.phenotype))}: "
-            + (f"{row.prevalence:.1%} on {row.on:%Y-%m-%d}" if row.cases != SUPPRESSED else "too few to show")
+            f"{records.study.label_of(name)}: "
+            + _share_line(row, released_cell(len(records.derived.statuses[name].who), rule))
             for row in each_row(records.frequency.overall)
+            for name in [str(row.phenotype)]
         ),
     ]
 
 
-def _genome_summary(genome: GenomeFindings, people: str) -> list[str]:
+def _share_line(row: Any, cases: Count) -> str:
+    if row.cases != SUPPRESSED:
+        return f"{row.prevalence:.1%} on {row.on:%Y-%m-%d}"
+    return f"{count(cases)} with it" if cases == SUPPRESSED else "too few without it to show"
+
+
+def _genome_summary(genome: GenomeFindings, people: str, rule: Disclosure) -> list[str]:
     genotypes = genome.kept.genotypes
-    lines = [f"{people}, {genotypes.n_samples:,} with genotypes, {genotypes.n_variants:,} variants"]
+    lines = [
+        f"{people}, {count(rule.show(genotypes.n_samples))} with genotypes, {genotypes.n_variants:,} variants"
+    ]
     table = loci(genome)
     for trait, stats in genome.stats.items():
         n = int((table["TRAIT"] == trait).sum()) if len(table) else 0
