@@ -37,6 +37,8 @@ def check(
     Ends with an error where a column by which people are linked, aged or followed cannot be read, or more was refused
     than a source's most_rejected allows.
     """
+    from cohorts.errors import PrivacyError
+    from workflows.keys import read_project_key
     from workflows.progress import Progress
     from workflows.records import check_shares, unread_lines
     from workflows.records_check import account_lines, check_records
@@ -51,6 +53,11 @@ def check(
         typer.echo(f"{rejects}: places of the refused rows")
     for line in unread_lines(account.intake):
         typer.echo(line, err=True)
+    try:
+        read_project_key(checked.privacy.key)
+    except PrivacyError as error:
+        # an account needs no key, but what is made of the records does
+        typer.echo(f"warning: a run will be refused: {error}", err=True)
     check_shares(checked, account.intake)
 
 

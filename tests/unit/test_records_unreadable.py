@@ -116,3 +116,18 @@ def test_a_form_that_tells_no_day_is_refused_in_the_study_file(tmp_path, form):
     ) as caught:
         read_hub_plan(study(tmp_path, born(0), ["F"] * PEOPLE, form=form))
     assert repr(form) in str(caught.value)
+
+
+def test_a_key_that_a_run_refuses_is_a_warning_of_the_check(tmp_path, careome):
+    path = study(tmp_path, born(0), ["F"] * PEOPLE)
+    assert "warning" not in careome("records", "check", path).stderr
+    key = tmp_path / "custodian" / "project.key"
+    key.chmod(0o644)
+    done = careome("records", "check", path)
+    assert done.returncode == 0
+    assert "warning: a run will be refused: " in done.stderr
+    assert "found mode 0644, expected mode 0600" in done.stderr
+    key.unlink()
+    done = careome("records", "check", path)
+    assert done.returncode == 0
+    assert "the project key is missing" in done.stderr
