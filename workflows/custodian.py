@@ -82,6 +82,8 @@ def open_crosswalks(folder: Path, key: Path) -> pd.DataFrame:
 def reidentify(study: HubPlan, people: Sequence[str], *, key: Path, reason: str, out: Path) -> int:
     """Write the local numbers behind pseudonyms to a private file, and an audit line before it.
 
+    Where nobody has any of the pseudonyms the audit line says so, and no file is written.
+
     Parameters
     ----------
     people
@@ -121,6 +123,14 @@ def reidentify(study: HubPlan, people: Sequence[str], *, key: Path, reason: str,
     table = found.assign(person=[f"{person:016x}" for person in found["person_id"]])
     names = sorted(f"{person:016x}" for person in wanted)
     audit(folder, "re-identified", pseudonyms=names, found=int(found["person_id"].nunique()), reason=reason)
+    if found.empty:
+        raise InputError(
+            "nobody has such a pseudonym in the crosswalks of this study",
+            where="reidentify",
+            found=f"0 of {len(wanted)} people",
+            expected="pseudonyms of runs made with this project key and privacy.crosswalk",
+            fix="check the digits, and that the study file is that of the run",
+        )
     write_private(
         out, table[["person", "source", "patient_id", "run"]].sort_values(["person", "run", "source"])
     )
@@ -139,7 +149,10 @@ def pseudonym(text: str) -> int:
     if len(plain) == 16 and all(sign in "0123456789abcdef" for sign in plain):
         return int(plain, 16)
     raise InputError(
-        "not a pseudonym", where="reidentify", expected="16 hexadecimal digits, as a report's file is named"
+        "not a pseudonym",
+        where="reidentify",
+        expected="16 hexadecimal digits, as a report's file is named",
+        fix="a person_id of a table becomes one by: printf '%016x' PERSON_ID",
     )
 
 

@@ -126,6 +126,29 @@ def test_reidentifying_writes_a_private_file_and_an_audit_line(
     assert not any(local in (demo / "run/audit.jsonl").read_text() for local in answer["patient_id"])
 
 
+def test_a_pseudonym_that_nobody_has_ends_in_an_error_and_an_audit_line(
+    demo: Path, key: Path, tmp_path: Path, careome
+) -> None:
+    trail, out = demo / "custodian" / "crosswalk" / "audit.jsonl", tmp_path / "who.tsv"
+    before = verify_audit(trail)[0] if trail.exists() else 0
+    nobody = "f" * 15 + "0"
+    done = careome(
+        *("reidentify", demo / "study.yaml", nobody, "--key", key, "--reason", REASON, "--out", out),
+    )
+    assert done.returncode == 11
+    assert "nobody has such a pseudonym in the crosswalks of this study; found 0 of 1 people" in done.stderr
+    assert not out.exists()
+    assert verify_audit(trail)[0] == before + 1
+    assert json.loads(trail.read_text().splitlines()[-1])["details"]["found"] == 0
+
+
+def test_a_number_of_a_table_is_refused_with_how_it_becomes_a_pseudonym(person: int) -> None:
+    with pytest.raises(InputError, match="printf '%016x' PERSON_ID") as caught:
+        custodian.pseudonym(f"+{person}")
+    assert str(person) not in str(caught.value)
+    assert custodian.pseudonym(f"{person:016x}") == person
+
+
 def test_reidentifying_is_refused_without_key_reason_or_a_safe_place(
     demo: Path, study: Study, key: Path, person: int, tmp_path: Path
 ) -> None:
