@@ -32,7 +32,9 @@ class Named(Closed):
     @model_validator(mode="after")
     def _ends_after_index(self) -> Self:
         if self.data_end <= self.index_date:
-            raise ValueError("data_end must be later than index_date")
+            raise fault_at(
+                "Named", ("data_end",), f"data_end must be later than index_date, {self.index_date}"
+            )
         return self
 
 

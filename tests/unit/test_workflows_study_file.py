@@ -310,3 +310,13 @@ def test_a_hub_does_not_depend_on_what_else_the_file_says(tmp_path):
         read_hub_plan(written(tmp_path, other.replace("\nphenotypes:", "\nphenotype:")))
     with pytest.raises(StudyError, match="unknown key 'study.titel'"):
         read_hub_plan(written(tmp_path, other.replace("  title:", "  titel:")))
+
+
+def test_an_end_before_the_index_date_is_shown_on_its_own_line(tmp_path):
+    text = DEMO.read_text().replace("data_end: 2022-12-31", "data_end: 2002-12-31")
+    path = written(tmp_path, text)
+    for read in (read_study, read_hub_plan):
+        with pytest.raises(StudyError) as caught:
+            read(path)
+        assert f"study.yaml:{line_of(text, 'data_end:')}: 'study.data_end' is wrong: " in str(caught.value)
+        assert "later than index_date, 2012-01-01; found '2002-12-31'" in str(caught.value)
