@@ -8,7 +8,7 @@ from gwas.genotypes import Genotypes
 from workflows.figures.genes import Genes
 from workflows.findings import GenomeFindings
 from workflows.frames import row_of
-from workflows.prediction import Prediction
+from workflows.prediction import Prediction, may_be_chance
 from workflows.region_content import regions
 from workflows.release import released_loci
 from workflows.reports.content import Association, Disclosure, Finding, FlowStep, Locus
@@ -58,10 +58,9 @@ def _risk_finding(prediction: Prediction) -> Finding:
     detail = ""
     if len(prediction.compared):
         gain = row_of(prediction.compared, "c_index")
-        clear = gain["low"] > 0 or gain["high"] < 0
         detail = (
             f"The polygenic score changed the C-index by {gain['difference']:+.3f} ({gain['low']:+.3f} to "
-            f"{gain['high']:+.3f}){'' if clear else ', which may be chance'}."
+            f"{gain['high']:+.3f}){', which may be chance' if may_be_chance(prediction.compared) else ''}."
         )
     if prediction.reason:
         detail += f" No risk with the score is told to anyone. {prediction.reason}."

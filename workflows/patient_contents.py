@@ -15,7 +15,7 @@ from gwas.risk_model import RiskModel
 from workflows.findings import GenomeFindings, Receipt
 from workflows.frames import cell, each_row, row_of
 from workflows.polygenic_scores import TraitScore
-from workflows.prediction import GENOTYPED, SCORE, Prediction, chosen_people
+from workflows.prediction import GENOTYPED, SCORE, Prediction, chosen_people, may_be_chance
 from workflows.reports.content import (
     Abstention,
     AverageRisk,
@@ -55,7 +55,7 @@ def patient_contents(genome: GenomeFindings, receipt: Receipt) -> Iterator[Patie
             sex=str(cell(persons, person, "sex")),
             age=int(cell(persons, person, "age")),
             created=receipt.finished[:10],
-            expires=_later(receipt.finished[:10], VALID_YEARS),
+            expires=_later(about.index_date, VALID_YEARS),
             index_date=about.index_date.isoformat(),
             data_from=_first_day(cell(persons, person, "registered_since")),
             data_to=(about.index_date - timedelta(days=1)).isoformat(),
@@ -135,15 +135,21 @@ def _trust(
         ancestry_limit=limit if known else None,
         ancestry_text=_ancestry_text(distance, limit) if known else "",
         validation=_validation_group(prediction, person),
-        notes=_about_score(score),
+        notes=_about_score(score, prediction.compared),
         missing_inputs=tuple(label_of(genome, prediction, f) for f in prediction.factors if filled[f]),
     )
 
 
-def _about_score(score: TraitScore) -> tuple[str, ...]:
+def _about_score(score: TraitScore, compared: pd.DataFrame) -> tuple[str, ...]:
     if score.weights is None:
         return ()
-    return (f"The genetic score adds up {len(score.weights)} variants.",)
+    variants = f"The genetic score adds up {len(score.weights)} variants."
+    if may_be_chance(compared):
+        return (
+            f"{variants} What it adds to the prediction is not certain: in people the model had not seen, the gain may "
+            "be chance. Read the risk from the records alone beside it.",
+        )
+    return (variants,)
 
 
 def _ancestry_text(distance: float, limit: float) -> str:
@@ -335,8 +341,7 @@ def _shown(genome: GenomeFindings, factor: str, value: float) -> str:
     return f"{value:.{0 if abs(value) >= 50 else 1}f} {study.unit_of(factor)}".strip()
 
 
-def _later(day: str, years: int) -> str:
-    start = date.fromisoformat(day)
+def _later(start: date, years: int) -> str:
     try:
         return start.replace(year=start.year + years).isoformat()
     except ValueError:

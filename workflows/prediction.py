@@ -14,7 +14,7 @@ from gwas.calibration import risk_groups
 from gwas.evaluation import Evaluation, compare_risk, validate
 from gwas.risk import fit_risk
 from gwas.risk_model import RiskModel
-from workflows.frames import cell
+from workflows.frames import cell, row_of
 from workflows.genome_study import GenomeStudy, RiskSpec
 from workflows.genotyped import Genotyped
 from workflows.polygenic_scores import TraitScore
@@ -209,6 +209,21 @@ def predict_outcome(
         or (f"There is no polygenic score: {score.reason}" if SCORE not in people else ""),
         clinical_reason=_why_not(clinical, clinical_evaluation),
     )
+
+
+def may_be_chance(compared: pd.DataFrame) -> bool:
+    """Whether the interval of what the score adds to the C-index holds 0, or there is none.
+
+    Examples
+    --------
+    >>> gains = pd.DataFrame({"difference": [0.02], "low": [-0.01], "high": [0.05]}, index=["c_index"])
+    >>> may_be_chance(gains), may_be_chance(gains.assign(low=0.004))
+    (True, False)
+    """
+    if not len(compared):
+        return True
+    gain = row_of(compared, "c_index")
+    return not (gain["low"] > 0 or gain["high"] < 0)
 
 
 def chosen_people(study: GenomeStudy, prediction: Prediction) -> list[int]:

@@ -344,6 +344,22 @@ def test_each_printed_page_carries_banner_draft_mark_and_receipts(patient_html: 
     assert patient_html.count(fingerprint(example.patient())[:16]) == sheets
 
 
+def test_a_report_whose_time_is_over_says_so_on_its_page_its_leaf_and_where_it_is_signed() -> None:
+    looking_back = example.replace(example.patient(), expires="2013-01-01")
+    html = build_patient_report(looking_back)
+    words = Page(html).words
+    assert words.count("This report speaks as of 2012-01-01, not of today.") == 2
+    assert "10 years from 2012-01-01" in words
+    assert "Out of date since 2013-01-01" in words
+    assert "Then valid until" not in words
+    assert "This looks back to 2012-01-01. It does not tell your risk today." in words
+    assert "next 10 years" not in words
+    leaf = re.search(r'class="leaf".*?</section>', html, re.S)
+    assert leaf is not None
+    assert _reading_grade(" ".join(re.findall(r"<p>(.*?)</p>", leaf[0], re.S))) < 6.0
+    assert "not of today" not in Page(build_patient_report(example.patient())).words
+
+
 def test_the_report_gives_no_advice_and_no_relative_risk(patient_html: str, abstention_html: str) -> None:
     for html in (patient_html, abstention_html):
         words = Page(html).words.lower()
@@ -472,7 +488,9 @@ def test_printed_report_has_two_pages_for_each_outcome_with_a_risk(
     if chromium is None:
         pytest.skip("chromium is not installed")
     page = tmp_path / "report.html"
-    html = build_patient_report(example.patient(*(getattr(example, name)() for name in outcomes)))
+    content = example.patient(*(getattr(example, name)() for name in outcomes))
+    # one whose time is over says more
+    html = build_patient_report(example.replace(content, expires="2013-01-01"))
     # DejaVu is about a tenth wider than the rest; the fullest page may then run over, none may run together
     fonts = ("Liberation Sans",) if outcomes == ("crowded",) else ("Liberation Sans", "DejaVu Sans")
     for at, font in enumerate(fonts):

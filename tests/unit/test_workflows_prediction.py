@@ -71,3 +71,15 @@ def test_people_sampled_later_and_those_whose_sample_failed_are_in_no_part():
     parts = np.array(["target", "validation"], dtype=object)
     found = people_at_risk(table, joined, others, parts, sampled_later=pd.Series([2]))
     assert found["part"].to_dict() == {1: "target", 4: "region", 5: "region"}
+
+
+def test_a_patient_is_told_where_the_gain_of_the_score_may_be_chance() -> None:
+    from types import SimpleNamespace
+    from typing import Any
+
+    from workflows.patient_contents import _about_score
+
+    score: Any = SimpleNamespace(weights=pd.DataFrame({"weight": [0.1, 0.2]}))
+    gain = pd.DataFrame({"difference": [0.01], "low": [-0.01], "high": [0.03]}, index=["c_index"])
+    assert "the gain may be chance" in _about_score(score, gain)[0]
+    assert _about_score(score, gain.assign(low=0.002)) == ("The genetic score adds up 2 variants.",)

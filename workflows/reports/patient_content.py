@@ -194,8 +194,9 @@ class PatientContent:
         Study pseudonym, as printed and used in file names. Never an NHS number, name or sample name.
     sex, age
         ``'F'`` or ``'M'``; whole years at the index date.
-    created, expires, data_from, data_to, sample_date
-        ISO dates; `data_to` is the last day of records used; `sample_date` '' where unknown.
+    created, expires, index_date, data_from, data_to, sample_date
+        ISO dates. The risk counts from `index_date`, and so does the time to `expires`, after which it is not to be
+        used; `data_to` is the last day of records used; `sample_date` '' where unknown.
     population
         Whose risks these are ('people registered with GP practices of the synthetic region').
     """
@@ -224,3 +225,8 @@ class PatientContent:
             raise ValueError("sex must be 'F' or 'M'")
         if not self.outcomes:
             raise ValueError("a risk report needs at least one outcome")
+
+    @property
+    def past(self) -> bool:
+        """Whether the risk was out of date when the report was made: it speaks as of the index date alone."""
+        return self.expires <= self.created
