@@ -112,6 +112,26 @@ class Relation(_Columns):
     )
 
 
+class _Tables(Closed):
+    """Entries named after tables of ours, which may map only columns that the table has."""
+
+    @model_validator(mode="after")
+    def _columns_of_the_table(self) -> Self:
+        for name, spec in TABLES.items():
+            if not isinstance(entry := getattr(self, name, None), _Columns):
+                continue
+            known = [field.name for field in spec.fields]
+            for key in ("columns", "constants", "values"):
+                for column in getattr(entry, key):
+                    if column not in known:
+                        raise fault_at(
+                            "Tables",
+                            (name, key, column),
+                            f"{name} has no such column, only {', '.join(known)}",
+                        )
+        return self
+
+
 TablePath = StudyPath | Table
 RelationName = str | Relation
 ICD10 = Field(default=None, description="edition of its ICD-10: 2016 (NHS, hospitals) or 2019 (WHO, deaths)")
@@ -149,7 +169,7 @@ def observed_by(source: Source) -> ObservedByRecords | None:
     return ObservedByRecords()
 
 
-class FileSource(Closed):
+class FileSource(_Tables):
     """One provider: a table of its patients and records keyed by its own patient_id."""
 
     model: Literal["files"] = "files"
@@ -318,7 +338,7 @@ class CprdAurumFiles(Closed):
                 yield name, path
 
 
-class Relations(Closed):
+class Relations(_Tables):
     """Tables and views of a server."""
 
     patients: RelationName

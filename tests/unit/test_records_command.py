@@ -265,3 +265,25 @@ def test_a_column_or_table_that_omop_does_not_have_is_refused_with_its_line(tmp_
             "hospital: {model: omop, path: omop, nhs_number: nhs, columns: {person: {nhs: N, birth_datetime: x}}}",
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            "patients: {path: p.csv, columns: {birthdate: x}}",
+            r"'sources\.lab\.patients\.columns\.birthdate' is wrong",
+        ),
+        (
+            "patients: p.csv, events: {path: e.csv, constants: {units: g}}",
+            r"'sources\.lab\.events\.constants\.units'",
+        ),
+        (
+            "model: postgres, dsn_env: DSN, tables: {patients: {table: p, values: {gender: {m: M}}}}",
+            r"'sources\.lab\.tables\.patients\.values\.gender'",
+        ),
+    ],
+)
+def test_a_column_that_our_table_does_not_have_is_refused_with_its_line(tmp_path, source, said):
+    with pytest.raises(StudyError, match=said + ".* has no such column, only patient_id, "):
+        read_hub_plan(study_with(tmp_path, f"lab: {{{source}}}"))
