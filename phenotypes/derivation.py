@@ -344,10 +344,10 @@ def _put_together(
     nobody, nothing = outcome.nothing()
     trait_table = trait.summaries(asked.traits, values)
     notes = [
-        *((name, remark) for name, codelist in asked.codelists.items() for remark in codelist.remarks),
-        *((name, note) for name in asked.phenotypes if (note := found.statuses[name][1])),
-        *((name, note) for name in asked.outcomes if (note := found.survival[name].note)),
-        *diagnostics.traits_without_values(trait_table),
+        *(("code list", name, remark) for name, codes in asked.codelists.items() for remark in codes.remarks),
+        *(("phenotype", name, note) for name in asked.phenotypes if (note := found.statuses[name][1])),
+        *(("outcome", name, note) for name in asked.outcomes if (note := found.survival[name].note)),
+        *(("trait", name, note) for name, note in diagnostics.traits_without_values(trait_table)),
     ]
     places, unknown = asked.places(), left.places()
     counts = [found.counts[name] for name in asked.codelists]
@@ -362,7 +362,7 @@ def _put_together(
             codes=pd.concat(counts, ignore_index=True) if counts else diagnostics.no_counts(),
             traits=trait_table,
             outcomes=pd.concat([s.flow for s in survived], ignore_index=True) if survived else nothing,
-            notes=pd.DataFrame(notes, columns=["definition", "note"]),
+            notes=pd.DataFrame(notes, columns=["kind", "definition", "note"]),
         ),
         columns={
             **{name: (name,) for name in asked.phenotypes},

@@ -41,7 +41,8 @@ class Diagnostics(WithoutRows):
     outcomes
         outcome, reason, n: everybody once for each outcome.
     notes
-        definition, note: what deserves a look, such as why a definition finds nobody.
+        kind ('phenotype', 'outcome', 'trait', 'code list'), definition, note: what deserves a look, such as why a
+        definition finds nobody.
     """
 
     statuses: pd.DataFrame

@@ -81,17 +81,24 @@ def derive_declared(
 def deserving_a_look(diagnostics: Diagnostics) -> list[str]:
     """Definitions that find nobody, with the reason, and code lists of which nobody has a record.
 
-    A list whose code system the records lack makes a definition quietly narrower, and no count shows it.
+    A list whose code system the records lack makes a definition quietly narrower, and no count shows it. An outcome
+    and a phenotype may share a name; only what comes first while somebody is followed is an outcome.
 
     Examples
     --------
     >>> from types import SimpleNamespace
     >>> codes = pd.DataFrame({"codelist": ["insulin", "hba1c"], "system": ["bnf", "snomed"], "records": [0, 7]})
-    >>> deserving_a_look(SimpleNamespace(notes=pd.DataFrame({"definition": [], "note": []}), codes=codes))
+    >>> notes = pd.DataFrame({"kind": [], "definition": [], "note": []})
+    >>> deserving_a_look(SimpleNamespace(notes=notes, codes=codes))
     ['nobody has a record of: insulin (bnf)']
     """
-    notes = diagnostics.notes[["definition", "note"]]
-    lines = [f"{definition}: {note}" for definition, note in notes.itertuples(index=False)]
+    lines = [
+        f"{kind} {definition}: "
+        + (note.replace("finds nobody:", "finds nobody while followed:", 1) if kind == "outcome" else note)
+        for kind, definition, note in diagnostics.notes[["kind", "definition", "note"]].itertuples(
+            index=False
+        )
+    ]
     unseen = [
         f"{name} ({', '.join(sorted(set(group['system'])))})"
         for name, group in diagnostics.codes.groupby("codelist", sort=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -77,12 +77,13 @@ def describe(
     phenotypes: Mapping[str, Phenotype],
     *,
     on: date,
+    persons: Collection[int] | None = None,
     years: int = 5,
     by: Sequence[str] = ("sex",),
     bands: Mapping[str, Sequence[Band]] | None = None,
     rule: Disclosure | None = None,
 ) -> Described:
-    """Describe phenotypes among everybody of a hub.
+    """Describe phenotypes among everybody of a hub, or those of its people who are asked for.
 
     Definitions are asked of all records, and without their `onset` and `washout_days`: prevalence wants whoever
     has a condition, and incidence has a wash-out of a year. What cannot be counted, because nobody is registered then
@@ -96,6 +97,8 @@ def describe(
         Definitions by name.
     on
         Day of the prevalence; incidence is that of the `years` years before it.
+    persons
+        person_id of those to describe; everybody where None.
     by
         'age_band', 'sex', 'imd_decile' (of the last address by `on`); for incidence also 'year'.
     bands
@@ -107,14 +110,16 @@ def describe(
     phenotypes = {
         name: replace(p, onset="any", washout_days=0, until="end") for name, p in phenotypes.items()
     }
-    persons = hub.frame(_PEOPLE, {"on": on})
+    people = hub.frame(_PEOPLE, {"on": on})
+    if persons is not None:
+        people = people[people["person_id"].isin(persons)].reset_index(drop=True)
     with session(hub) as opened:
         last = last_day(opened)
     data_end = max(last, on + timedelta(days=1))
     ended = () if last >= on else (f"the last record of the hub is of {last}, before that day",)
     derived = derive(
         hub,
-        persons,
+        people,
         index_date=on,
         data_end=data_end,
         phenotypes=phenotypes,
@@ -132,11 +137,11 @@ def describe(
         for name in derived.statuses
         if name not in dated
     )
-    common = prevalence(hub, persons, placed, on=on, by=without_year)
+    common = prevalence(hub, people, placed, on=on, by=without_year)
     absent = () if len(common) or not dated else (f"nobody is registered on {on}",)
-    new, unobserved = _new_cases(hub, persons, placed, start=start, end=end, by=by)
+    new, unobserved = _new_cases(hub, people, placed, start=start, end=end, by=by)
     asked = {name: listed for name, listed in (bands or {}).items() if name in dated and len(common)}
-    compared = compare_with_bands(hub, persons, placed, asked, on=on)
+    compared = compare_with_bands(hub, people, placed, asked, on=on)
     shared = overlap(derived).sort_values("jaccard", ascending=False, kind="stable")
     empty = [name for name, found in derived.statuses.items() if not len(found.who)]
     return Described(
@@ -147,7 +152,7 @@ def describe(
         _codes(derived.diagnostics.codes, rule),
         {
             name: released_counts(
-                why_zero(hub, persons, phenotypes[name], index_date=on, data_end=data_end), ["people"], rule
+                why_zero(hub, people, phenotypes[name], index_date=on, data_end=data_end), ["people"], rule
             )
             for name in empty
         },
@@ -211,7 +216,9 @@ def tables(described: Described) -> list[tuple[str, str]]:
         parts.append(("Beside published figures", _text(described.bands)))
     if len(described.overlap):
         most = described.overlap.head(PAIRS_SHOWN)
-        parts.append((f"Overlap of {len(most)} of {len(described.overlap)} pairs", _text(most)))
+        days = ["" if np.isnan(days) else f"{days:.0f}" for days in most["median_days"]]
+        text = _text(most.assign(median_days=days))
+        parts.append((f"Overlap of {len(most)} of {len(described.overlap)} pairs", text))
     parts += [(f"Why {name} finds nobody", _steps(table)) for name, table in described.nobody.items()]
     return parts
 

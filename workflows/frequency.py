@@ -82,8 +82,11 @@ def frequencies(
         _some(derived, [n for n, p in derived.phenotypes.items() if n not in uncounted and p.until == until])
         for until in ("index", "end")
     )
+    # who turns the youngest age on the index date was younger the day before, and belongs to the youngest band
+    edges = [edge for edge in AGE_EDGES if edge > study.population.age[0]]
+    edges.insert(0, max(edge for edge in AGE_EDGES if edge <= study.population.age[0]))
     parts = [
-        prevalence(hub, persons, some, on=day, age_edges=AGE_EDGES)
+        prevalence(hub, persons, some, on=day, age_edges=edges)
         for some, day in ((before, about.index_date - timedelta(days=1)), (later, about.index_date))
         if some.statuses
     ]

@@ -11,6 +11,7 @@ import typer
 from workflows.application import Application
 
 if TYPE_CHECKING:
+    from cohorts.hub import Hub
     from phenotypes.definitions import Phenotype
     from phenotypes.library import Band, Entry
 
@@ -157,6 +158,12 @@ def diagnose(
     by: Annotated[
         str, typer.Option(help="age_band, sex, imd_decile, year (incidence alone), or several: age_band,sex.")
     ] = "sex",
+    population: Annotated[
+        bool,
+        typer.Option(
+            "--population", help="Only the people whom the study file's `population` takes on that day."
+        ),
+    ] = False,
 ) -> None:
     """Prevalence, incidence, codes in use, published figures, overlap, and why nobody; small numbers hidden."""
     from cohorts.errors import InputError
@@ -164,6 +171,9 @@ def diagnose(
     from workflows.diagnose import describe, tables
 
     definitions, bands, day = _asked(names)
+    study = _is_study(names[0])
+    if population and not study:
+        raise typer.BadParameter("only a study file has a population: name one, or leave out --population")
     day = on.date() if on is not None else day
     if day is None:
         raise typer.BadParameter("say the day with --on")
@@ -171,10 +181,17 @@ def diagnose(
         raise InputError("no such hub", where=hub, fix="check the path")
     with connect(hub, read_only=True) as opened:
         described = describe(
-            opened, definitions, on=day, years=years, by=[x.strip() for x in by.split(",") if x.strip()],
+            opened, definitions, on=day, persons=_population(Path(names[0]), opened, day) if population else None,
+            years=years, by=[x.strip() for x in by.split(",") if x.strip()],
             bands=bands,
         )  # fmt: skip
-    typer.echo(f"Everybody of the hub, on {day}. Counts below 10 are hidden, others rounded to 5.")
+    everybody = (
+        "Everybody of the hub, not the study's population (--population)" if study else "Everybody of the hub"
+    )
+    whom = "The study's population" if population else everybody
+    typer.echo(f"{whom}, on {day}. Counts below 10 are hidden, others rounded to 5.")
+    if population:
+        typer.echo("New cases are of the years before, among people who had to live and stay until that day.")
     for line in described.observed:
         typer.echo(line)
     for heading, text in tables(described):
@@ -222,6 +239,16 @@ def _asked(
         if isinstance(spec, CatalogueSpec)
     }
     return built, bands, study.study.index_date
+
+
+def _population(study: Path, hub: Hub, on: date) -> list[int]:
+    """Whom a study file takes on a day."""
+    from cohorts.eligibility import population
+    from workflows.study_file import read_study
+
+    rule = read_study(study).population
+    people = population(hub, on=on, age=rule.age, registered_days=rule.registered_days)
+    return [int(person) for person in people.persons["person_id"]]
 
 
 def _entry(name: str) -> Entry:

@@ -10,7 +10,7 @@ import pytest
 
 from cohorts.hub import connect, create_hub_tables
 from cohorts.synthetic import RegionConfig
-from phenotypes import CodeList, Phenotype, any_of, derive, has, prescribed
+from phenotypes import CodeList, Outcome, Phenotype, any_of, derive, has, prescribed
 from workflows import run
 from workflows.demo import lay_out_study
 from workflows.deriving import deserving_a_look
@@ -45,8 +45,29 @@ def test_a_list_of_another_system_is_named_though_the_definition_finds_somebody(
 
 def test_a_definition_that_finds_nobody_comes_first_with_its_reason() -> None:
     lines = _lines(Phenotype("treated", prescribed(INSULIN)))
-    assert [line.split(":")[0] for line in lines] == ["treated", "nobody has a record of"]
+    assert [line.split(":")[0] for line in lines] == ["phenotype treated", "nobody has a record of"]
     assert "finds nobody" in lines[0]
+
+
+def test_an_outcome_that_shares_its_name_with_a_phenotype_is_told_apart_from_it() -> None:
+    with connect() as hub:
+        create_hub_tables(hub)
+        hub.connection.execute(
+            "INSERT INTO people VALUES (7, 'F', DATE '1960-01-01');"
+            "INSERT INTO registrations VALUES (7, 'p', DATE '2000-01-01', DATE '2020-01-01');"
+            "INSERT INTO events VALUES (1, 7, DATE '2008-01-01', 'gp', 'event', 'snomed', '44054006', NULL, NULL)"
+        )
+        derived = derive(
+            hub,
+            hub.frame("SELECT * FROM people"),
+            index_date=date(2009, 1, 1),
+            data_end=date(2015, 12, 31),
+            phenotypes={"t2d": Phenotype("t2d", has(DIABETES))},
+            outcomes={"t2d": Outcome("t2d", has(DIABETES), years=5)},
+        )
+    assert deserving_a_look(derived.diagnostics) == [
+        "outcome t2d: finds nobody while followed: some people have a record of diabetes"
+    ]
 
 
 def test_lists_that_meet_records_are_passed_over() -> None:
@@ -72,5 +93,5 @@ def test_a_run_says_it_where_the_user_looks(
     with pytest.raises(_FarEnoughError):
         run.run_study(read_study(study), tmp_path / "run", progress=Progress())
     for said in (capsys.readouterr().err, (tmp_path / "run" / "run.log").read_text(encoding="utf-8")):
-        assert "gout: finds nobody" in said
+        assert "phenotype gout: finds nobody" in said
         assert any("nobody has a record of:" in line and "gout (ctv3)" in line for line in said.splitlines())

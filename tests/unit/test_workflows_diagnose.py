@@ -63,13 +63,41 @@ def part(text: str, heading: str) -> list[str]:
 
 def test_a_whole_study_needs_its_file_and_a_hub_and_nothing_else(tmp_path: Path) -> None:
     told = said(study_file(tmp_path), "--hub", hub_file(tmp_path, registered=True))
-    assert told.startswith("Everybody of the hub, on 2012-01-01.")
+    assert told.startswith("Everybody of the hub, not the study's population (--population), on 2012-01-01.")
     assert [line.split()[:5] for line in part(told, "Prevalence")[1:3]] == [
         ["chd", "F", "30", "15", "0.5"], ["chd", "M", "30", "15", "0.5"],
     ]  # fmt: skip
     assert part(told, "New cases per 1,000 person-years")[1].split()[:5] == ["chd", "F", "30", "105", "15"]
     assert "asthma" in part(told, "Beside published figures")[1]
     assert "Why asthma finds nobody" in told
+
+
+def test_the_studys_population_alone_is_described_where_asked(tmp_path: Path) -> None:
+    path = hub_file(tmp_path, registered=True)
+    with connect(path) as hub:
+        hub.connection.execute("UPDATE people SET birth_date = DATE '2000-05-01' WHERE person_id % 4 = 0")
+    told = said(study_file(tmp_path), "--hub", path, "--population")
+    assert told.startswith("The study's population, on 2012-01-01.")
+    assert "had to live and stay until that day" in told.splitlines()[1]
+    chd = [line.split()[:4] for line in part(told, "Prevalence") if line.split()[0] == "chd"]
+    assert chd == [["chd", "F", "30", "15"], ["chd", "M", "15", "<10"]]
+    refused = CliRunner().invoke(app, ["diagnose", "asthma", "--hub", str(path), "--population"])
+    assert refused.exit_code == 2
+
+
+def test_median_days_between_two_conditions_are_whole_days(tmp_path: Path) -> None:
+    path, study = hub_file(tmp_path, registered=True), study_file(tmp_path)
+    with connect(path) as hub:
+        hub.connection.execute(
+            "INSERT INTO events SELECT 1, person_id, DATE '1975-06-02', 'gp', 'event', 'snomed', '44054006', "
+            "NULL, NULL FROM people WHERE person_id < 30"
+        )
+    text = yaml.safe_load(study.read_text())
+    text["phenotypes"]["t2d"] = {"label": "Diabetes", "any": [{"has": "type_2_diabetes"}]}
+    study.write_text(yaml.safe_dump(text, sort_keys=False))
+    lines = part(said(study, "chd", "t2d", "--hub", path), "Overlap of 1 of 1 pairs")
+    assert lines[0].split()[-1] == "median_days"
+    assert lines[1].split()[-1] == str((date(1975, 6, 2) - date(2009, 3, 1)).days)
 
 
 def test_a_definition_that_dates_nobody_is_left_out_of_what_needs_dates_and_said(tmp_path: Path) -> None:

@@ -86,6 +86,26 @@ def test_a_definition_that_stops_at_the_index_date_is_counted_on_the_day_before(
     assert "before" not in set(counted.incidence["phenotype"])
 
 
+def test_who_turns_the_youngest_age_on_the_index_date_opens_no_band_of_their_own() -> None:
+    study = Study.model_validate(
+        {"study": ABOUT, "data_use": USE, "privacy": {"key": "k"}, "sources": {"gp": {"patients": "p.csv"}}}
+    )
+    with connect() as hub:
+        create_hub_tables(hub)
+        hub.connection.execute(
+            "INSERT INTO people SELECT i, 'F', CASE WHEN i = 1 THEN DATE '1994-01-01' ELSE DATE '1980-01-01' END "
+            "FROM range(1, 21) t(i)"
+        )
+        hub.connection.execute(
+            "INSERT INTO registrations SELECT i, 'p', DATE '2000-01-01', DATE '9999-12-31' FROM range(1, 21) t(i)"
+        )
+        persons = hub.frame("SELECT * FROM people ORDER BY person_id")
+        phenotypes = {"before": Phenotype("before", has(A), until="index")}
+        derived = derive(hub, persons, index_date=INDEX, data_end=date(2015, 12, 31), phenotypes=phenotypes)
+        table = frequencies(study, hub, persons, derived, Disclosure()).prevalence
+    assert table[["age_band", "people"]].to_numpy().tolist() == [["18-39", 20]]
+
+
 def test_incidence_is_by_calendar_year_from_the_index_date(counted: Frequency) -> None:
     table = counted.incidence.set_index("year")
     assert set(table["phenotype"]) == {"a"}
