@@ -35,11 +35,12 @@ SMALL = AssociationOptions(block_size=256)
 
 @dataclass(frozen=True)
 class Session:
-    """A running engine, its scratch folder, and the working directory it was started in."""
+    """A running engine, its scratch folder, and the working directory and handler of Ctrl-C it was started with."""
 
     engine: HailEngine
     scratch: Path
     cwd: Path
+    on_interrupt: object
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +49,11 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         pytest.skip('hail is not installed (pip install "careome[spark]")')
     # a folder whose name has a space, as on somebody's desktop
     scratch, cwd = tmp_path_factory.mktemp("scratch of spark"), tmp_path_factory.mktemp("cwd")
-    before = Path.cwd()
+    before, on_interrupt = Path.cwd(), signal.getsignal(signal.SIGINT)
     os.chdir(cwd)
     try:
         with HailEngine(scratch=scratch, memory="1g", blocks_per_task=2) as engine:
-            yield Session(engine, scratch, cwd)
+            yield Session(engine, scratch, cwd, on_interrupt)
     finally:
         os.chdir(before)
 
@@ -277,7 +278,7 @@ def test_closing_leaves_nothing_behind(session: Session) -> None:
     assert java.poll() is not None
     assert list(session.scratch.iterdir()) == []
     assert list(session.cwd.iterdir()) == []
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is session.on_interrupt
     assert "PYSPARK_PYTHON" not in os.environ
     with pytest.raises(RuntimeError, match="not running"):
         _ = session.engine.hail
