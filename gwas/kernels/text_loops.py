@@ -338,7 +338,7 @@ def _read_float(text: Any, at: int, end: int) -> tuple[float, int]:
         sign = -1.0 if text[at] == _MINUS else 1.0
         at += 1
     digits = np.int64(0)
-    power = 0
+    power = np.int64(0)
     many = 0
     behind = False
     while at < end:
@@ -366,7 +366,7 @@ def _read_float(text: Any, at: int, end: int) -> tuple[float, int]:
             at += 1
         if at == end or end - at > 4:
             return 0.0, 1
-        exponent = 0
+        exponent = np.int64(0)
         while at < end:
             digit = np.int64(text[at]) - 48
             if digit < 0 or digit > 9:
