@@ -154,15 +154,20 @@ def test_no_length_in_a_file_makes_it_allocate_more_than_the_file_can_fill(compr
     whole, part = make(compression, 2)
     outcome(tmp_path / "s.bgen", whole)
     places = np.flatnonzero(np.isin(part, ["header", "identity", "lengths"]))
+
+    def allocated(content):
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        outcome(tmp_path / "s.bgen", content)
+        return tracemalloc.get_traced_memory()[1] - before
+
     tracemalloc.start()
     try:
         for at in places.tolist():
             for value in (0xFFFFFFFF, 0x10000000):
-                content = whole[:at] + struct.pack("<I", value) + whole[at + 4 :]
-                tracemalloc.reset_peak()
-                before = tracemalloc.get_traced_memory()[0]
-                outcome(tmp_path / "s.bgen", content[: len(whole)])
-                assert tracemalloc.get_traced_memory()[1] - before < 4 << 20
+                content = (whole[:at] + struct.pack("<I", value) + whole[at + 4 :])[: len(whole)]
+                # the first to come where nobody has been may import or compile something: it is asked again
+                assert allocated(content) < 4 << 20 or allocated(content) < 4 << 20
     finally:
         tracemalloc.stop()
 

@@ -107,8 +107,14 @@ def test_what_cannot_be_asked_of_a_trajectory_is_refused(spec: dict[str, Any], m
 
 def test_a_range_is_that_of_the_analyte_and_else_must_be_given() -> None:
     assert TRAITS.validate_python(EGFR).build(LISTS, "egfr").plausible == (0.5, 250.0)
-    with pytest.raises(StudyError, match="no range of plausible values"):
+    with pytest.raises(StudyError, match="never measured in this unit"):
         TRAITS.validate_python({**EGFR, "unit": "kg"}).build(LISTS, "egfr")
+    unknown = {"label": "Spots", "codes": "spots", "unit": "{score}"}
+    lists = {"spots": CodeList.of("spots", [("snomed", "1020291000000106")])}
+    with pytest.raises(StudyError, match="no range of plausible values"):
+        TRAITS.validate_python(unknown).build(lists, "spots")
+    given = TRAITS.validate_python({**unknown, "plausible": [0, 9]})
+    assert given.build(lists, "spots").plausible == (0, 9)
 
 
 def test_weights_in_stones_and_pounds_are_brought_to_kilograms_and_counted() -> None:
