@@ -37,8 +37,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("custodian-key", "reidentify", "withdrawals", "review"), "custodian_cli"),
 }
 """Commands, and the module whose ``register`` adds them."""
-CLOSED: Final = frozenset({"gwas_cli", "wgr_cli", "genotype_cli", "score_cli"})
-"""Modules whose commands have closed all their files when they return, and hold no database."""
+CLOSED: Final = frozenset({"gwas_cli", "wgr_cli", "genotype_cli", "score_cli", "run_cli"})
+"""Modules whose commands have closed all their files and databases when they return."""
 GROUPS: Final[Mapping[str, str]] = {
     "study": "study_cli",
     "sumstats": "sumstats_cli",
@@ -108,7 +108,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _leave() -> NoReturn:
-    """End the process as it is: to take a hundred thousand objects apart takes longer than a small job."""
+    """End the process as it is: to take a hundred thousand objects apart takes longer than a small job.
+
+    Nor does a library's thread that is still awake then meet an interpreter half gone, which ends in an abort.
+    """
     atexit._run_exitfuncs()
     try:
         sys.stdout.flush()
