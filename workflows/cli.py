@@ -37,8 +37,6 @@ COMMANDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("custodian-key", "reidentify", "withdrawals", "review"), "custodian_cli"),
 }
 """Commands, and the module whose ``register`` adds them."""
-CLOSED: Final = frozenset({"gwas_cli", "wgr_cli", "genotype_cli", "score_cli", "run_cli"})
-"""Modules whose commands have closed all their files and databases when they return."""
 GROUPS: Final[Mapping[str, str]] = {
     "study": "study_cli",
     "sumstats": "sumstats_cli",
@@ -95,7 +93,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         tell_of_compiling()
         application(given[0] if given else None)(args=given, prog_name="careome", standalone_mode=True)
     except SystemExit as done:
-        if done.code in (0, None) and arguments is None and given and COMMANDS.get(given[0]) in CLOSED:
+        if done.code in (0, None) and arguments is None:
             _leave()
         raise
     except CareomeError as error:
@@ -108,9 +106,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _leave() -> NoReturn:
-    """End the process as it is: to take a hundred thousand objects apart takes longer than a small job.
+    """End the process as it is: every command closes its files and databases before it returns.
 
-    Nor does a library's thread that is still awake then meet an interpreter half gone, which ends in an abort.
+    To take a hundred thousand objects apart takes longer than a small job. Nor does a library's thread that is still
+    awake then meet an interpreter half gone, which ends in an abort.
     """
     atexit._run_exitfuncs()
     try:
